@@ -1,0 +1,124 @@
+//! What a typed line asks for.
+
+/// What /help says.
+pub(super) const HELP: &str = "\
+/join ROOM        join a room, and talk in it; it says first whether the server can read it
+/leave [ROOM]     leave a room
+/create ROOM      make a public room
+/rooms            list the rooms
+/users [ROOM]     list who is in a room, online first
+/history [COUNT]  show what was said before (20 entries)
+/nick HANDLE      change your handle
+/devices          list your devices
+/revoke NUMBER    revoke one of them: it can never log in again
+/passwd           change your password, and revoke your other devices
+/forget           forget what is kept of this room, and take it up anew
+/help             show this
+/quit             end (Ctrl-D does too)
+//TEXT            say /TEXT";
+
+/// How many entries /history shows unasked.
+const HISTORY: u32 = 20;
+
+/// What a line asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Command {
+    Say(String),
+    Help,
+    Rooms,
+    Users(Option<String>),
+    Create(String),
+    Join(String),
+    Leave(Option<String>),
+    Nick(String),
+    History(u32),
+    Devices,
+    Revoke(usize),
+    Passwd,
+    Forget,
+    Quit,
+}
+
+impl Command {
+    /// Reads a line; `None` if it asks for nothing.
+    ///
+    /// # Errors
+    /// What is wrong with it, for the user.
+    pub(super) fn parse(line: &str) -> Result<Option<Self>, String> {
+        let Some(command) = line.strip_prefix('/') else {
+            return Ok((!line.trim().is_empty()).then(|| Self::Say(line.to_owned())));
+        };
+        if command.starts_with('/') {
+            return Ok(Some(Self::Say(command.to_owned())));
+        }
+        let mut words = command.split_whitespace();
+        let (name, argument) = (words.next().unwrap_or_default(), words.next());
+        if words.next().is_some() {
+            return Err(format!("/{name} takes one word at most; //{command} says it instead"));
+        }
+        let needed = |what: &str| match argument {
+            Some(word) => Ok(word.trim_start_matches('#').to_owned()),
+            None => Err(format!("/{name} needs {what}: see /help")),
+        };
+        let room = argument.map(|word| word.trim_start_matches('#').to_owned());
+        Ok(Some(match name {
+            "help" | "h" | "?" => Self::Help,
+            "rooms" => Self::Rooms,
+            "users" | "who" => Self::Users(room),
+            "create" => Self::Create(needed("a room's name")?),
+            "join" | "j" => Self::Join(needed("a room's name")?),
+            "leave" | "part" => Self::Leave(room),
+            "nick" => Self::Nick(needed("a handle")?),
+            "history" => Self::History(argument.map_or(Ok(HISTORY), |word| {
+                word.parse().map_err(|_| "/history takes a number: see /help".to_owned())
+            })?),
+            "devices" => Self::Devices,
+            "revoke" => Self::Revoke(
+                needed("a number from /devices")?
+                    .parse()
+                    .map_err(|_| "/revoke takes a number from /devices".to_owned())?,
+            ),
+            "passwd" => Self::Passwd,
+            "forget" => Self::Forget,
+            "quit" | "q" | "exit" => Self::Quit,
+            _ => return Err(format!("there is no /{name}; /help lists what there is")),
+        }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Command {
+        Command::parse(line).unwrap().unwrap()
+    }
+
+    #[test]
+    fn lines_are_said_and_commands_are_done() {
+        assert_eq!(parse("hello /join"), Command::Say("hello /join".into()));
+        assert_eq!(parse("//etc/passwd is a file"), Command::Say("/etc/passwd is a file".into()));
+        assert_eq!(parse("/join #lobby"), Command::Join("lobby".into()));
+        assert_eq!(parse("/users"), Command::Users(None));
+        assert_eq!(parse("/history"), Command::History(20));
+        assert_eq!(parse("/history 5"), Command::History(5));
+        assert_eq!(parse("/revoke 2"), Command::Revoke(2));
+        assert_eq!(Command::parse("  "), Ok(None));
+    }
+
+    #[test]
+    fn what_is_wrong_is_said() {
+        for line in ["/join", "/jump", "/", "/revoke x", "/history -1", "/join a b", "/nick"] {
+            assert!(Command::parse(line).is_err(), "{line}");
+        }
+    }
+
+    #[test]
+    fn help_names_every_command() {
+        for line in HELP.lines().filter(|line| !line.starts_with("//")) {
+            let name = line.split_whitespace().next().unwrap();
+            let known = [name.to_owned(), format!("{name} 1")].map(|line| Command::parse(&line));
+            assert!(known.iter().any(Result::is_ok), "{name}");
+        }
+    }
+}

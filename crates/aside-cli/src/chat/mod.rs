@@ -1,0 +1,180 @@
+//! `aside chat`: talking, a line at a time.
+
+mod command;
+mod input;
+mod screen;
+mod worker;
+
+use std::ops::ControlFlow;
+
+use anyhow::Result;
+use aside_client::{Client, Connection, Event, Events};
+use tokio::sync::mpsc;
+
+use self::{
+    command::Command,
+    input::{Input, Typed},
+    screen::Screen,
+    worker::{Done, Worker},
+};
+use crate::{output::Style, session::SessionArgs};
+
+/// Entries of each room told at the start.
+const REPLAY: u32 = 20;
+/// Commands that may wait for the one before.
+const COMMANDS: usize = 64;
+
+/// Chat
+///
+/// Type a line to say it, /help for the commands. The client keeps connected by itself: what is typed while the server is away
+/// is sent when it is back, once, and what was missed is shown. When standard input is not a terminal, its lines are read plainly,
+/// and the command ends when all of them were sent.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  \
+    aside chat aside://alice@chat.example --register\n  \
+    aside chat aside://alice@chat.example --join lobby\n  \
+    aside chat aside://alice@localhost --fingerprint 3f1a…   (a development server prints it)")]
+pub(crate) struct Args {
+    #[command(flatten)]
+    session: SessionArgs,
+    /// Join this room at the start, and talk in it
+    #[arg(long, value_name = "ROOM")]
+    join: Option<String>,
+}
+
+/// Runs the command.
+pub(crate) async fn run(args: Args) -> Result<()> {
+    let (client, events) = args
+        .session
+        .connect(|options| {
+            options.offline = true;
+            options.replay = REPLAY;
+            options.history = REPLAY;
+        })
+        .await?;
+    let (input, printer) = Input::start()?;
+    let screen = Screen::new(Style::of_stdout(), printer);
+    let chat = Chat::new(client, screen, input, args.join);
+    chat.run(events).await
+}
+
+/// What holds the next prompt back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Hold {
+    /// A command, until it has ended or the connection is lost.
+    Command,
+    /// A command that asks for something itself, until it has ended.
+    Question,
+}
+
+/// The conversation between a user and a client.
+struct Chat {
+    client: Client,
+    screen: Screen,
+    input: Input,
+    commands: mpsc::Sender<Command>,
+    results: mpsc::Receiver<Done>,
+    /// Commands and messages that have not ended.
+    busy: usize,
+    /// A command holds the next prompt back: it may change what the prompt says, or ask for something itself.
+    holds: Option<Hold>,
+    /// Standard input has ended: no more comes.
+    ended: bool,
+}
+
+impl Chat {
+    fn new(client: Client, screen: Screen, input: Input, join: Option<String>) -> Self {
+        let (commands, queue) = mpsc::channel(COMMANDS);
+        let (results_in, results) = mpsc::channel(COMMANDS);
+        let interactive = input.is_interactive();
+        let worker = Worker::new(client.clone(), screen.style(), interactive, results_in);
+        tokio::spawn(worker.run(queue, join));
+        // The worker begins with a look at the rooms.
+        let holds = Some(Hold::Command);
+        Self { client, screen, input, commands, results, busy: 1, holds, ended: false }
+    }
+
+    async fn run(mut self, mut events: Events) -> Result<()> {
+        let outcome = self.exchange(&mut events).await;
+        self.client.close().await;
+        outcome
+    }
+
+    async fn exchange(&mut self, events: &mut Events) -> Result<()> {
+        while !(self.ended && self.busy == 0) {
+            tokio::select! {
+                event = events.next() => match event {
+                    Some(Event::Ended(error)) => return Err(error.into()),
+                    Some(event) => {
+                        self.screen.event(&event)?;
+                        if let Event::Connection(Connection::Offline { .. }) = event {
+                            self.release(Hold::Command);
+                        }
+                    }
+                    None => return Ok(()),
+                },
+                typed = self.input.next(), if !self.ended => match typed {
+                    Typed::Line(line) => {
+                        if self.typed(&line).await?.is_break() {
+                            return Ok(());
+                        }
+                    }
+                    Typed::End if self.input.is_interactive() => return Ok(()),
+                    Typed::End => self.ended = true,
+                },
+                Some(done) = self.results.recv() => self.done(done)?,
+            }
+        }
+        Ok(())
+    }
+
+    async fn typed(&mut self, line: &str) -> Result<ControlFlow<()>> {
+        self.holds = None;
+        match Command::parse(line) {
+            Ok(None) => {}
+            Ok(Some(Command::Quit)) => return Ok(ControlFlow::Break(())),
+            Ok(Some(command)) => {
+                self.holds = match &command {
+                    Command::Say(_) => None,
+                    Command::Passwd => Some(Hold::Question),
+                    _ => self.client.is_online().then_some(Hold::Command),
+                };
+                self.busy += 1;
+                if self.commands.send(command).await.is_err() {
+                    return Ok(ControlFlow::Break(()));
+                }
+            }
+            Err(problem) => self.screen.say(&problem)?,
+        }
+        if self.holds.is_none() {
+            self.input.ready(self.screen.prompt());
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    fn done(&mut self, done: Done) -> Result<()> {
+        match done {
+            Done::Says(text) => self.screen.say(&text)?,
+            Done::Sends(message_id) => {
+                if self.input.is_interactive() {
+                    self.screen.typed_here(message_id);
+                }
+            }
+            Done::Room(room) => self.screen.set_room(room),
+            Done::Sent => self.busy -= 1,
+            Done::Ready => {
+                self.busy -= 1;
+                self.release(Hold::Command);
+                self.release(Hold::Question);
+            }
+        }
+        Ok(())
+    }
+
+    /// Shows the prompt that was held back for this.
+    fn release(&mut self, hold: Hold) {
+        if self.holds.take_if(|holds| *holds == hold).is_some() {
+            self.input.ready(self.screen.prompt());
+        }
+    }
+}

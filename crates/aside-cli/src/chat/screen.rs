@@ -1,0 +1,135 @@
+//! What the user sees.
+
+use std::collections::HashSet;
+
+use anyhow::Result;
+use aside_client::{
+    Connection, ConversationId, Entry, Event, IdempotencyKey, What,
+    display::{neutralise, neutralise_line},
+};
+
+use super::input::Printer;
+use crate::{
+    failure,
+    output::{self, Style},
+};
+
+/// The room that is talked in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Current {
+    pub(super) conversation: ConversationId,
+    pub(super) name: String,
+}
+
+/// The user's screen.
+pub(super) struct Screen {
+    style: Style,
+    printer: Printer,
+    current: Option<Current>,
+    /// Messages that stand there already, since they were typed there.
+    typed_here: HashSet<IdempotencyKey>,
+    offline: bool,
+}
+
+impl Screen {
+    pub(super) fn new(style: Style, printer: Printer) -> Self {
+        Self { style, printer, current: None, typed_here: HashSet::new(), offline: false }
+    }
+
+    pub(super) fn style(&self) -> Style {
+        self.style
+    }
+
+    pub(super) fn set_room(&mut self, room: Option<Current>) {
+        self.current = room;
+    }
+
+    /// A message was typed on this screen: it is not to be shown again.
+    pub(super) fn typed_here(&mut self, message_id: IdempotencyKey) {
+        self.typed_here.insert(message_id);
+    }
+
+    pub(super) fn prompt(&self) -> String {
+        match &self.current {
+            Some(room) => format!("{}> ", neutralise_line(&room.name)),
+            None => "> ".to_owned(),
+        }
+    }
+
+    /// Prints what the program says.
+    pub(super) fn say(&mut self, text: &str) -> Result<()> {
+        self.printer.print(text)
+    }
+
+    /// Prints what happened, if it is worth it.
+    pub(super) fn event(&mut self, event: &Event) -> Result<()> {
+        let style = self.style;
+        let text = match event {
+            Event::Entry(entry) => return self.entry(entry),
+            Event::Connection(connection) => match self.connection(connection) {
+                Some(text) => style.dim(text),
+                None => return Ok(()),
+            },
+            Event::GapRepaired { room, from_seq, to_seq } => {
+                let count = to_seq - from_seq + 1;
+                let entries = if count == 1 { "entry" } else { "entries" };
+                style.dim(format!("caught up in {}: {count} {entries}", neutralise_line(room)))
+            }
+            Event::Trimmed { room, from_seq, first_seq } => style.dim(format!(
+                "{}: the server no longer keeps entries {from_seq} to {}",
+                neutralise_line(room),
+                first_seq - 1
+            )),
+            Event::Tampering { room, what, .. } => style.warning(format!(
+                "WARNING: the history of {} was tampered with: {what}.\n\
+                 Nothing more of it is shown or sent. Ask the others by another way what was said, and the server's operator \
+                 what happened; /forget takes the room up anew.",
+                neutralise_line(room)
+            )),
+            Event::DeviceKeyChanged { user, .. } => style.warning(format!(
+                "WARNING: the server names another key for a device of {} than before; the first is kept",
+                neutralise_line(&user.to_string())
+            )),
+            Event::Throttled { wait } => {
+                style.dim(format!("the server asks to slow down: sending goes on in {} ms", wait.as_millis()))
+            }
+            Event::MessageFailed { error, .. } => {
+                style.warning(format!("a message was not sent: {}", failure::line(error)))
+            }
+            _ => return Ok(()),
+        };
+        self.printer.print(&text)
+    }
+
+    fn connection(&mut self, connection: &Connection) -> Option<String> {
+        match connection {
+            Connection::Online { handle } => {
+                self.offline = false;
+                Some(format!("connected as {}", neutralise_line(handle)))
+            }
+            // Said once, not at each attempt.
+            Connection::Offline { .. } if self.offline => None,
+            Connection::Offline { reason, .. } => {
+                self.offline = true;
+                let reason = neutralise(reason.trim_end_matches('.'));
+                Some(format!("offline: {reason}; what you type is sent when the server is back"))
+            }
+        }
+    }
+
+    fn entry(&mut self, entry: &Entry) -> Result<()> {
+        if let What::Message { message_id, .. } = &entry.what
+            && self.typed_here.remove(message_id)
+        {
+            return Ok(());
+        }
+        let time = self.style.dim(output::clock(entry.time_ms));
+        let here = self.current.as_ref().is_some_and(|it| it.conversation == entry.conversation);
+        let room = match here {
+            true => String::new(),
+            false => format!("{} ", self.style.dim(format!("#{}", neutralise_line(&entry.room)))),
+        };
+        let text = format!("{time} {room}{}", self.style.entry(entry));
+        self.printer.print(&text)
+    }
+}

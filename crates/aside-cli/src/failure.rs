@@ -1,0 +1,91 @@
+//! How a failure is told: one sentence, what to do about it, and an exit code.
+
+use std::{
+    io::{self, Write as _},
+    process::ExitCode,
+};
+
+use aside_client::{Error, StateError, TlsError, display::neutralise_line};
+
+const FAILED: u8 = 1;
+const UNREACHABLE: u8 = 3;
+const REFUSED: u8 = 4;
+const UNTRUSTED: u8 = 5;
+
+/// Writes what went wrong to stderr, and gives the exit code.
+pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
+    if is_broken_pipe(error) {
+        // Whoever read has read enough.
+        return ExitCode::SUCCESS;
+    }
+    let mut stderr = io::stderr().lock();
+    // Nobody is left to be told if this fails.
+    for (number, line) in sentence(error).lines().enumerate() {
+        let begin = if number == 0 { "aside: " } else { "       " };
+        let _ = writeln!(stderr, "{begin}{}", neutralise_line(line));
+    }
+    let Some(cause) = error.downcast_ref::<Error>() else { return ExitCode::from(FAILED) };
+    if let Some(remedy) = cause.remedy() {
+        let _ = writeln!(stderr, "       {}", neutralise_line(&remedy));
+    }
+    ExitCode::from(code(cause))
+}
+
+/// The error and its causes, each once: many an error says its cause in its own text already.
+fn sentence(error: &anyhow::Error) -> String {
+    let mut sentence = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if sentence.is_empty() {
+            sentence = cause;
+        } else if !sentence.contains(&cause) {
+            sentence = format!("{sentence}: {cause}");
+        }
+    }
+    sentence
+}
+
+/// A failure in one line, for those who go on after it.
+pub(crate) fn line(error: &Error) -> String {
+    let sentence = match error.remedy() {
+        Some(remedy) => format!("{}. {remedy}", error.to_string().trim_end_matches('.')),
+        None => error.to_string(),
+    };
+    neutralise_line(&sentence).into_owned()
+}
+
+fn code(error: &Error) -> u8 {
+    match error {
+        Error::Tls(TlsError::FingerprintChanged { .. } | TlsError::Untrusted { .. })
+        | Error::Violation(_)
+        | Error::PayloadDiffers(_)
+        | Error::Tampered => UNTRUSTED,
+        Error::Tls(TlsError::Unreachable { .. } | TlsError::Handshake { .. })
+        | Error::WebSocket(_)
+        | Error::Unanswered
+        | Error::Closed(_) => UNREACHABLE,
+        Error::PasswordNeeded(_) | Error::Login(_) | Error::Refused(_) => REFUSED,
+        _ => FAILED,
+    }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let broken = |error: &io::Error| error.kind() == io::ErrorKind::BrokenPipe;
+    match error.downcast_ref::<Error>() {
+        Some(Error::State(StateError::Io { .. }) | Error::Tls(_)) => false,
+        _ => error.downcast_ref::<io::Error>().is_some_and(broken),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cause_is_said_once() {
+        let refused = || io::Error::other("connection refused");
+        let whole = anyhow::Error::new(refused()).context("can't reach x: connection refused");
+        assert_eq!(sentence(&whole), "can't reach x: connection refused");
+        let short = anyhow::Error::new(refused()).context("can't reach x");
+        assert_eq!(sentence(&short), "can't reach x: connection refused");
+    }
+}

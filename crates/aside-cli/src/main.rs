@@ -1,0 +1,102 @@
+//! The `aside` program: a server, and a client for people and scripts.
+
+mod chat;
+mod completions;
+mod config;
+mod demo;
+mod doctor;
+mod failure;
+mod logging;
+mod output;
+mod rooms;
+mod send;
+mod serve;
+mod session;
+mod tail;
+mod users;
+mod version;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+/// Secure chat: a server, and a client for people and scripts
+#[derive(Debug, Parser)]
+#[command(
+    name = "aside",
+    version,
+    propagate_version = true,
+    max_term_width = 100,
+    after_help = "Exit codes:\n  \
+        0  done\n  \
+        1  failed otherwise\n  \
+        2  wrong usage\n  \
+        3  the server can't be reached, or does not answer\n  \
+        4  the server refused: the log-in, or the request\n  \
+        5  not to be trusted: certificate, log key, or history\n\n\
+        Try it without any set-up:\n  aside demo"
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Demo(demo::Args),
+    Serve(serve::ServeArgs),
+    Chat(chat::Args),
+    Send(send::Args),
+    Tail(tail::Args),
+    Rooms(rooms::Args),
+    Users(users::Args),
+    Config(config::Args),
+    Doctor(doctor::Args),
+    Completions(completions::Args),
+    Version(version::Args),
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run(Cli::parse().command).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failure::report(&error),
+    }
+}
+
+async fn run(command: Command) -> Result<()> {
+    match command {
+        Command::Demo(args) => demo::run(&args).await,
+        Command::Serve(args) => serve::run(args).await,
+        Command::Chat(args) => chat::run(args).await,
+        Command::Send(args) => send::run(args).await,
+        Command::Tail(args) => tail::run(args).await,
+        Command::Rooms(args) => rooms::run(&args).await,
+        Command::Users(args) => users::run(&args).await,
+        Command::Config(args) => config::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
+        Command::Completions(args) => completions::run(&args),
+        Command::Version(args) => version::run(&args),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn no_password_can_be_given_on_the_command_line() {
+        for command in Cli::command().get_subcommands() {
+            let mut arguments = command.get_arguments();
+            assert!(arguments.all(|argument| argument.get_long() != Some("password")));
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! `aside send`: says something from a script.
+
+use std::io::{self, BufRead as _};
+
+use anyhow::Result;
+use aside_client::{Client, Error, Receipt, Room, display::neutralise_line};
+use serde_json::json;
+
+use crate::{
+    output,
+    session::{SessionArgs, find_room},
+};
+
+/// Send a message to a room, or each line of standard input as one
+///
+/// Ends when the server has made every message durable. A message that the connection was lost over is sent again, and
+/// appears once.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  \
+    aside send aside://bot@chat.example ops 'backup done'\n  \
+    make 2>&1 | tail -1 | aside send aside://bot@chat.example builds --join")]
+pub(crate) struct Args {
+    #[command(flatten)]
+    session: SessionArgs,
+    /// The room's name
+    room: String,
+    /// What to say; without it, each line of standard input is a message
+    text: Option<String>,
+    /// Join the room first if need be; the server can read what is said in a public room
+    #[arg(long)]
+    join: bool,
+    /// Print a line of JSON for each message
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the command.
+pub(crate) async fn run(args: Args) -> Result<()> {
+    let (client, _) = args.session.connect(|options| options.shared = true).await?;
+    let room = find_room(&client, &args.room).await?;
+    enter(&client, &room, args.join).await?;
+    match &args.text {
+        Some(text) => tell(client.send(room.conversation, text).await?, args.json)?,
+        None => {
+            for line in io::stdin().lock().lines() {
+                let line = line?;
+                if !line.is_empty() {
+                    tell(client.send(room.conversation, &line).await?, args.json)?;
+                }
+            }
+        }
+    }
+    client.close().await;
+    Ok(())
+}
+
+/// Joins if that was asked for, and says what it means (ROOM-001).
+pub(crate) async fn enter(client: &Client, room: &Room, join: bool) -> Result<()> {
+    if room.role.is_some() {
+        return Ok(());
+    }
+    if !join {
+        return Err(Error::NotFollowed.into());
+    }
+    if room.server_readable {
+        let name = neutralise_line(&room.name);
+        output::note(format!("joining {name}: a public room, which the server can read"))?;
+    }
+    client.join(room.conversation).await?;
+    Ok(())
+}
+
+fn tell(receipt: Receipt, as_json: bool) -> Result<()> {
+    if as_json {
+        output::line(json!({
+            "message_id": receipt.message_id.to_string(),
+            "seq": receipt.seq,
+            "time_ms": receipt.time_ms,
+        }))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,165 @@
+//! What every command that talks to a server shares: its arguments, and the way to a logged-in client.
+
+use std::{
+    env, fs,
+    io::{self, IsTerminal as _},
+    path::PathBuf,
+};
+
+use anyhow::{Context as _, Result, bail};
+use aside_client::{
+    Address, BindingKind, Client, Error, Events, Fingerprint, LogIn, Options, PasswordReason, Room,
+    Trust, v1,
+};
+use clap::ValueEnum;
+use zeroize::Zeroizing;
+
+/// The account's server, and how to get in
+#[derive(Debug, clap::Args)]
+pub(crate) struct SessionArgs {
+    /// Server and account: aside://alice@chat.example:7423, or wss://alice@chat.example
+    #[arg(value_name = "ADDRESS", value_parser = parse_address)]
+    pub(crate) address: Address,
+    /// Trust the authorities, or the certificate, in this PEM file
+    #[arg(long, value_name = "FILE", conflicts_with = "fingerprint")]
+    ca: Option<PathBuf>,
+    /// Trust the one certificate with this SHA-256 fingerprint, and remember it
+    #[arg(long, value_name = "SHA256")]
+    fingerprint: Option<Fingerprint>,
+    /// Make the account if this device has none there yet
+    #[arg(long)]
+    register: bool,
+    /// With --register: if the handle is taken, take it with a number appended
+    #[arg(long, requires = "register")]
+    suffix: bool,
+    /// Read the password from the first line of this file; else from ASIDE_PASSWORD, else it is asked for
+    #[arg(long, value_name = "FILE")]
+    password_file: Option<PathBuf>,
+    /// Keep keys and history here [default: ASIDE_DATA_DIR, or the user's data directory]
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// What this device is called in the list of the account's devices
+    #[arg(long, value_name = "NAME", default_value_t = default_device_name())]
+    device_name: String,
+    /// What ties log-ins to the TLS connection
+    #[arg(long, value_enum, default_value_t = Binding::Exporter, hide_short_help = true)]
+    binding: Binding,
+}
+
+/// What ties log-ins to the TLS connection.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Binding {
+    /// The TLS exporter
+    Exporter,
+    /// The server's certificate
+    Certificate,
+    /// Nothing: only where a proxy ends TLS, with wss://
+    None,
+}
+
+impl SessionArgs {
+    /// Connects and logs in: with the device's key if it is enough, else with the password, which is asked for if need be.
+    pub(crate) async fn connect(
+        &self,
+        adjust: impl FnOnce(&mut Options),
+    ) -> Result<(Client, Events)> {
+        let mut options = self.options()?;
+        adjust(&mut options);
+        match Client::connect(options.clone()).await {
+            Err(Error::PasswordNeeded(reason)) => {
+                options.log_in = self.log_in(reason)?;
+                Ok(Client::connect(options).await?)
+            }
+            outcome => Ok(outcome?),
+        }
+    }
+
+    fn options(&self) -> Result<Options> {
+        let mut options = Options::new(self.address.clone());
+        options.trust = match (&self.ca, self.fingerprint) {
+            (Some(file), _) => Some(Trust::CaFile(file.clone())),
+            (None, Some(fingerprint)) => Some(Trust::Fingerprint(fingerprint)),
+            (None, None) => None,
+        };
+        options.data_dir.clone_from(&self.data_dir);
+        options.device_name.clone_from(&self.device_name);
+        options.user_agent = concat!("aside/", env!("CARGO_PKG_VERSION")).to_owned();
+        options.binding = match self.binding {
+            Binding::Exporter => BindingKind::Exporter,
+            Binding::Certificate => BindingKind::CertSha256,
+            Binding::None => BindingKind::None,
+        };
+        if options.address.handle.is_none() {
+            return Err(Error::HandleMissing.into());
+        }
+        Ok(options)
+    }
+
+    fn log_in(&self, reason: PasswordReason) -> Result<LogIn> {
+        let handle = self.address.handle.as_deref().unwrap_or_default();
+        let registering = self.register && reason == PasswordReason::NewDevice;
+        let password = match self.given_password()? {
+            Some(password) => password,
+            None if registering => ask_new_password(&format!("New password for {handle}: "))?,
+            None => ask_password(&format!("Password of {handle} ({reason}): "))?,
+        };
+        let on_conflict = if self.suffix { v1::OnConflict::Suffix } else { v1::OnConflict::Reject };
+        Ok(match registering {
+            true => LogIn::Register { password, on_conflict },
+            false => LogIn::Password(password),
+        })
+    }
+
+    fn given_password(&self) -> Result<Option<Zeroizing<String>>> {
+        if let Some(path) = &self.password_file {
+            let text = Zeroizing::new(
+                fs::read_to_string(path)
+                    .with_context(|| format!("can't read the password in {}", path.display()))?,
+            );
+            let line = text.lines().next().unwrap_or_default();
+            return Ok(Some(Zeroizing::new(line.to_owned())));
+        }
+        Ok(env::var("ASIDE_PASSWORD").ok().map(Zeroizing::new))
+    }
+}
+
+/// Finds a room by name.
+pub(crate) async fn find_room(client: &Client, name: &str) -> Result<Room> {
+    let name = name.strip_prefix('#').unwrap_or(name);
+    match client.room(name).await? {
+        Some(room) => Ok(room),
+        None => bail!("there is no room {name}; `aside rooms` lists those there are"),
+    }
+}
+
+/// Asks on the terminal, without showing what is typed.
+pub(crate) fn ask_password(prompt: &str) -> Result<Zeroizing<String>> {
+    if !io::stdin().is_terminal() {
+        bail!("no password: give one with --password-file or ASIDE_PASSWORD");
+    }
+    Ok(Zeroizing::new(rpassword::prompt_password(prompt)?))
+}
+
+/// Asks twice.
+pub(crate) fn ask_new_password(prompt: &str) -> Result<Zeroizing<String>> {
+    let password = ask_password(prompt)?;
+    if *password != *ask_password("The same again: ")? {
+        bail!("the two passwords differ; nothing was changed");
+    }
+    Ok(password)
+}
+
+fn parse_address(text: &str) -> Result<Address, aside_client::AddressError> {
+    text.parse()
+}
+
+/// The machine's name, as far as a device's name may have it (DEV-002).
+fn default_device_name() -> String {
+    let name = fs::read_to_string("/proc/sys/kernel/hostname")
+        .ok()
+        .or_else(|| env::var("HOSTNAME").ok())
+        .or_else(|| env::var("COMPUTERNAME").ok())
+        .unwrap_or_default();
+    let name: String = name.trim().chars().filter(|c| !c.is_control()).take(15).collect();
+    if name.is_empty() { "aside".to_owned() } else { format!("aside on {name}") }
+}

@@ -1,0 +1,190 @@
+//! The program as people and scripts run it, against a server on loopback.
+
+use std::{
+    io::Write as _,
+    process::{Command, Output, Stdio},
+};
+
+use aside_server::{Config, Running, Server};
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// A server, and a place for the state of clients.
+struct World {
+    home: TempDir,
+    server: Running,
+}
+
+impl World {
+    async fn new() -> Self {
+        let home = tempfile::tempdir().expect("a temporary directory");
+        let config = Config::for_tests(home.path().join("server"));
+        let server = Server::start(config).await.expect("the server starts");
+        Self { home, server }
+    }
+
+    /// `aside <command> <address of the handle> <arguments>`, trusting the server.
+    fn aside(&self, command: &str, handle: &str, arguments: &[&str]) -> Command {
+        let port = self.server.local_addr().port();
+        let mut aside = Command::new(env!("CARGO_BIN_EXE_aside"));
+        aside
+            .arg(command)
+            .arg(format!("aside://{handle}@localhost:{port}"))
+            .args(arguments)
+            .args(["--fingerprint", &self.server.fingerprint()])
+            .env("ASIDE_DATA_DIR", self.home.path().join("clients"))
+            .env("ASIDE_PASSWORD", "a pass phrase for tests");
+        aside
+    }
+
+    async fn run(&self, command: &str, handle: &str, arguments: &[&str]) -> Output {
+        output(self.aside(command, handle, arguments), "").await
+    }
+}
+
+/// Runs it with this on its standard input, while the server in this process goes on.
+async fn output(mut command: Command, input: &str) -> Output {
+    let input = input.to_owned();
+    tokio::task::spawn_blocking(move || {
+        let command = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("the program starts");
+        let mut stdin = child.stdin.take().expect("it was piped");
+        stdin.write_all(input.as_bytes()).expect("the program reads");
+        drop(stdin);
+        child.wait_with_output().expect("the program ends")
+    })
+    .await
+    .expect("the task does not panic")
+}
+
+fn stdout(output: &Output) -> String {
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{}: {stderr}", output.status);
+    String::from_utf8(output.stdout.clone()).expect("it is UTF-8")
+}
+
+fn failure(output: &Output) -> (Option<i32>, String) {
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(stderr.starts_with("aside: "), "{stderr}");
+    (output.status.code(), stderr)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn scripts_send_and_read() {
+    let world = World::new().await;
+    let sent = world.run("send", "alice", &["lobby", "hello", "--register", "--join", "--json"]);
+    let sent: Value = serde_json::from_str(&stdout(&sent.await)).unwrap();
+    let lines = output(world.aside("send", "alice", &["lobby"]), "one\n\ntwo\n").await;
+    assert_eq!(stdout(&lines), "");
+
+    let tail = world.run("tail", "alice", &["lobby", "-n", "3", "--json"]).await;
+    let entries: Vec<Value> =
+        stdout(&tail).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let texts: Vec<_> = entries.iter().map(|entry| entry["text"].as_str().unwrap()).collect();
+    assert_eq!(texts, ["hello", "one", "two"]);
+    assert_eq!(entries[0]["seq"], sent["seq"]);
+    assert_eq!(entries[0]["message_id"], sent["message_id"]);
+    assert!(
+        entries.iter().all(|entry| entry["verified"] == true && entry["by"]["handle"] == "alice")
+    );
+    let plain = stdout(&world.run("tail", "alice", &["lobby", "-n", "1"]).await);
+    assert!(plain.ends_with("alice: two\n") && !plain.contains('\x1b'), "{plain:?}");
+
+    let rooms = stdout(&world.run("rooms", "alice", &["--json"]).await);
+    let rooms: Value = serde_json::from_str(&rooms).unwrap();
+    assert_eq!((&rooms[0]["name"], &rooms[0]["server_readable"]), (&"lobby".into(), &true.into()));
+    let users = stdout(&world.run("users", "alice", &["lobby", "--json"]).await);
+    let users: Value = serde_json::from_str(&users).unwrap();
+    assert_eq!((&users[0]["handle"], &users[0]["online"]), (&"alice".into(), &true.into()));
+}
+
+// cites: ROOM-001
+#[tokio::test(flavor = "multi_thread")]
+async fn lines_are_chatted_plainly_without_a_terminal() {
+    let world = World::new().await;
+    let typed = "/rooms\n/join lobby\nhello from a pipe\n//slash\n/users\n/nick alicia\n/leap\n";
+    let chat = world.aside("chat", "alice", &["--register"]);
+    let shown = stdout(&output(chat, typed).await);
+    for expected in [
+        "lobby  0 members, server-readable, default",
+        "lobby is a public room: the server can read it",
+        "hello from a pipe",
+        "alice: /slash",
+        "alice  online",
+        "you are alicia now",
+        "there is no /leap",
+    ] {
+        assert!(shown.contains(expected), "{expected:?} in:\n{shown}");
+    }
+    assert!(!shown.contains('\x1b'), "no colour where nobody sees it");
+    let again = world.aside("chat", "alicia", &[]);
+    let shown = stdout(&output(again, "/history\n").await);
+    assert!(shown.contains("hello from a pipe"), "{shown}");
+}
+
+// cites: TLS-006
+#[tokio::test(flavor = "multi_thread")]
+async fn failures_say_what_to_do_and_have_a_code_of_their_own() {
+    let world = World::new().await;
+    stdout(&world.run("rooms", "alice", &["--register"]).await);
+    let elsewhere = world.home.path().join("elsewhere");
+    let elsewhere = ["--data-dir", elsewhere.to_str().unwrap()];
+
+    let mut wrong_password = world.aside("rooms", "alice", &elsewhere);
+    wrong_password.env("ASIDE_PASSWORD", "not the password");
+    assert_eq!(failure(&output(wrong_password, "").await).0, Some(4));
+    let mut no_password = world.aside("rooms", "alice", &elsewhere);
+    no_password.env_remove("ASIDE_PASSWORD");
+    let (_, said) = failure(&output(no_password, "").await);
+    assert!(said.contains("--password-file"), "{said}");
+
+    let not_joined = world.run("send", "alice", &["lobby", "hello"]).await;
+    let (code, said) = failure(&not_joined);
+    assert!(code == Some(1) && said.contains("Join it first"), "{said}");
+    let (_, said) = failure(&world.run("send", "alice", &["attic", "hello"]).await);
+    assert!(said.contains("there is no room attic"), "{said}");
+
+    let mut other_pin = world.aside("rooms", "alice", &[]);
+    other_pin.args(["--fingerprint", &"ab".repeat(32)]);
+    assert_eq!(output(other_pin, "").await.status.code(), Some(2), "twice on the command line");
+    let port = world.server.local_addr().port();
+    let dial = |port: u16, arguments: &[&str]| {
+        let mut aside = Command::new(env!("CARGO_BIN_EXE_aside"));
+        aside
+            .args(["rooms", &format!("aside://bob@localhost:{port}")])
+            .args(arguments)
+            .env("ASIDE_DATA_DIR", world.home.path().join("bob"))
+            .env_remove("ASIDE_PASSWORD");
+        aside
+    };
+    let (code, said) = failure(&output(dial(port, &["--fingerprint", &"ab".repeat(32)]), "").await);
+    assert!(code == Some(5) && said.contains("operator"), "{said}");
+    let (code, said) = failure(&output(dial(port, &[]), "").await);
+    assert!(code == Some(5) && said.contains(&world.server.fingerprint()), "{said}");
+    let free = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap();
+    let (code, said) = failure(&output(dial(free.port(), &[]), "").await);
+    assert!(code == Some(3) && said.contains("can't be reached"), "{said}");
+}
+
+#[tokio::test]
+async fn the_demo_goes_as_it_says() {
+    let mut demo = Command::new(env!("CARGO_BIN_EXE_aside"));
+    demo.arg("demo");
+    let shown = stdout(&output(demo, "").await);
+    assert!(shown.contains("Everything went as stated"), "{shown}");
+    assert!(!shown.contains("\n   FAILED"), "{shown}");
+}
+
+#[tokio::test]
+async fn versions_and_completions_are_printed() {
+    let run = |arguments: &[&str]| {
+        let mut aside = Command::new(env!("CARGO_BIN_EXE_aside"));
+        aside.args(arguments);
+        aside
+    };
+    let version = stdout(&output(run(&["version", "--json"]), "").await);
+    let version: Value = serde_json::from_str(&version).unwrap();
+    assert_eq!(version["protocol"], 1);
+    let script = stdout(&output(run(&["completions", "bash"]), "").await);
+    assert!(script.contains("complete -F _aside"), "{script}");
+}

@@ -1,0 +1,462 @@
+//! The handle that programs hold.
+
+use std::sync::Arc;
+
+use aside_crypto::Hash;
+use aside_proto::{
+    id::{ConversationId, DeviceId, IdempotencyKey},
+    request,
+    v1::{self, client_frame, server_frame::Body},
+};
+use aside_session::client::{RequestError, log::Place};
+use bytes::Bytes;
+use tokio::sync::{mpsc, oneshot, watch};
+use zeroize::Zeroizing;
+
+use crate::{
+    Device, Entry, Error, Event, Identity, Member, Options, Receipt, Room, StateError, Trust,
+    content, default_data_dir,
+    driver::{Authenticator, Call, Command, Dialer, Driver, Parts, Status},
+    paths, random,
+    store::{Account, Store},
+    view,
+};
+
+/// Commands that may be on their way to the driver.
+const COMMANDS: usize = 64;
+/// Events that may wait in the channel; more wait in the store.
+const EVENTS: usize = 256;
+/// The most entries that [`Client::history`] gives at once.
+const MAX_HISTORY: u32 = 10_000;
+
+/// A client of one account, on one device. Cheap to clone; when the last clone is dropped the connection is closed.
+///
+/// Requests that are made while the connection is down wait for the next one. A request that was sent and lost its reply is sent
+/// again, with the same idempotency key, so that it takes effect once. Whoever does not want to wait any more drops the future.
+#[derive(Debug, Clone)]
+pub struct Client {
+    commands: mpsc::Sender<Command>,
+    closes: mpsc::Sender<oneshot::Sender<()>>,
+    status: watch::Receiver<Status>,
+    store: Arc<Store>,
+}
+
+/// What happens, in order. Reading it slowly, or not at all, loses no entry and holds up no request.
+#[derive(Debug)]
+pub struct Events(mpsc::Receiver<Event>);
+
+/// A message on its way. Dropping it does not recall the message.
+#[derive(Debug)]
+pub struct Queued {
+    message_id: IdempotencyKey,
+    outcome: oneshot::Receiver<Result<Receipt, Error>>,
+}
+
+impl Queued {
+    /// The message's id: that of its entry, once it is one.
+    #[must_use]
+    pub fn message_id(&self) -> IdempotencyKey {
+        self.message_id
+    }
+
+    /// Waits until the server has made the message durable.
+    ///
+    /// # Errors
+    /// [`Error::MessageTooLong`], [`Error::OutboxFull`], [`Error::Tampered`]: it was not kept. [`Error::Refused`]: it will not
+    /// be sent. [`Error::PayloadDiffers`]: the server has another text (MSG-009).
+    pub async fn receipt(self) -> Result<Receipt, Error> {
+        self.outcome.await.map_err(|_| Error::Gone)?
+    }
+}
+
+impl Events {
+    /// The next event; `None` once the client has ended.
+    pub async fn next(&mut self) -> Option<Event> {
+        self.0.recv().await
+    }
+
+    /// The next event, if there is one already.
+    pub fn try_next(&mut self) -> Option<Event> {
+        self.0.try_recv().ok()
+    }
+}
+
+impl Client {
+    /// Connects, logs in, and keeps connected from then on.
+    ///
+    /// # Errors
+    /// [`Error::PasswordNeeded`] if the device's key is not enough and `options.log_in` gives no password;
+    /// [`Error::Tls`] if the server can't be reached or is not the one meant (TLS-006); [`Error::Refused`] if it refuses the
+    /// log-in; [`Error::State`] if the local state can't be used.
+    pub async fn connect(options: Options) -> Result<(Self, Events), Error> {
+        let store = Arc::new(open_store(&options).await?);
+        let account = store.account().await?;
+        let authenticator = authenticator(&options, &account, &store)?;
+        let first = match authenticator.establish().await {
+            Ok(established) => Ok(established),
+            Err(error) => match account.identity {
+                Some(identity) if options.offline && error.is_transient() => {
+                    Err((identity, account.device_key))
+                }
+                _ => return Err(error),
+            },
+        };
+        if first.is_ok() && options.trust.is_some() {
+            store.set_certificate(pin(&authenticator.dialer.trust)).await?;
+        }
+        let (identity, device_key) = match &first {
+            Ok(established) => (established.identity.clone(), established.device_key.clone()),
+            Err(known) => known.clone(),
+        };
+        let (commands, commands_out) = mpsc::channel(COMMANDS);
+        let (closes, closes_out) = mpsc::channel(1);
+        let (events, events_out) = mpsc::channel(EVENTS);
+        let parts = Parts {
+            authenticator,
+            identity,
+            device_key,
+            commands: commands_out,
+            closes: closes_out,
+            events,
+            history: options.history,
+            replay: options.replay,
+        };
+        let (driver, status) = Driver::new(parts).await?;
+        tokio::spawn(driver.run(first.ok()));
+        Ok((Self { commands, closes, status, store }, Events(events_out)))
+    }
+
+    /// Who this is, as last heard.
+    #[must_use]
+    pub fn identity(&self) -> Identity {
+        self.status.borrow().identity.clone()
+    }
+
+    /// What the server accepts.
+    #[must_use]
+    pub fn limits(&self) -> v1::Limits {
+        self.status.borrow().limits
+    }
+
+    /// Whether a connection stands.
+    #[must_use]
+    pub fn is_online(&self) -> bool {
+        self.status.borrow().online
+    }
+
+    /// Closes the connection and the state. Messages that were not acknowledged are sent by the next run.
+    pub async fn close(self) {
+        let (done, closed) = oneshot::channel();
+        if self.closes.send(done).await.is_ok() {
+            // An error means that it was closed already.
+            let _ = closed.await;
+        }
+    }
+
+    /// The rooms of the server, or only those the user is a member of, in order of id.
+    ///
+    /// # Errors
+    /// As every request: [`Error::Refused`], [`Error::Gone`].
+    pub async fn rooms(&self, joined_only: bool) -> Result<Vec<Room>, Error> {
+        let mut rooms = Vec::new();
+        let mut page_token = Bytes::new();
+        loop {
+            let list = v1::ListRooms { joined_only, page_token, ..Default::default() };
+            let Body::Rooms(page) = self.call(client_frame::Body::ListRooms(list)).await? else {
+                return Err(Error::Gone);
+            };
+            for room in page.rooms {
+                rooms.push(room.try_into()?);
+            }
+            page_token = page.next_page_token;
+            if page_token.is_empty() {
+                return Ok(rooms);
+            }
+        }
+    }
+
+    /// The room of this name, in any spelling that means the same.
+    ///
+    /// # Errors
+    /// As [`rooms`](Self::rooms).
+    pub async fn room(&self, name: &str) -> Result<Option<Room>, Error> {
+        let list = v1::ListRooms { name: name.to_owned(), ..Default::default() };
+        match self.call(client_frame::Body::ListRooms(list)).await? {
+            Body::Rooms(mut page) if !page.rooms.is_empty() => {
+                Ok(Some(page.rooms.swap_remove(0).try_into()?))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// The rooms that are followed, without asking the server.
+    ///
+    /// # Errors
+    /// [`Error::State`].
+    pub async fn followed(&self) -> Result<Vec<(ConversationId, String)>, Error> {
+        let known = self.store.conversations().await?;
+        let joined = known.into_iter().filter(|known| known.joined);
+        Ok(joined.map(|known| (known.conversation, known.name)).collect())
+    }
+
+    /// Makes a public room and joins it as its owner.
+    ///
+    /// # Errors
+    /// ROOM_NAME_TAKEN and ROOM_NAME_INVALID among others.
+    pub async fn create_room(&self, name: &str) -> Result<Room, Error> {
+        let create = v1::CreateRoom { name: name.to_owned() };
+        match self.call(client_frame::Body::CreateRoom(create)).await? {
+            Body::RoomCreated(v1::RoomCreated { room: Some(room) }) => Ok(room.try_into()?),
+            _ => Err(Error::Gone),
+        }
+    }
+
+    /// Joins a room. Whether the server can read it is in [`Room::server_readable`]: to be shown before (ROOM-001).
+    ///
+    /// # Errors
+    /// NO_SUCH_CONVERSATION and TOO_MANY_ROOMS among others.
+    pub async fn join(&self, conversation: ConversationId) -> Result<Room, Error> {
+        let join = v1::Join { conversation_id: conversation.to_bytes() };
+        match self.call(client_frame::Body::Join(join)).await? {
+            Body::Joined(v1::Joined { room: Some(room) }) => Ok(room.try_into()?),
+            _ => Err(Error::Gone),
+        }
+    }
+
+    /// Leaves a room. What was kept of it stays readable.
+    ///
+    /// # Errors
+    /// NO_SUCH_CONVERSATION among others.
+    pub async fn leave(&self, conversation: ConversationId) -> Result<(), Error> {
+        let leave = v1::Leave { conversation_id: conversation.to_bytes() };
+        self.call(client_frame::Body::Leave(leave)).await.map(drop)
+    }
+
+    /// The members of a room, or only those who are online, in order of id.
+    ///
+    /// # Errors
+    /// NOT_A_MEMBER among others.
+    pub async fn members(
+        &self,
+        conversation: ConversationId,
+        online_only: bool,
+    ) -> Result<Vec<Member>, Error> {
+        let mut members = Vec::new();
+        let mut page_token = Bytes::new();
+        loop {
+            let list = v1::ListMembers {
+                conversation_id: conversation.to_bytes(),
+                online_only,
+                page_token,
+                page_size: 0,
+            };
+            let Body::Members(page) = self.call(client_frame::Body::ListMembers(list)).await?
+            else {
+                return Err(Error::Gone);
+            };
+            for member in page.members {
+                members.push(member.try_into()?);
+            }
+            page_token = page.next_page_token;
+            if page_token.is_empty() {
+                return Ok(members);
+            }
+        }
+    }
+
+    /// Says something, and waits until the server has made it durable: [`queue`](Self::queue), then [`Queued::receipt`].
+    ///
+    /// # Errors
+    /// As both.
+    pub async fn send(&self, conversation: ConversationId, text: &str) -> Result<Receipt, Error> {
+        self.queue(conversation, text).await?.receipt().await
+    }
+
+    /// Says something without waiting for the server. The message is signed, kept, and sent until the server has made it
+    /// durable, once, over as many connections and runs of the program as that takes. Messages to a conversation arrive in the
+    /// order in which they were queued.
+    ///
+    /// # Errors
+    /// [`Error::Gone`].
+    pub async fn queue(&self, conversation: ConversationId, text: &str) -> Result<Queued, Error> {
+        let (receipt, outcome) = oneshot::channel();
+        let payload = content::encode_text(text);
+        let message_id = random::idempotency_key(self.status.borrow().server_unix_ms());
+        self.command(Command::Send { conversation, message_id, payload, receipt }).await?;
+        Ok(Queued { message_id, outcome })
+    }
+
+    /// Entries before `before_seq`, or the last ones, oldest first, at most `count`: from what is kept, and from the server
+    /// where that is not enough. What comes from the server must lead, by the chain, to what is kept (LOG-011).
+    ///
+    /// # Errors
+    /// [`Error::NotFollowed`], [`Error::Tampered`], [`Error::Refused`].
+    pub async fn history(
+        &self,
+        conversation: ConversationId,
+        before_seq: Option<u64>,
+        count: u32,
+    ) -> Result<Vec<Entry>, Error> {
+        let wanted = count.min(MAX_HISTORY);
+        let known = self.store.conversation(conversation).await?.ok_or(Error::NotFollowed)?;
+        let before = before_seq.unwrap_or(u64::MAX);
+        let mut kept = self.store.entries_before(conversation, before, wanted).await?;
+        let missing = wanted - u32::try_from(kept.len()).unwrap_or(wanted);
+        let first = self.store.entries_from(conversation, 0, 1).await?.into_iter().next();
+        let oldest = first.map(|first| (first.seq, first.chain_before));
+        let cursor = known.cursor.map(|cursor| (cursor.place.seq + 1, cursor.place.chain));
+        if let Some(until) = oldest.or(cursor).and_then(place_before).filter(|_| missing > 0) {
+            // As far back as what was asked for lies before what is kept.
+            let gap = (until.seq + 1).saturating_sub(before.min(until.seq + 1));
+            let count = missing.saturating_add(u32::try_from(gap).unwrap_or(MAX_HISTORY));
+            let (done, read) = oneshot::channel();
+            self.command(Command::ReadBack { conversation, until, count, done }).await?;
+            read.await.map_err(|_| Error::Gone)??;
+            kept = self.store.entries_before(conversation, before, wanted).await?;
+        }
+        Ok(view::entries(&self.store, &known.name, kept).await?)
+    }
+
+    /// Waits until all that the server has of a conversation by now was taken in, and a signed head vouches for it.
+    ///
+    /// # Errors
+    /// [`Error::NotFollowed`], [`Error::Tampered`].
+    pub async fn catch_up(&self, conversation: ConversationId) -> Result<(), Error> {
+        let (done, caught_up) = oneshot::channel();
+        self.command(Command::CatchUp { conversation, done }).await?;
+        caught_up.await.map_err(|_| Error::Gone)?
+    }
+
+    /// Forgets what is kept of a conversation, what was found wrong with it included, and takes it up anew. For a user who knows
+    /// why the log changed: a server restored from a backup, say.
+    ///
+    /// # Errors
+    /// [`Error::Gone`].
+    pub async fn forget(&self, conversation: ConversationId) -> Result<(), Error> {
+        let (done, forgotten) = oneshot::channel();
+        self.command(Command::Forget { conversation, done }).await?;
+        forgotten.await.map_err(|_| Error::Gone)?
+    }
+
+    /// Changes the handle; gives the one the server made of it.
+    ///
+    /// # Errors
+    /// HANDLE_TAKEN, HANDLE_INVALID and RENAME_TOO_SOON among others.
+    pub async fn rename(&self, handle: &str, on_conflict: v1::OnConflict) -> Result<String, Error> {
+        let rename = v1::Rename { handle: handle.to_owned(), on_conflict: on_conflict.into() };
+        match self.call(client_frame::Body::Rename(rename)).await? {
+            Body::Renamed(renamed) => Ok(renamed.handle),
+            _ => Err(Error::Gone),
+        }
+    }
+
+    /// Changes the password, and revokes every other device; gives their number.
+    ///
+    /// # Errors
+    /// AUTHENTICATION_FAILED for a wrong old password, PASSWORD_INVALID for the new one, among others.
+    pub async fn change_password(
+        &self,
+        old: &Zeroizing<String>,
+        new: &Zeroizing<String>,
+    ) -> Result<u32, Error> {
+        let change = v1::ChangePassword {
+            old_password: old.as_str().to_owned(),
+            new_password: new.as_str().to_owned(),
+        };
+        match self.call(client_frame::Body::ChangePassword(change)).await? {
+            Body::PasswordChanged(changed) => Ok(changed.revoked_devices),
+            _ => Err(Error::Gone),
+        }
+    }
+
+    /// The account's devices, in order of creation.
+    ///
+    /// # Errors
+    /// As every request.
+    pub async fn devices(&self) -> Result<Vec<Device>, Error> {
+        match self.call(client_frame::Body::ListDevices(v1::ListDevices {})).await? {
+            Body::Devices(devices) => devices
+                .devices
+                .into_iter()
+                .map(|device| device.try_into().map_err(Error::from))
+                .collect(),
+            _ => Err(Error::Gone),
+        }
+    }
+
+    /// Revokes a device: it can never log in again. Revoking this one ends the client.
+    ///
+    /// # Errors
+    /// NO_SUCH_DEVICE among others.
+    pub async fn revoke_device(&self, device: DeviceId) -> Result<(), Error> {
+        let revoke = v1::RevokeDevice { device_id: device.to_bytes() };
+        self.call(client_frame::Body::RevokeDevice(revoke)).await.map(drop)
+    }
+
+    /// Makes any request, as the library's own methods do: with a fresh idempotency key if it is mutating, and sent until it
+    /// has a reply. For what has no method of its own.
+    ///
+    /// # Errors
+    /// [`Error::Refused`], [`Error::Gone`], and [`Error::Request`] for one that is not allowed after log-in.
+    pub async fn call(&self, body: client_frame::Body) -> Result<Body, Error> {
+        let info = request::info(&body);
+        if !info.phases.contains(&request::Phase::Authenticated) {
+            return Err(RequestError::Phase.into());
+        }
+        let unix_ms = self.status.borrow().server_unix_ms();
+        let effect = info.mutating.then(|| random::idempotency_key(unix_ms));
+        let (reply, replied) = oneshot::channel();
+        self.command(Command::Call(Call::new(effect, body, reply))).await?;
+        replied.await.map_err(|_| Error::Gone)?
+    }
+
+    async fn command(&self, command: Command) -> Result<(), Error> {
+        self.commands.send(command).await.map_err(|_| Error::Gone)
+    }
+}
+
+/// The place before an entry, unless it is the first.
+fn place_before((seq, chain_before): (u64, Hash)) -> Option<Place> {
+    (seq > 1).then(|| Place { seq: seq - 1, chain: chain_before })
+}
+
+async fn open_store(options: &Options) -> Result<Store, Error> {
+    let handle = options.address.handle.as_deref().ok_or(Error::HandleMissing)?;
+    let data_dir = options.data_dir.clone().or_else(default_data_dir).ok_or(Error::NoDataDir)?;
+    let dir = paths::account_dir(&data_dir, &options.address, handle)
+        .map_err(|source| StateError::Io { path: data_dir, source })?;
+    let store = match options.shared {
+        true => Store::open_shared(&dir).await?,
+        false => Store::open(&dir).await?,
+    };
+    Ok(store)
+}
+
+fn authenticator(
+    options: &Options,
+    account: &Account,
+    store: &Arc<Store>,
+) -> Result<Authenticator, Error> {
+    let pinned = account.certificate.map(Trust::Fingerprint);
+    let trust = options.trust.clone().or(pinned).unwrap_or(Trust::System);
+    Ok(Authenticator {
+        dialer: Dialer {
+            address: options.address.clone(),
+            trust,
+            binding: options.binding,
+            user_agent: options.user_agent.clone(),
+        },
+        store: Arc::clone(store),
+        handle: options.address.handle.clone().ok_or(Error::HandleMissing)?,
+        device_name: options.device_name.clone(),
+        log_in: options.log_in.clone(),
+    })
+}
+
+/// What is to be remembered as the user's pin.
+fn pin(trust: &Trust) -> Option<crate::Fingerprint> {
+    match trust {
+        Trust::Fingerprint(fingerprint) => Some(*fingerprint),
+        Trust::System | Trust::CaFile(_) => None,
+    }
+}

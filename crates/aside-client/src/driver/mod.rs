@@ -1,0 +1,314 @@
+//! The task behind a [`Client`](crate::Client): one connection after another, and what is carried between them.
+
+mod calls;
+mod link;
+mod login;
+mod online;
+mod outbox;
+mod outlet;
+mod sync;
+
+use std::{ops::ControlFlow, sync::Arc};
+
+use aside_crypto::SigningKey;
+use aside_proto::{
+    id::{ConversationId, IdempotencyKey},
+    v1,
+};
+use aside_session::client::{DeviceKey, Draft, log::Place};
+use bytes::Bytes;
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    time::{Instant, sleep_until},
+};
+
+pub(crate) use calls::Call;
+pub(crate) use link::{Dialer, Link, unix_ms};
+pub(crate) use login::{Authenticator, Established};
+
+use self::{calls::Calls, outbox::Outbox, outlet::Outlet, sync::Sync};
+use crate::{
+    Connection, Error, Event, LogIn, Receipt,
+    backoff::Backoff,
+    random,
+    store::{Identity, Store},
+};
+
+/// What a [`Client`](crate::Client) asks of its driver.
+#[derive(Debug)]
+pub(crate) enum Command {
+    Call(Call),
+    Send {
+        conversation: ConversationId,
+        message_id: IdempotencyKey,
+        payload: Bytes,
+        receipt: oneshot::Sender<Result<Receipt, Error>>,
+    },
+    ReadBack {
+        conversation: ConversationId,
+        until: Place,
+        count: u32,
+        done: oneshot::Sender<Result<(), Error>>,
+    },
+    CatchUp {
+        conversation: ConversationId,
+        done: oneshot::Sender<Result<(), Error>>,
+    },
+    Forget {
+        conversation: ConversationId,
+        done: oneshot::Sender<Result<(), Error>>,
+    },
+}
+
+/// What there is to do for the program.
+enum Input {
+    Command(Command),
+    /// It wants no more, and may want to know when all is done.
+    Close(Option<oneshot::Sender<()>>),
+    /// It has taken events: there is room for more.
+    Room,
+}
+
+/// What a [`Client`](crate::Client) can see of its driver.
+#[derive(Debug, Clone)]
+pub(crate) struct Status {
+    pub(crate) identity: Identity,
+    pub(crate) limits: v1::Limits,
+    /// What is to be added to this machine's clock to get the server's.
+    pub(crate) clock_offset_ms: i64,
+    pub(crate) online: bool,
+}
+
+/// The state that outlives connections.
+pub(crate) struct Driver {
+    authenticator: Authenticator,
+    store: Arc<Store>,
+    device_key: SigningKey,
+    status: watch::Sender<Status>,
+    commands: mpsc::Receiver<Command>,
+    /// Apart from the commands, so that it comes through however many of those wait.
+    closes: mpsc::Receiver<oneshot::Sender<()>>,
+    calls: Calls,
+    outbox: Outbox,
+    sync: Sync,
+    out: Outlet,
+    backoff: Backoff,
+    /// Whom to tell at the end.
+    closing: Option<oneshot::Sender<()>>,
+}
+
+/// Why a connection is over, or an attempt to make one.
+enum End {
+    /// The program wants no more.
+    Requested,
+    /// To be tried again.
+    Lost(Error),
+}
+
+/// What a driver is made from.
+pub(crate) struct Parts {
+    pub(crate) authenticator: Authenticator,
+    pub(crate) identity: Identity,
+    pub(crate) device_key: SigningKey,
+    pub(crate) commands: mpsc::Receiver<Command>,
+    pub(crate) closes: mpsc::Receiver<oneshot::Sender<()>>,
+    pub(crate) events: mpsc::Sender<Event>,
+    pub(crate) history: u32,
+    pub(crate) replay: u32,
+}
+
+impl Driver {
+    /// Takes up what is remembered.
+    pub(crate) async fn new(parts: Parts) -> Result<(Self, watch::Receiver<Status>), Error> {
+        let store = Arc::clone(&parts.authenticator.store);
+        let mut out = Outlet::new(parts.events, Arc::clone(&store));
+        let counts = (parts.history, parts.replay);
+        let sync = Sync::restore(Arc::clone(&store), parts.identity.user, counts, &mut out).await?;
+        let own = DeviceKey {
+            device: parts.identity.device,
+            user: parts.identity.user,
+            public_key: parts.device_key.public_key(),
+            revoked_ms: 0,
+        };
+        store.add_device_key(&own).await?;
+        let outbox = Outbox::restore(store.outbox().await?);
+        let (status, receiver) = watch::channel(Status {
+            identity: parts.identity,
+            limits: aside_proto::limits::DEFAULT,
+            clock_offset_ms: 0,
+            online: false,
+        });
+        // Whoever knew the password need not be asked again; whoever registered has a device now.
+        let authenticator = Authenticator { log_in: LogIn::Remembered, ..parts.authenticator };
+        let driver = Self {
+            authenticator,
+            store,
+            device_key: parts.device_key,
+            status,
+            commands: parts.commands,
+            closes: parts.closes,
+            calls: Calls::default(),
+            outbox,
+            sync,
+            out,
+            backoff: Backoff::default(),
+            closing: None,
+        };
+        Ok((driver, receiver))
+    }
+
+    /// Runs until the program wants no more, or there is no way on. `first`: a connection that stands already.
+    pub(crate) async fn run(mut self, first: Option<Established>) {
+        let outcome = self.connections(first).await;
+        // Callers that still wait learn it by their channels' end.
+        let Self { store, out, closing, calls, outbox, sync, status, .. } = self;
+        drop((calls, outbox, sync, status));
+        store.close().await;
+        if let Some(done) = closing {
+            // The caller of `close` may have given up.
+            let _ = done.send(());
+        }
+        out.finish(outcome.err().map(Event::Ended)).await;
+    }
+
+    async fn connections(&mut self, mut next: Option<Established>) -> Result<(), Error> {
+        loop {
+            let end = match next.take() {
+                Some(established) => self.online(established).await?,
+                None => match self.authenticate().await? {
+                    Ok(established) => self.online(*established).await?,
+                    Err(end) => end,
+                },
+            };
+            self.status.send_modify(|status| status.online = false);
+            match end {
+                End::Requested => return Ok(()),
+                End::Lost(error) if !error.is_transient() => return Err(error),
+                End::Lost(error) => {
+                    if self.wait(&error).await?.is_break() {
+                        return Ok(());
+                    }
+                }
+            }
+        }
+    }
+
+    /// Connects and logs in, and stays open to the program meanwhile.
+    async fn authenticate(&mut self) -> Result<Result<Box<Established>, End>, Error> {
+        let authenticator = self.authenticator.clone();
+        let mut attempt = Box::pin(authenticator.establish());
+        loop {
+            self.out.pump().await?;
+            tokio::select! {
+                outcome = &mut attempt => {
+                    return Ok(outcome.map(Box::new).map_err(End::Lost));
+                }
+                input = self.input() => {
+                    if self.take(input).await?.is_break() {
+                        return Ok(Err(End::Requested));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Waits before the next attempt; `Break` if the program wants none.
+    async fn wait(&mut self, error: &Error) -> Result<ControlFlow<()>, Error> {
+        let random = u32::from_be_bytes(random::bytes());
+        let wait = self.backoff.next(random, error.retry_after());
+        tracing::info!(%error, ?wait, "offline");
+        self.out.tell(Event::Connection(Connection::Offline {
+            reason: error.to_string(),
+            retry_in: wait,
+        }));
+        let until = Instant::now() + wait;
+        loop {
+            self.out.pump().await?;
+            tokio::select! {
+                () = sleep_until(until) => return Ok(ControlFlow::Continue(())),
+                input = self.input() => {
+                    if self.take(input).await?.is_break() {
+                        return Ok(ControlFlow::Break(()));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Waits for the program. May be dropped at any time: what it gives is handled by [`take`](Self::take), which may not.
+    async fn input(&mut self) -> Input {
+        tokio::select! {
+            done = self.closes.recv() => Input::Close(done),
+            command = self.commands.recv(), if self.calls.has_room() => {
+                command.map_or(Input::Close(None), Input::Command)
+            }
+            () = self.out.ready(), if self.out.is_waiting() => Input::Room,
+        }
+    }
+
+    /// Takes what the program wants; `Break` if it wants no more.
+    async fn take(&mut self, input: Input) -> Result<ControlFlow<()>, Error> {
+        match input {
+            Input::Room => {}
+            Input::Close(done) => {
+                self.closing = done;
+                return Ok(ControlFlow::Break(()));
+            }
+            Input::Command(Command::Call(call)) => self.calls.push(call),
+            Input::Command(Command::Send { conversation, message_id, payload, receipt }) => {
+                match self.compose(conversation, message_id, payload) {
+                    Ok(draft) => {
+                        self.store.add_to_outbox(&draft).await?;
+                        self.outbox.push(draft, receipt);
+                    }
+                    Err(error) => drop(receipt.send(Err(error))),
+                }
+            }
+            Input::Command(Command::ReadBack { conversation, until, count, done }) => {
+                self.sync.read_back(conversation, until, count, done);
+            }
+            Input::Command(Command::CatchUp { conversation, done }) => {
+                self.sync.wait_for(conversation, done);
+            }
+            Input::Command(Command::Forget { conversation, done }) => {
+                self.sync.forget(conversation, &mut self.out).await?;
+                drop(done.send(Ok(())));
+            }
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    /// A message, signed and ready to be sent until it is acknowledged.
+    fn compose(
+        &self,
+        conversation: ConversationId,
+        message_id: IdempotencyKey,
+        payload: Bytes,
+    ) -> Result<Draft, Error> {
+        let status = self.status.borrow();
+        let limit = status.limits.max_payload_bytes as usize;
+        if payload.len() > limit {
+            return Err(Error::MessageTooLong { bytes: payload.len(), limit });
+        }
+        if self.sync.is_tampered(conversation) {
+            return Err(Error::Tampered);
+        }
+        if !self.outbox.has_room() {
+            return Err(Error::OutboxFull);
+        }
+        Ok(Draft::sign(
+            (status.identity.user, status.identity.device),
+            &self.device_key,
+            (conversation, message_id),
+            random::bytes(),
+            payload,
+        ))
+    }
+}
+
+impl Status {
+    /// The server's clock, as well as it is known; keys are made by it, since this machine's may be far off (IDEM-003).
+    pub(crate) fn server_unix_ms(&self) -> u64 {
+        unix_ms().saturating_add_signed(self.clock_offset_ms)
+    }
+}

@@ -1,0 +1,272 @@
+//! While a connection stands.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use aside_proto::{
+    id::IdempotencyKey,
+    v1::{self, client_frame, server_frame::Body},
+};
+use aside_session::client::{self as session, CloseReason, RequestId};
+use tokio::time::{Instant, sleep_until};
+
+use super::{Call, Driver, End, Established, Link, outbox::Done, sync::Asked, unix_ms};
+use crate::{Connection, Error, Event, Receipt, paths};
+
+/// A connection that stood for so long was a good one: the next attempt comes soon.
+const STABLE: Duration = Duration::from_secs(10);
+
+/// What a request in flight was for.
+#[derive(Debug)]
+enum Flight {
+    Call(Call),
+    Message(IdempotencyKey),
+    Sync(Asked),
+}
+
+type Flights = BTreeMap<RequestId, Flight>;
+
+impl Driver {
+    /// Drives a connection to its end.
+    pub(super) async fn online(&mut self, established: Established) -> Result<End, Error> {
+        let began = Instant::now();
+        let mut link = self.begin(established).await?;
+        let mut flights = Flights::new();
+        let outcome = self.exchange(&mut link, &mut flights).await;
+        link.close().await;
+        let calls = flights.into_values().filter_map(|flight| match flight {
+            Flight::Call(call) => Some(call),
+            Flight::Message(_) | Flight::Sync(_) => None,
+        });
+        self.calls.requeue(calls.collect::<Vec<_>>().into_iter());
+        self.outbox.disconnected();
+        self.sync.disconnected();
+        if began.elapsed() >= STABLE {
+            self.backoff.reset();
+        }
+        outcome
+    }
+
+    async fn begin(&mut self, established: Established) -> Result<Link, Error> {
+        let Established { link, greeting, identity, .. } = established;
+        self.sync.online(&greeting);
+        let handle = identity.handle.clone();
+        self.status.send_modify(|status| {
+            let server_ms = i64::try_from(greeting.server_time_ms).unwrap_or(i64::MAX);
+            status.clock_offset_ms = server_ms.saturating_sub_unsigned(unix_ms());
+            status.limits = greeting.limits;
+            status.identity = identity;
+            status.online = true;
+        });
+        self.out.tell(Event::Connection(Connection::Online { handle }));
+        Ok(link)
+    }
+
+    async fn exchange(&mut self, link: &mut Link, flights: &mut Flights) -> Result<End, Error> {
+        loop {
+            self.send_due(link, flights).await?;
+            self.out.pump().await?;
+            let wake = self.wake_at();
+            tokio::select! {
+                event = link.next() => {
+                    let mut batch = vec![event];
+                    batch.extend(std::iter::from_fn(|| link.session.poll_event()));
+                    if let Some(reason) = self.handle(batch, flights).await? {
+                        return Ok(End::Lost(reason.into()));
+                    }
+                }
+                input = self.input() => {
+                    if self.take(input).await?.is_break() {
+                        return Ok(End::Requested);
+                    }
+                }
+                () = sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => {}
+            }
+        }
+    }
+
+    fn wake_at(&self) -> Option<Instant> {
+        let wakes = [self.calls.wake_at(), self.outbox.wake_at(), self.sync.wake_at()];
+        wakes.into_iter().flatten().min()
+    }
+
+    /// Sends what is due, as far as the server works on so much at once.
+    async fn send_due(&mut self, link: &mut Link, flights: &mut Flights) -> Result<(), Error> {
+        let now = Instant::now();
+        self.sync.tick(now);
+        while link.session.may_request() {
+            if let Some(call) = self.calls.poll(now) {
+                match link.session.request(link.now(), call.effect, call.body.clone()) {
+                    Ok(id) => drop(flights.insert(id, Flight::Call(call))),
+                    Err(error) => self.calls.failed(call, error.into()),
+                }
+            } else if let Some(draft) = self.outbox.poll(now) {
+                let message_id = draft.message_id;
+                let body = client_frame::Body::SendMessage(draft.request());
+                match link.session.request(link.now(), Some(message_id), body) {
+                    Ok(id) => drop(flights.insert(id, Flight::Message(message_id))),
+                    Err(error) => self.undeliverable(message_id, error.into()).await?,
+                }
+            } else if let Some((asked, body)) = self.sync.poll(now) {
+                match link.session.request(link.now(), None, body) {
+                    Ok(id) => drop(flights.insert(id, Flight::Sync(asked))),
+                    Err(error) => return Err(error.into()),
+                }
+            } else {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Handles what happened at once as one: its entries are kept in one transaction a conversation.
+    async fn handle(
+        &mut self,
+        batch: Vec<session::Event>,
+        flights: &mut Flights,
+    ) -> Result<Option<CloseReason>, Error> {
+        let mut end = None;
+        for event in batch {
+            match event {
+                session::Event::Pushed(entry) => self.sync.pushed(&entry, &mut self.out).await?,
+                session::Event::Gap { conversation, head_seq } => {
+                    self.sync.gap(conversation, head_seq);
+                }
+                session::Event::Reply { id, result } => {
+                    if let Some(flight) = flights.remove(&id) {
+                        self.replied(flight, result).await?;
+                    }
+                }
+                session::Event::Closed(reason) => end = Some(reason),
+                session::Event::Greeted(_)
+                | session::Event::Authenticated { .. }
+                | session::Event::LoginRefused(_) => {}
+            }
+        }
+        self.sync.flush(&mut self.out).await?;
+        while let Some(conversation) = self.sync.poll_tampered() {
+            for done in self.outbox.take_all(conversation) {
+                self.message_failed(done, Error::Tampered).await?;
+            }
+        }
+        if let Some(handle) = self.sync.poll_my_handle() {
+            self.renamed(&handle).await?;
+        }
+        Ok(end)
+    }
+
+    async fn replied(
+        &mut self,
+        flight: Flight,
+        result: Result<Body, v1::Error>,
+    ) -> Result<(), Error> {
+        let now = Instant::now();
+        match (flight, result) {
+            (Flight::Call(call), Ok(body)) => {
+                self.note(&call.body, &body).await?;
+                self.calls.answered(call, body);
+            }
+            (Flight::Call(call), Err(error)) => {
+                if let Some(wait) = self.calls.refused(call, error, now) {
+                    self.out.tell(Event::Throttled { wait });
+                }
+            }
+            (Flight::Message(id), Ok(Body::Sent(sent))) => self.sent(id, &sent).await?,
+            (Flight::Message(id), Ok(_)) => {
+                unreachable!("the session lets only Sent answer SendMessage, here {id}")
+            }
+            (Flight::Message(id), Err(error)) => match self.outbox.put_off(id, &error, now) {
+                Some(wait) => self.out.tell(Event::Throttled { wait }),
+                None => self.undeliverable(id, error.into()).await?,
+            },
+            (Flight::Sync(asked), Ok(body)) => self.synced(asked, body).await?,
+            (Flight::Sync(asked), Err(error)) => {
+                self.sync.refused(asked, error, now, &mut self.out).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn synced(&mut self, asked: Asked, body: Body) -> Result<(), Error> {
+        let (sync, out) = (&mut self.sync, &mut self.out);
+        match (asked, body) {
+            (Asked::Rooms, Body::Rooms(rooms)) => sync.rooms(&rooms, out).await,
+            (Asked::Members(of), Body::Members(members)) => sync.members(of, members).await,
+            (Asked::Devices(asked), Body::DeviceKeys(keys)) => {
+                sync.device_keys(&asked, &keys, out).await
+            }
+            (Asked::Fetch(of), Body::Fetched(fetched)) => sync.fetched(of, &fetched, out).await,
+            (Asked::ReadBack(id), Body::Fetched(fetched)) => {
+                sync.read_page(id, &fetched, out).await
+            }
+            (asked, _) => unreachable!("the session lets only its own reply answer {asked:?}"),
+        }
+    }
+
+    /// What a reply to the program means for what is kept.
+    async fn note(&mut self, request: &client_frame::Body, reply: &Body) -> Result<(), Error> {
+        match (request, reply) {
+            (
+                _,
+                Body::Joined(v1::Joined { room: Some(room) })
+                | Body::RoomCreated(v1::RoomCreated { room: Some(room) }),
+            ) => self.sync.follow(room, &mut self.out).await,
+            (client_frame::Body::Leave(leave), Body::Left(_)) => {
+                self.sync.unfollow(leave.conversation_id[..].try_into()?).await
+            }
+            (_, Body::Renamed(renamed)) => self.renamed(&renamed.handle).await,
+            _ => Ok(()),
+        }
+    }
+
+    async fn renamed(&mut self, handle: &str) -> Result<(), Error> {
+        let mut identity = self.status.borrow().identity.clone();
+        handle.clone_into(&mut identity.handle);
+        self.store.set_identity(&identity).await?;
+        if let Some(dir) = self.store.dir() {
+            let noted = paths::note_handle(dir, handle);
+            noted.map_err(|source| crate::StateError::Io { path: dir.to_owned(), source })?;
+        }
+        self.status.send_modify(|status| status.identity = identity);
+        Ok(())
+    }
+
+    /// A message is durable.
+    async fn sent(&mut self, message_id: IdempotencyKey, sent: &v1::Sent) -> Result<(), Error> {
+        let Some(done) = self.outbox.take(message_id) else { return Ok(()) };
+        if let Err(differs) = done.draft.check(sent) {
+            return self.message_failed(done, differs.into()).await;
+        }
+        self.store.remove_from_outbox(message_id).await?;
+        let receipt = Receipt { message_id, seq: sent.seq, time_ms: sent.time_ms };
+        if let Some(waiter) = done.waiter {
+            // The caller may have gone: the message is sent all the same.
+            let _ = waiter.send(Ok(receipt));
+        }
+        Ok(())
+    }
+
+    async fn undeliverable(
+        &mut self,
+        message_id: IdempotencyKey,
+        error: Error,
+    ) -> Result<(), Error> {
+        match self.outbox.take(message_id) {
+            Some(done) => self.message_failed(done, error).await,
+            None => Ok(()),
+        }
+    }
+
+    /// A message will not be sent: whoever waits for it is told, or else the program.
+    async fn message_failed(&mut self, done: Done, error: Error) -> Result<(), Error> {
+        let (message_id, conversation) = (done.draft.message_id, done.draft.conversation);
+        self.store.remove_from_outbox(message_id).await?;
+        let unheard = match done.waiter {
+            Some(waiter) => waiter.send(Err(error)).err().and_then(Result::err),
+            None => Some(error),
+        };
+        if let Some(error) = unheard {
+            self.out.tell(Event::MessageFailed { message_id, conversation, error });
+        }
+        Ok(())
+    }
+}

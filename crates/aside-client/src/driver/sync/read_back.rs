@@ -1,0 +1,127 @@
+//! Entries from before those that are kept: each page must lead, by the chain, to what is known.
+
+use aside_proto::{
+    id::ConversationId,
+    v1::{self, client_frame::Body},
+};
+use aside_session::client::log::{Accepted, Follower, Place, Start};
+
+use super::{Asked, Sync, Waiter};
+use crate::{Error, driver::outlet::Outlet};
+
+/// A reading back that is under way.
+#[derive(Debug)]
+pub(super) struct ReadBack {
+    id: u64,
+    follower: Follower,
+    /// The last entry wanted, with the chain value that must stand there.
+    until: Place,
+    taken: Vec<Accepted>,
+    waiter: Waiter,
+}
+
+impl ReadBack {
+    pub(super) fn disconnected(&mut self) {
+        self.follower.handle_disconnected();
+        // The chain value at the end is worth more than another signed head.
+        self.follower = Follower::until(
+            self.follower.conversation(),
+            self.follower.place().map_or(Start::At(self.first()), Start::After),
+            self.until,
+        );
+    }
+
+    fn first(&self) -> u64 {
+        self.taken.first().map_or(1, |entry| entry.seq)
+    }
+}
+
+impl Sync {
+    /// Reads the `count` entries that end with the one at `until`.
+    pub(in crate::driver) fn read_back(
+        &mut self,
+        conversation: ConversationId,
+        until: Place,
+        count: u32,
+        waiter: Waiter,
+    ) {
+        if self.is_tampered(conversation) {
+            drop(waiter.send(Err(Error::Tampered)));
+            return;
+        }
+        let from = (until.seq + 1).saturating_sub(count.into()).max(1);
+        self.last_read_back += 1;
+        self.read_backs.push(ReadBack {
+            id: self.last_read_back,
+            follower: Follower::until(conversation, Start::At(from), until),
+            until,
+            taken: Vec::new(),
+            waiter,
+        });
+    }
+
+    pub(super) fn poll_read_back(&mut self) -> Option<(Asked, Body)> {
+        self.read_backs.retain(|read_back| !read_back.waiter.is_closed());
+        self.read_backs.iter_mut().find_map(|read_back| {
+            let fetch = read_back.follower.poll_fetch()?;
+            let wanted = (read_back.until.seq + 1).saturating_sub(fetch.from_seq).max(1);
+            let fetch = v1::Fetch {
+                conversation_id: read_back.follower.conversation().to_bytes(),
+                from_seq: fetch.from_seq,
+                max_entries: u32::try_from(wanted).unwrap_or(0),
+                signed_head: fetch.signed_head,
+            };
+            Some((Asked::ReadBack(read_back.id), Body::Fetch(fetch)))
+        })
+    }
+
+    /// A page was fetched.
+    pub(in crate::driver) async fn read_page(
+        &mut self,
+        id: u64,
+        fetched: &v1::Fetched,
+        out: &mut Outlet,
+    ) -> Result<(), Error> {
+        let Some(at) = self.read_backs.iter().position(|read_back| read_back.id == id) else {
+            return Ok(());
+        };
+        let Some(log_key) = &self.log_key else { return Ok(()) };
+        let read_back = &mut self.read_backs[at];
+        match read_back.follower.handle_fetched(log_key, fetched) {
+            Ok(accepted) => read_back.taken.extend(accepted),
+            Err(what) => {
+                let read_back = self.read_backs.remove(at);
+                self.tamper(read_back.follower.conversation(), &what, out).await?;
+                drop(read_back.waiter.send(Err(Error::Tampered)));
+                return Ok(());
+            }
+        }
+        if read_back.follower.place().is_none_or(|place| place.seq < read_back.until.seq) {
+            return Ok(());
+        }
+        let mut read_back = self.read_backs.remove(at);
+        read_back.taken.retain(|entry| entry.seq <= read_back.until.seq);
+        let entries = self.judged(read_back.taken).await?;
+        self.store.keep(read_back.follower.conversation(), &entries, None, &[]).await?;
+        self.settling.push(read_back.waiter);
+        self.wake_waiters();
+        Ok(())
+    }
+
+    pub(super) fn read_back_refused(&mut self, id: u64, error: v1::Error, again: bool) {
+        let Some(at) = self.read_backs.iter().position(|read_back| read_back.id == id) else {
+            return;
+        };
+        if again {
+            self.read_backs[at].disconnected();
+            return;
+        }
+        let read_back = self.read_backs.remove(at);
+        let outcome = match error.code() {
+            // There is no more of it; what is kept is all there is.
+            v1::ErrorCode::Trimmed => Ok(()),
+            _ => Err(error.into()),
+        };
+        drop(read_back.waiter.send(outcome));
+    }
+}

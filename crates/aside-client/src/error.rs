@@ -1,0 +1,264 @@
+//! What can go wrong, whose fault it is, and what to do about it.
+
+use std::{io, time::Duration};
+
+use aside_proto::{
+    error::{Retry, info, retry_of},
+    id::IdLengthError,
+    v1,
+};
+use aside_session::client::{CloseReason, LoginError, PayloadDiffers, RequestError, Violation};
+
+use crate::{StateError, TlsError};
+
+/// Anything that keeps the client from doing what it was asked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The address has no handle.
+    #[error("the address names no account")]
+    HandleMissing,
+    /// There is no place for the state.
+    #[error("this system names no directory for the data of programs")]
+    NoDataDir,
+    /// The local state can't be used.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// There is no TLS connection to the server that was meant.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The WebSocket can't be opened.
+    #[error("the server does not open a WebSocket: {0}")]
+    WebSocket(io::Error),
+    /// The server took too long.
+    #[error("the server does not answer")]
+    Unanswered,
+    /// A log-in by password is needed, and no password was given.
+    #[error("the password is needed: {0}")]
+    PasswordNeeded(PasswordReason),
+    /// The log-in can't be sent.
+    #[error(transparent)]
+    Login(#[from] LoginError),
+    /// The server refused a request.
+    #[error("{}", .0.message)]
+    Refused(Refusal),
+    /// The connection ended while the client was connecting.
+    #[error(transparent)]
+    Closed(CloseReason),
+    /// The request can't be sent.
+    #[error(transparent)]
+    Request(#[from] RequestError),
+    /// The server broke the protocol.
+    #[error("the server breaks the protocol: {0}")]
+    Violation(#[from] Violation),
+    /// The server acknowledged another text than the one sent (MSG-009).
+    #[error(transparent)]
+    PayloadDiffers(#[from] PayloadDiffers),
+    /// The conversation's log was tampered with; it is not trusted any more.
+    #[error("the history of this conversation was tampered with")]
+    Tampered,
+    /// The conversation is not one that the user is a member of.
+    #[error("you are not a member of this room")]
+    NotFollowed,
+    /// The message is longer than the server takes.
+    #[error("the message is {bytes} bytes long; the server takes {limit}")]
+    MessageTooLong {
+        /// Its length, encoded.
+        bytes: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// Too many messages wait for their acknowledgement.
+    #[error("too many messages wait to be sent")]
+    OutboxFull,
+    /// The client was closed.
+    #[error("the client is closed")]
+    Gone,
+}
+
+/// Why a password is needed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum PasswordReason {
+    /// This device has not logged in to this account yet.
+    #[error("this device is new to the account")]
+    NewDevice,
+    /// The device was not used for too long.
+    #[error("this device was not used for long")]
+    Expired,
+    /// The device was revoked; it becomes a new one.
+    #[error("this device was revoked")]
+    Revoked,
+    /// The server does not know the device.
+    #[error("the server does not know this device")]
+    Unknown,
+}
+
+/// An error the server sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// Its number, which may be one that this version does not know.
+    pub code: i32,
+    /// One sentence for people. To be neutralised before it is displayed.
+    pub message: String,
+    /// The field at fault, if the server names one.
+    pub field: String,
+    /// When to try again, if the server names a time.
+    pub retry_after: Option<Duration>,
+}
+
+impl Refusal {
+    /// Whether it is this code.
+    #[must_use]
+    pub fn is(&self, code: v1::ErrorCode) -> bool {
+        self.code == code as i32
+    }
+
+    /// The code's name, such as `HANDLE_TAKEN`, or its number.
+    #[must_use]
+    pub fn code_name(&self) -> String {
+        match v1::ErrorCode::try_from(self.code) {
+            Ok(code) => code.as_str_name().trim_start_matches("ERROR_CODE_").to_owned(),
+            Err(_) => self.code.to_string(),
+        }
+    }
+}
+
+impl From<v1::Error> for Refusal {
+    fn from(error: v1::Error) -> Self {
+        let after = retry_of(error.code) == Retry::After && error.retry_after_ms > 0;
+        Self {
+            code: error.code,
+            retry_after: after.then(|| Duration::from_millis(error.retry_after_ms)),
+            message: error.message,
+            field: error.field,
+        }
+    }
+}
+
+impl From<v1::Error> for Error {
+    fn from(error: v1::Error) -> Self {
+        Self::Refused(error.into())
+    }
+}
+
+impl From<IdLengthError> for Error {
+    fn from(error: IdLengthError) -> Self {
+        Self::Violation(error.into())
+    }
+}
+
+impl From<CloseReason> for Error {
+    fn from(reason: CloseReason) -> Self {
+        match reason {
+            CloseReason::Refused(error) => error.into(),
+            CloseReason::Violation(violation) => violation.into(),
+            CloseReason::Unresponsive => Self::Unanswered,
+            CloseReason::Requested => Self::Gone,
+            CloseReason::Ended { .. } => Self::Closed(reason),
+        }
+    }
+}
+
+impl Error {
+    /// Whether the server sent this code.
+    #[must_use]
+    pub fn is_refusal(&self, code: v1::ErrorCode) -> bool {
+        matches!(self, Self::Refused(refusal) if refusal.is(code))
+    }
+
+    /// What the user can do about it, as a sentence.
+    #[must_use]
+    pub fn remedy(&self) -> Option<String> {
+        let remedy = match self {
+            Self::HandleMissing => "Write it before the host: aside://alice@chat.example.",
+            Self::NoDataDir => "Set ASIDE_DATA_DIR to one.",
+            Self::State(StateError::InUse(_)) => {
+                "Close the other one, or give this one a directory of its own with --data-dir."
+            }
+            Self::State(_) => "Look at the permissions and the free space there.",
+            Self::Tls(error) => return Some(tls_remedy(error)),
+            Self::Unanswered | Self::Closed(_) | Self::WebSocket(_) => {
+                "Try again later; if it stays, ask the server's operator."
+            }
+            Self::PasswordNeeded(_) => "Log in with the password.",
+            Self::Login(LoginError::BindingNotOffered) => {
+                "Connect with aside:// instead of wss://."
+            }
+            Self::Refused(refusal) => return refusal_remedy(refusal),
+            Self::Violation(_) => {
+                "Tell the server's operator. If its log key changed, ask what happened before you trust it again."
+            }
+            Self::PayloadDiffers(_) | Self::Tampered => {
+                "Tell the other members by another way, and ask the server's operator what happened."
+            }
+            Self::NotFollowed => "Join it first.",
+            Self::MessageTooLong { .. } => "Split it.",
+            Self::OutboxFull => "Wait until some were sent.",
+            Self::Login(_) | Self::Request(_) | Self::Gone => return None,
+        };
+        Some(remedy.to_owned())
+    }
+
+    /// Whether trying again later may help, without a change.
+    pub(crate) fn is_transient(&self) -> bool {
+        match self {
+            Self::Tls(TlsError::Unreachable { .. } | TlsError::Handshake { .. })
+            | Self::WebSocket(_)
+            | Self::Unanswered
+            | Self::Closed(_) => true,
+            Self::Refused(refusal) => retry_of(refusal.code) != Retry::No,
+            _ => false,
+        }
+    }
+
+    /// How long the server asked to wait.
+    pub(crate) fn retry_after(&self) -> Duration {
+        match self {
+            Self::Refused(refusal) => refusal.retry_after.unwrap_or_default(),
+            _ => Duration::ZERO,
+        }
+    }
+}
+
+fn tls_remedy(error: &TlsError) -> String {
+    match error {
+        TlsError::Unreachable { .. } => "Check the address, and that the server runs.".into(),
+        TlsError::FingerprintChanged { .. } => {
+            "Ask the server's operator whether the certificate was replaced; only if so, give the new fingerprint with --fingerprint."
+                .into()
+        }
+        TlsError::Untrusted { found, .. } => format!(
+            "If the server's operator gave you this very fingerprint, add --fingerprint {found}; or give the authority's file with --ca."
+        ),
+        TlsError::Handshake { .. } => "Check the port; an Aside server has 7423 by default.".into(),
+        TlsError::CaFile { .. } => "Give a PEM file with at least one certificate.".into(),
+        TlsError::NoRoots => "Give an authority's file with --ca, or a --fingerprint.".into(),
+    }
+}
+
+fn refusal_remedy(refusal: &Refusal) -> Option<String> {
+    let code = v1::ErrorCode::try_from(refusal.code).ok()?;
+    match (code, refusal.retry_after) {
+        (v1::ErrorCode::Unspecified, _) => None,
+        // LIM-007: not sooner.
+        (_, Some(wait)) => Some(format!("Try again in {} s.", wait.as_millis().div_ceil(1000))),
+        (code, None) => Some(info(code).remedy.to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // cites: LIM-007
+    #[test]
+    fn a_wait_is_rounded_up() {
+        let remedy = |retry_after_ms| {
+            let code = v1::ErrorCode::RateLimited.into();
+            Error::from(v1::Error { code, retry_after_ms, ..Default::default() }).remedy()
+        };
+        assert_eq!(remedy(1).as_deref(), Some("Try again in 1 s."));
+        assert_eq!(remedy(2000).as_deref(), Some("Try again in 2 s."));
+        assert_eq!(remedy(2001).as_deref(), Some("Try again in 3 s."));
+    }
+}

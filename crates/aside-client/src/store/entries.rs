@@ -1,0 +1,228 @@
+//! Entries that were taken in. An entry, the cursor past it and the handles heard in it are one transaction.
+
+use aside_crypto::Hash;
+use aside_proto::{
+    id::{ConversationId, DeviceId, IdempotencyKey, UserId},
+    v1,
+};
+use aside_session::client::{
+    SignatureStatus,
+    log::{Accepted, Remembered, Sender},
+};
+use sqlx::{Row as _, Sqlite, Transaction, sqlite::SqliteRow};
+
+use super::{StateError, Store, account::UPSERT_HANDLE, array, signed, unsigned};
+
+/// An entry to keep.
+#[derive(Debug)]
+pub(crate) struct NewEntry {
+    pub(crate) accepted: Accepted,
+    pub(crate) signature: StoredSignature,
+}
+
+/// What is known of an entry's signature.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum StoredSignature {
+    Unsigned = 0,
+    Verified = 1,
+    Invalid = 2,
+    /// The sender's device is being looked up.
+    Pending = 3,
+}
+
+/// An entry that was kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Kept {
+    pub(crate) conversation: ConversationId,
+    pub(crate) seq: u64,
+    pub(crate) header: Vec<u8>,
+    pub(crate) salt: Vec<u8>,
+    pub(crate) payload: Vec<u8>,
+    pub(crate) chain_before: Hash,
+    pub(crate) signature: StoredSignature,
+}
+
+impl From<SignatureStatus> for StoredSignature {
+    fn from(status: SignatureStatus) -> Self {
+        match status {
+            SignatureStatus::Unsigned => Self::Unsigned,
+            SignatureStatus::Verified => Self::Verified,
+            SignatureStatus::Invalid => Self::Invalid,
+            SignatureStatus::KeyUnknown => Self::Pending,
+        }
+    }
+}
+
+impl Store {
+    /// Keeps entries of one conversation, what is to be remembered after them if `cursor` says it, and the handles heard in them.
+    pub(crate) async fn keep(
+        &self,
+        conversation: ConversationId,
+        entries: &[NewEntry],
+        cursor: Option<&Remembered>,
+        handles: &[(UserId, String)],
+    ) -> Result<(), StateError> {
+        let mut transaction = self.pool.begin().await?;
+        for entry in entries {
+            insert(&mut transaction, conversation, entry).await?;
+        }
+        if let Some(Remembered { place, time_ms, head }) = cursor {
+            let sql = "UPDATE conversations SET seq = ?, chain = ?, time_ms = ?, statement = ?, statement_signature = ? \
+                       WHERE conversation_id = ?";
+            sqlx::query(sql)
+                .bind(signed(place.seq))
+                .bind(&place.chain[..])
+                .bind(signed(*time_ms))
+                .bind(head.as_ref().map(|head| &head.statement[..]))
+                .bind(head.as_ref().map(|head| &head.signature[..]))
+                .bind(&conversation.as_bytes()[..])
+                .execute(&mut *transaction)
+                .await?;
+        }
+        for (user, handle) in handles {
+            sqlx::query(UPSERT_HANDLE)
+                .bind(&user.as_bytes()[..])
+                .bind(handle)
+                .execute(&mut *transaction)
+                .await?;
+        }
+        Ok(transaction.commit().await?)
+    }
+
+    /// Up to `limit` entries from `from_seq` on.
+    pub(crate) async fn entries_from(
+        &self,
+        conversation: ConversationId,
+        from_seq: u64,
+        limit: u32,
+    ) -> Result<Vec<Kept>, StateError> {
+        let sql = "SELECT conversation_id, e.seq, header, salt, payload, chain_before, signature \
+                   FROM entries e JOIN conversations c ON c.id = e.conversation \
+                   WHERE conversation_id = ? AND e.seq >= ? ORDER BY e.seq LIMIT ?";
+        let rows = sqlx::query(sql)
+            .bind(&conversation.as_bytes()[..])
+            .bind(signed(from_seq))
+            .bind(limit)
+            .fetch_all(&self.pool)
+            .await?;
+        rows.iter().map(kept).collect()
+    }
+
+    /// The last `limit` entries below `before_seq`, oldest first.
+    pub(crate) async fn entries_before(
+        &self,
+        conversation: ConversationId,
+        before_seq: u64,
+        limit: u32,
+    ) -> Result<Vec<Kept>, StateError> {
+        let sql = "SELECT conversation_id, e.seq, header, salt, payload, chain_before, signature \
+                   FROM entries e JOIN conversations c ON c.id = e.conversation \
+                   WHERE conversation_id = ? AND e.seq < ? ORDER BY e.seq DESC LIMIT ?";
+        let rows = sqlx::query(sql)
+            .bind(&conversation.as_bytes()[..])
+            .bind(signed(before_seq))
+            .bind(limit)
+            .fetch_all(&self.pool)
+            .await?;
+        rows.iter().rev().map(kept).collect()
+    }
+
+    /// The entries whose sender's device is not known yet.
+    pub(crate) async fn entries_pending(&self) -> Result<Vec<Kept>, StateError> {
+        let sql = "SELECT conversation_id, e.seq, header, salt, payload, chain_before, signature \
+                   FROM entries e JOIN conversations c ON c.id = e.conversation \
+                   WHERE signature = 3 ORDER BY conversation, e.seq";
+        sqlx::query(sql).fetch_all(&self.pool).await?.iter().map(kept).collect()
+    }
+
+    /// The entry that a message repeats: an earlier one of the same device and id that was verified (MSG-013).
+    pub(crate) async fn repeated_by(
+        &self,
+        conversation: ConversationId,
+        seq: u64,
+        (device, message_id): (DeviceId, IdempotencyKey),
+    ) -> Result<Option<u64>, StateError> {
+        let sql = "SELECT min(e.seq) AS seq FROM entries e JOIN conversations c ON c.id = e.conversation \
+                   WHERE conversation_id = ? AND message = ? AND e.seq < ? AND signature = 1";
+        let row = sqlx::query(sql)
+            .bind(&conversation.as_bytes()[..])
+            .bind(message(device, message_id))
+            .bind(signed(seq))
+            .fetch_one(&self.pool)
+            .await?;
+        Ok(row.try_get::<Option<i64>, _>("seq")?.map(unsigned))
+    }
+
+    /// Writes down what signatures turned out to be worth.
+    pub(crate) async fn settle(
+        &self,
+        settled: &[(ConversationId, u64, StoredSignature)],
+    ) -> Result<(), StateError> {
+        let mut transaction = self.pool.begin().await?;
+        for (conversation, seq, signature) in settled {
+            let sql = "UPDATE entries SET signature = ? WHERE seq = ? AND conversation = \
+                       (SELECT id FROM conversations WHERE conversation_id = ?)";
+            sqlx::query(sql)
+                .bind(*signature as i64)
+                .bind(signed(*seq))
+                .bind(&conversation.as_bytes()[..])
+                .execute(&mut *transaction)
+                .await?;
+        }
+        Ok(transaction.commit().await?)
+    }
+
+    /// The handle a user was last known by.
+    pub(crate) async fn handle_of(&self, user: UserId) -> Result<Option<String>, StateError> {
+        let sql = "SELECT handle FROM people WHERE user_id = ?";
+        let row = sqlx::query(sql).bind(&user.as_bytes()[..]).fetch_optional(&self.pool).await?;
+        Ok(row.map(|row| row.try_get("handle")).transpose()?)
+    }
+}
+
+async fn insert(
+    transaction: &mut Transaction<'_, Sqlite>,
+    conversation: ConversationId,
+    entry: &NewEntry,
+) -> Result<(), StateError> {
+    let sql = "INSERT INTO entries (conversation, seq, header, salt, payload, chain_before, signature, message) \
+               SELECT id, ?, ?, ?, ?, ?, ?, ? FROM conversations WHERE conversation_id = ?";
+    let said = entry.accepted.sender.filter(|_| entry.accepted.kind() == v1::EntryKind::Message);
+    sqlx::query(sql)
+        .bind(signed(entry.accepted.seq))
+        .bind(&entry.accepted.entry.header[..])
+        .bind(&entry.accepted.entry.salt[..])
+        .bind(&entry.accepted.entry.payload[..])
+        .bind(&entry.accepted.chain_before[..])
+        .bind(entry.signature as i64)
+        .bind(said.map(|Sender { device, message_id, .. }| message(device, message_id)))
+        .bind(&conversation.as_bytes()[..])
+        .execute(&mut **transaction)
+        .await?;
+    Ok(())
+}
+
+/// What a message is known by.
+fn message(device: DeviceId, message_id: IdempotencyKey) -> Vec<u8> {
+    [&device.as_bytes()[..], &message_id.as_bytes()[..]].concat()
+}
+
+fn kept(row: &SqliteRow) -> Result<Kept, StateError> {
+    let value: i64 = row.try_get("signature")?;
+    let signature = match value {
+        0 => StoredSignature::Unsigned,
+        1 => StoredSignature::Verified,
+        2 => StoredSignature::Invalid,
+        3 => StoredSignature::Pending,
+        _ => return Err(StateError::Damaged("the state of a signature")),
+    };
+    Ok(Kept {
+        conversation: ConversationId::new(array(row.try_get("conversation_id")?, "an id")?),
+        seq: unsigned(row.try_get("seq")?),
+        header: row.try_get("header")?,
+        salt: row.try_get("salt")?,
+        payload: row.try_get("payload")?,
+        chain_before: array(row.try_get("chain_before")?, "a chain value")?,
+        signature,
+    })
+}

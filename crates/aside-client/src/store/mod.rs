@@ -1,0 +1,173 @@
+//! What one device of one account remembers, in SQLite. The only module with SQL.
+//!
+//! One process writes at a time: a lock file says so. Another may work on a copy that is thrown away when it ends.
+
+mod account;
+mod conversations;
+mod devices;
+mod entries;
+mod outbox;
+
+use std::{
+    fs::{self, File, TryLockError},
+    io,
+    path::{Path, PathBuf},
+};
+
+use sqlx::{
+    SqlitePool,
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+};
+use tempfile::TempDir;
+
+pub(crate) use account::Account;
+pub use account::Identity;
+pub(crate) use conversations::Followed;
+pub(crate) use entries::{Kept, NewEntry, StoredSignature};
+
+const DATABASE: &str = "state.db";
+const LOCK: &str = "state.lock";
+
+/// The local state can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum StateError {
+    /// Another process has it.
+    #[error("another Aside client uses the state in {}", .0.display())]
+    InUse(PathBuf),
+    /// The directory or a file in it can't be made, read or written.
+    #[error("the state in {} can't be used: {source}", path.display())]
+    Io {
+        /// The directory.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// SQLite failed.
+    #[error("the state can't be read or written: {0}")]
+    Database(#[from] sqlx::Error),
+    /// Another, newer version wrote it, or the migration failed.
+    #[error("the state can't be brought to this version: {0}")]
+    Migration(#[from] sqlx::migrate::MigrateError),
+    /// A value that no version of this program wrote.
+    #[error("the state is damaged: {0}")]
+    Damaged(&'static str),
+}
+
+/// The open state.
+#[derive(Debug)]
+pub(crate) struct Store {
+    pool: SqlitePool,
+    home: Home,
+}
+
+#[derive(Debug)]
+enum Home {
+    /// This process is the one writer, as long as it holds the lock.
+    Own { dir: PathBuf, lock: File },
+    /// Thrown away with the store.
+    Copy { _dir: TempDir },
+}
+
+impl Store {
+    /// Opens the state in `dir`, as its one writer; makes both if need be.
+    pub(crate) async fn open(dir: &Path) -> Result<Self, StateError> {
+        let failed = |source| StateError::Io { path: dir.to_owned(), source };
+        create_private_dir(dir).map_err(failed)?;
+        let lock = File::create(dir.join(LOCK)).map_err(failed)?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(StateError::InUse(dir.to_owned())),
+            Err(TryLockError::Error(source)) => return Err(failed(source)),
+        }
+        create_private_file(&dir.join(DATABASE)).map_err(failed)?;
+        let pool = open_pool(&dir.join(DATABASE)).await?;
+        Ok(Self { pool, home: Home::Own { dir: dir.to_owned(), lock } })
+    }
+
+    /// As [`open`](Self::open), but on a copy if another process is the writer. What the copy's outbox held is the writer's to
+    /// send.
+    pub(crate) async fn open_shared(dir: &Path) -> Result<Self, StateError> {
+        match Self::open(dir).await {
+            Err(StateError::InUse(_)) => {}
+            other => return other,
+        }
+        let failed = |source| StateError::Io { path: dir.to_owned(), source };
+        let copy = tempfile::tempdir().map_err(failed)?;
+        let path = copy.path().join(DATABASE);
+        let from = SqliteConnectOptions::new().filename(dir.join(DATABASE)).read_only(true);
+        let from = SqlitePoolOptions::new().max_connections(1).connect_with(from).await?;
+        let target = path.to_str().ok_or(StateError::Damaged("the path of a temporary file"))?;
+        sqlx::query("VACUUM INTO ?").bind(target).execute(&from).await?;
+        from.close().await;
+        let pool = open_pool(&path).await?;
+        sqlx::query("DELETE FROM outbox").execute(&pool).await?;
+        Ok(Self { pool, home: Home::Copy { _dir: copy } })
+    }
+
+    /// Where the state lives, if it is not a copy.
+    pub(crate) fn dir(&self) -> Option<&Path> {
+        match &self.home {
+            Home::Own { dir, .. } => Some(dir),
+            Home::Copy { .. } => None,
+        }
+    }
+
+    /// Writes out, and lets the next writer in. A store that is dropped loses nothing either.
+    pub(crate) async fn close(&self) {
+        self.pool.close().await;
+        if let Home::Own { lock, .. } = &self.home {
+            // Dropping the file would do it too, but whoever holds the client may keep it open for long.
+            let _ = lock.unlock();
+        }
+    }
+}
+
+async fn open_pool(path: &Path) -> Result<SqlitePool, StateError> {
+    // NORMAL: power failure may take the last transactions, never the database. Entries are fetched again, and a message that
+    // was acknowledged and is sent again is answered with its first seq (MSG-004).
+    let options = SqliteConnectOptions::new()
+        .filename(path)
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Normal)
+        .foreign_keys(true);
+    let pool = SqlitePoolOptions::new().max_connections(2).connect_with(options).await?;
+    sqlx::migrate!().run(&pool).await?;
+    Ok(pool)
+}
+
+#[cfg(unix)]
+fn create_private_dir(dir: &Path) -> io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)
+}
+
+#[cfg(not(unix))]
+fn create_private_dir(dir: &Path) -> io::Result<()> {
+    fs::create_dir_all(dir)
+}
+
+/// SQLite gives its other files the permissions of the database.
+fn create_private_file(path: &Path) -> io::Result<()> {
+    let mut options = fs::OpenOptions::new();
+    options.create(true).append(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path).map(drop)
+}
+
+/// A column of exactly `N` bytes.
+fn array<const N: usize>(bytes: &[u8], what: &'static str) -> Result<[u8; N], StateError> {
+    bytes.try_into().map_err(|_| StateError::Damaged(what))
+}
+
+fn signed(seq: u64) -> i64 {
+    i64::try_from(seq).unwrap_or(i64::MAX)
+}
+
+fn unsigned(seq: i64) -> u64 {
+    u64::try_from(seq).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,185 @@
+use aside_crypto::SigningKey;
+use aside_proto::{
+    id::{ConversationId, DeviceId, IdempotencyKey, UserId},
+    v1,
+};
+use aside_session::client::{
+    DeviceKey, Draft,
+    log::{Accepted, Follower, Remembered, Start},
+};
+use prost::Message as _;
+
+use super::*;
+
+const ROOM: ConversationId = ConversationId::new([9; 16]);
+
+fn identity() -> Identity {
+    Identity { user: UserId::new([1; 16]), device: DeviceId::new([2; 16]), handle: "alice".into() }
+}
+
+async fn store(dir: &Path) -> Store {
+    Store::open(dir).await.unwrap()
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn the_state_is_for_its_owner_alone() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let data = tempfile::tempdir().unwrap();
+    let dir = data.path().join("server/alice");
+    let store = store(&dir).await;
+    store.account().await.unwrap();
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&dir), 0o700);
+    assert_eq!(mode(&dir.join(DATABASE)), 0o600);
+    assert_eq!(mode(&dir.join("state.db-wal")), 0o600);
+}
+
+#[tokio::test]
+async fn the_device_key_is_made_once_and_stays() {
+    let data = tempfile::tempdir().unwrap();
+    let first = store(data.path()).await;
+    let account = first.account().await.unwrap();
+    assert_eq!(account.identity, None);
+    first.set_register_key(IdempotencyKey::new([7; 16])).await.unwrap();
+    let key = first.account().await.unwrap().register_key;
+    assert_eq!(key, Some(IdempotencyKey::new([7; 16])), "kept for a retry");
+    first.set_identity(&identity()).await.unwrap();
+    first.set_log_key(&account.device_key.public_key()).await.unwrap();
+    first.set_certificate(Some(crate::Fingerprint([3; 32]))).await.unwrap();
+    first.close().await;
+
+    let again = store(data.path()).await.account().await.unwrap();
+    assert_eq!(again.device_key.to_bytes(), account.device_key.to_bytes());
+    assert_eq!(again.identity, Some(identity()));
+    assert_eq!(again.log_key, Some(account.device_key.public_key()));
+    assert_eq!(again.certificate, Some(crate::Fingerprint([3; 32])));
+    assert_eq!(again.register_key, None);
+}
+
+fn draft(id: u8) -> Draft {
+    Draft::sign(
+        (UserId::new([1; 16]), DeviceId::new([2; 16])),
+        &SigningKey::from_bytes(&[1; 32]).unwrap(),
+        (ROOM, IdempotencyKey::new([id; 16])),
+        [id; 32],
+        "hi".into(),
+    )
+}
+
+// cites: IDEM-001
+#[tokio::test]
+async fn the_outbox_keeps_messages_to_the_bit_and_in_order() {
+    let data = tempfile::tempdir().unwrap();
+    let first = store(data.path()).await;
+    for id in [3, 1, 2] {
+        first.add_to_outbox(&draft(id)).await.unwrap();
+    }
+    first.remove_from_outbox(draft(1).message_id).await.unwrap();
+    drop(first);
+    let second = store(data.path()).await;
+    assert_eq!(second.outbox().await.unwrap(), [draft(3), draft(2)]);
+
+    // What another device signed, the server would not know as a retry.
+    second.account().await.unwrap();
+    second.new_device_key().await.unwrap();
+    assert_eq!(second.outbox().await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn one_process_writes_and_another_works_on_a_copy() {
+    let data = tempfile::tempdir().unwrap();
+    let writer = store(data.path()).await;
+    let account = writer.account().await.unwrap();
+    writer.add_to_outbox(&draft(1)).await.unwrap();
+    assert!(matches!(Store::open(data.path()).await, Err(StateError::InUse(_))));
+
+    let copy = Store::open_shared(data.path()).await.unwrap();
+    let copied = copy.account().await.unwrap();
+    assert_eq!(copied.device_key.to_bytes(), account.device_key.to_bytes());
+    assert_eq!(copy.outbox().await.unwrap(), [], "the writer sends it");
+    copy.set_identity(&identity()).await.unwrap();
+    assert_eq!(writer.account().await.unwrap().identity, None);
+
+    writer.close().await;
+    let next = Store::open_shared(data.path()).await.unwrap();
+    assert!(next.dir().is_some(), "nobody writes any more");
+}
+
+// cites: DEV-010, DEV-011
+#[tokio::test]
+async fn the_first_key_of_a_device_stays() {
+    let data = tempfile::tempdir().unwrap();
+    let store = store(data.path()).await;
+    let key = |byte| DeviceKey {
+        device: DeviceId::new([5; 16]),
+        user: UserId::new([1; 16]),
+        public_key: SigningKey::from_bytes(&[byte; 32]).unwrap().public_key(),
+        revoked_ms: 0,
+    };
+    store.add_device_key(&key(1)).await.unwrap();
+    store.add_device_key(&key(2)).await.unwrap();
+    assert_eq!(store.device_key(key(1).device).await.unwrap(), Some(key(1)));
+    assert_eq!(store.device_key(DeviceId::new([6; 16])).await.unwrap(), None);
+    store.set_revoked(key(1).device, 7).await.unwrap();
+    store.set_revoked(key(1).device, 9).await.unwrap();
+    let revoked = DeviceKey { revoked_ms: 7, ..key(1) };
+    assert_eq!(store.device_key(key(1).device).await.unwrap(), Some(revoked));
+}
+
+/// Entries as a follower lets them through.
+fn accepted(count: u64) -> (Vec<Accepted>, Remembered) {
+    let mut follower = Follower::new(ROOM, Start::Beginning);
+    let entries = (1..=count).map(|seq| {
+        let header = v1::EntryHeader {
+            conversation_id: ROOM.to_bytes(),
+            seq,
+            kind: v1::EntryKind::Message.into(),
+            ..Default::default()
+        };
+        let entry = v1::Entry {
+            header: header.encode_to_vec().into(),
+            salt: vec![7; 32].into(),
+            payload: format!("text {seq}").into(),
+            ..Default::default()
+        };
+        follower.handle_pushed(&entry).unwrap().unwrap()
+    });
+    let entries = entries.collect();
+    (entries, follower.remembered().unwrap())
+}
+
+#[tokio::test]
+async fn entries_and_the_cursor_past_them_are_kept_together() {
+    let data = tempfile::tempdir().unwrap();
+    let store = store(data.path()).await;
+    let (accepted, cursor) = accepted(5);
+    let head = v1::SignedHead { statement: "statement".into(), signature: "signature".into() };
+    let cursor = Remembered { time_ms: 5, head: Some(head), ..cursor };
+    store.set_conversation(ROOM, "lobby", true).await.unwrap();
+    let entries: Vec<_> = accepted
+        .into_iter()
+        .map(|accepted| NewEntry { accepted, signature: StoredSignature::Pending })
+        .collect();
+    let alice = (UserId::new([1; 16]), "alice".to_owned());
+    store.keep(ROOM, &entries, Some(&cursor), std::slice::from_ref(&alice)).await.unwrap();
+
+    let known = store.conversation(ROOM).await.unwrap().unwrap();
+    assert_eq!((known.cursor, known.joined), (Some(cursor), true));
+    assert_eq!(store.handle_of(alice.0).await.unwrap().as_deref(), Some("alice"));
+    let seqs = |kept: Vec<Kept>| kept.iter().map(|kept| kept.seq).collect::<Vec<_>>();
+    assert_eq!(seqs(store.entries_from(ROOM, 3, 2).await.unwrap()), [3, 4]);
+    assert_eq!(seqs(store.entries_before(ROOM, 5, 2).await.unwrap()), [3, 4]);
+    assert_eq!(seqs(store.entries_pending().await.unwrap()), [1, 2, 3, 4, 5]);
+    store.settle(&[(ROOM, 2, StoredSignature::Verified)]).await.unwrap();
+    assert_eq!(seqs(store.entries_pending().await.unwrap()), [1, 3, 4, 5]);
+
+    // A second time is refused whole: nothing is kept twice.
+    assert!(store.keep(ROOM, &entries[4..], None, &[]).await.is_err());
+    store.set_tampering(ROOM, "changed").await.unwrap();
+    let known = store.conversation(ROOM).await.unwrap().unwrap();
+    assert_eq!(known.tampering.as_deref(), Some("changed"));
+    store.forget(ROOM).await.unwrap();
+    assert!(store.conversation(ROOM).await.unwrap().is_none());
+    assert_eq!(seqs(store.entries_from(ROOM, 0, 9).await.unwrap()), [0_u64; 0]);
+}

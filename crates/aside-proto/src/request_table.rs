@@ -1,0 +1,158 @@
+//! Written by `cargo xtask registry` from spec/registry/requests.toml.
+
+use crate::{
+    request::{Phase, RequestInfo},
+    v1::client_frame::Body,
+};
+
+pub(crate) const ALL: &[RequestInfo] = &[
+    RequestInfo {
+        name: "hello",
+        number: 10,
+        phases: &[Phase::Connected],
+        mutating: false,
+        capability: "core",
+    },
+    RequestInfo {
+        name: "register",
+        number: 11,
+        phases: &[Phase::Greeted],
+        mutating: true,
+        capability: "talk",
+    },
+    RequestInfo {
+        name: "password_login",
+        number: 12,
+        phases: &[Phase::Greeted],
+        mutating: false,
+        capability: "talk",
+    },
+    RequestInfo {
+        name: "device_login",
+        number: 13,
+        phases: &[Phase::Greeted],
+        mutating: false,
+        capability: "talk",
+    },
+    RequestInfo {
+        name: "ping",
+        number: 14,
+        phases: &[Phase::Greeted, Phase::Authenticated],
+        mutating: false,
+        capability: "core",
+    },
+    RequestInfo {
+        name: "rename",
+        number: 20,
+        phases: &[Phase::Authenticated],
+        mutating: true,
+        capability: "talk",
+    },
+    RequestInfo {
+        name: "change_password",
+        number: 21,
+        phases: &[Phase::Authenticated],
+        mutating: true,
+        capability: "talk",
+    },
+    RequestInfo {
+        name: "list_devices",
+        number: 22,
+        phases: &[Phase::Authenticated],
+        mutating: false,
+        capability: "talk",
+    },
+    RequestInfo {
+        name: "revoke_device",
+        number: 23,
+        phases: &[Phase::Authenticated],
+        mutating: true,
+        capability: "talk",
+    },
+    RequestInfo {
+        name: "look_up_devices",
+        number: 24,
+        phases: &[Phase::Authenticated],
+        mutating: false,
+        capability: "talk",
+    },
+    RequestInfo {
+        name: "create_room",
+        number: 30,
+        phases: &[Phase::Authenticated],
+        mutating: true,
+        capability: "talk",
+    },
+    RequestInfo {
+        name: "list_rooms",
+        number: 31,
+        phases: &[Phase::Authenticated],
+        mutating: false,
+        capability: "talk",
+    },
+    RequestInfo {
+        name: "join",
+        number: 32,
+        phases: &[Phase::Authenticated],
+        mutating: true,
+        capability: "talk",
+    },
+    RequestInfo {
+        name: "leave",
+        number: 33,
+        phases: &[Phase::Authenticated],
+        mutating: true,
+        capability: "talk",
+    },
+    RequestInfo {
+        name: "list_members",
+        number: 34,
+        phases: &[Phase::Authenticated],
+        mutating: false,
+        capability: "talk",
+    },
+    RequestInfo {
+        name: "send_message",
+        number: 40,
+        phases: &[Phase::Authenticated],
+        mutating: true,
+        capability: "talk",
+    },
+    RequestInfo {
+        name: "fetch",
+        number: 41,
+        phases: &[Phase::Authenticated],
+        mutating: false,
+        capability: "talk",
+    },
+    RequestInfo {
+        name: "get_head",
+        number: 42,
+        phases: &[Phase::Authenticated],
+        mutating: false,
+        capability: "talk",
+    },
+];
+
+pub(crate) fn info(body: &Body) -> &'static RequestInfo {
+    &ALL[match body {
+        Body::Hello(_) => 0,
+        Body::Register(_) => 1,
+        Body::PasswordLogin(_) => 2,
+        Body::DeviceLogin(_) => 3,
+        Body::Ping(_) => 4,
+        Body::Rename(_) => 5,
+        Body::ChangePassword(_) => 6,
+        Body::ListDevices(_) => 7,
+        Body::RevokeDevice(_) => 8,
+        Body::LookUpDevices(_) => 9,
+        Body::CreateRoom(_) => 10,
+        Body::ListRooms(_) => 11,
+        Body::Join(_) => 12,
+        Body::Leave(_) => 13,
+        Body::ListMembers(_) => 14,
+        Body::SendMessage(_) => 15,
+        Body::Fetch(_) => 16,
+        Body::GetHead(_) => 17,
+    }]
+}

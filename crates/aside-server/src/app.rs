@@ -1,0 +1,239 @@
+//! What all connections share, and the way from a session's command to its outcome.
+
+use std::{
+    net::IpAddr,
+    sync::Arc,
+    time::{Instant, SystemTime, UNIX_EPOCH},
+};
+
+use aside_crypto::SigningKey;
+use aside_proto::{
+    TALK,
+    id::{DeviceId, UserId},
+    name::Name,
+    v1::{self, ErrorCode},
+};
+use aside_session::{
+    Now,
+    server::{self as session, Command, Outcome, Refusal},
+};
+use aside_store::{LogKey, LogKeys, Options, SetLogKey, Store};
+use futures_util::future::BoxFuture;
+
+use crate::{
+    StartError, USER_AGENT,
+    config::{Config, Registration},
+    hub::Hub,
+    passwords::{Passwords, fill_random},
+    rates::{ConnectionCount, RateLimits, RetryAfter},
+    seen::Seen,
+};
+
+/// What all connections share.
+pub(crate) struct App {
+    pub(crate) config: Config,
+    pub(crate) session_config: Arc<session::Config>,
+    pub(crate) store: Store,
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) seen: Seen,
+    pub(crate) passwords: Passwords,
+    pub(crate) rates: RateLimits,
+    pub(crate) connections: Arc<ConnectionCount>,
+    pub(crate) log_key: SigningKey,
+    started: Instant,
+}
+
+/// Where a command comes from.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Origin {
+    /// The client's address.
+    pub(crate) address: IpAddr,
+    /// The connection's number in the hub.
+    pub(crate) attachment: u64,
+    /// Who is logged in.
+    pub(crate) identity: Option<Identity>,
+}
+
+/// Who is logged in.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Identity {
+    pub(crate) user: UserId,
+    pub(crate) device: DeviceId,
+}
+
+/// What a handler ends with: a reply, or why not.
+pub(crate) type Answer = Result<v1::server_frame::Body, Refusal>;
+
+impl App {
+    /// Opens the database and makes ready all that connections need.
+    pub(crate) async fn open(config: Config) -> Result<Arc<Self>, StartError> {
+        let hub = Arc::new(Hub::default());
+        let passwords = Passwords::new(&config.password).map_err(StartError::Config)?;
+        let max_chars = config.limits.max_name_chars as usize;
+        let default_room = Name::new(&config.server.default_room, max_chars)
+            .map_err(|e| StartError::Config(format!("[server] default_room: {e}")))?;
+        let options = Options {
+            limits: config.limits,
+            clock: Arc::new(unix_ms),
+            entropy: Arc::new(fill_random),
+            default_room,
+            observer: Arc::clone(&hub) as Arc<dyn aside_store::Observer>,
+        };
+        let store = Store::open(&config.database_url(), options).await?;
+        let keys = log_keys(&store).await?;
+        let log_key = SigningKey::from_bytes(&keys.current.private_key)
+            .map_err(|e| StartError::Config(format!("the database's log key is damaged: {e}")))?;
+        Ok(Arc::new(Self {
+            session_config: Arc::new(session_config(&config, &keys)),
+            hub,
+            seen: Seen::default(),
+            passwords,
+            rates: RateLimits::new(&config.rates),
+            connections: Arc::new(ConnectionCount::new(config.connections.clone())),
+            log_key,
+            store,
+            started: Instant::now(),
+            config,
+        }))
+    }
+
+    /// The time, as sessions are told it.
+    pub(crate) fn now(&self) -> Now {
+        let elapsed = self.started.elapsed().as_millis();
+        Now { monotonic_ms: u64::try_from(elapsed).unwrap_or(u64::MAX), unix_ms: unix_ms() }
+    }
+
+    /// Begins a command. The future is polled at once: what it writes enters the journal in the order of these calls.
+    pub(crate) fn execute(
+        self: Arc<Self>,
+        from: Origin,
+        command: Command,
+    ) -> BoxFuture<'static, Outcome> {
+        if let Err(RetryAfter(ms)) = self.within_rates(from, &command) {
+            metrics::counter!("aside_rate_limited_total").increment(1);
+            let refusal = Refusal::after(ErrorCode::RateLimited, ms);
+            return Box::pin(std::future::ready(Outcome::Refused(refusal)));
+        }
+        match from.identity {
+            None => Box::pin(self.log_in(from, command)),
+            Some(identity) => self.authenticated(identity, command),
+        }
+    }
+
+    fn within_rates(&self, from: Origin, command: &Command) -> Result<(), RetryAfter> {
+        match (command, from.identity) {
+            (Command::Register { .. }, _) => self.rates.register(from.address),
+            (Command::PasswordLogin { handle, .. }, _) => {
+                self.rates.password_login(from.address, handle.as_ref())
+            }
+            (Command::FindDevice { .. }, _) => self.rates.login(from.address),
+            (Command::SendMessage { .. }, Some(identity)) => self.rates.message(identity.user),
+            (Command::ChangePassword { .. }, Some(identity)) => {
+                self.rates.password_change(identity.user)
+            }
+            (_, Some(identity)) => self.rates.request(identity.user),
+            (_, None) => Ok(()),
+        }
+    }
+
+    fn authenticated(
+        self: Arc<Self>,
+        who: Identity,
+        command: Command,
+    ) -> BoxFuture<'static, Outcome> {
+        /// Each its own future, so that a message's is not as large as the largest of all.
+        macro_rules! answer {
+            ($answer:expr) => {
+                Box::pin(async move {
+                    match $answer.await {
+                        Ok(reply) => Outcome::Reply(reply),
+                        Err(refusal) => Outcome::Refused(refusal),
+                    }
+                })
+            };
+        }
+        match command {
+            Command::SendMessage { key, conversation, payload, salt, signature } => {
+                let (user, device) = (who.user, who.device);
+                let append = aside_store::Append {
+                    user,
+                    device,
+                    conversation,
+                    message_id: key,
+                    payload,
+                    salt,
+                    signature,
+                };
+                answer!(self.send_message(append))
+            }
+            Command::Fetch { conversation, from_seq, max_entries, signed_head } => {
+                answer!(self.fetch(who, conversation, from_seq, max_entries, signed_head))
+            }
+            Command::GetHead { conversation } => answer!(self.get_head(who, conversation)),
+            Command::Rename { key, handle, on_conflict } => {
+                answer!(self.rename(who, key, handle, on_conflict))
+            }
+            Command::ChangePassword { key, old, new } => {
+                answer!(self.change_password(who, key, old, new))
+            }
+            Command::ListDevices => answer!(self.list_devices(who)),
+            Command::RevokeDevice { key, device_id } => {
+                answer!(self.revoke_device(who, key, device_id))
+            }
+            Command::LookUpDevices { device_ids } => answer!(self.look_up_devices(device_ids)),
+            Command::CreateRoom { key, name } => answer!(self.create_room(who, key, name)),
+            Command::ListRooms { joined_only, name, page_token, page_size } => {
+                let list = aside_store::ListRooms { joined_only, name, page_token, page_size };
+                answer!(self.list_rooms(who, list))
+            }
+            Command::Join { key, conversation } => answer!(self.join(who, key, conversation)),
+            Command::Leave { key, conversation } => answer!(self.leave(who, key, conversation)),
+            Command::ListMembers { conversation, online_only, page_token, page_size } => {
+                answer!(self.list_members(who, conversation, online_only, page_token, page_size))
+            }
+            Command::Register { .. }
+            | Command::PasswordLogin { .. }
+            | Command::FindDevice { .. }
+            | Command::Attach { .. } => {
+                // The session lets none of these through once it is authenticated.
+                Box::pin(std::future::ready(Outcome::Refused(Refusal::of(ErrorCode::WrongPhase))))
+            }
+        }
+    }
+}
+
+fn session_config(config: &Config, keys: &LogKeys) -> session::Config {
+    session::Config {
+        limits: config.limits,
+        server_names: config.server.names.clone(),
+        capabilities: vec![TALK.to_owned()],
+        registration: match config.registration {
+            Registration::Open => v1::RegistrationMode::Open,
+            Registration::Closed => v1::RegistrationMode::Closed,
+        },
+        log_key: v1::LogKey {
+            public_key: keys.current.public_key.to_vec().into(),
+            rotations: keys.rotations.clone(),
+        },
+        user_agent: USER_AGENT.to_owned(),
+    }
+}
+
+/// The log key of the database; made on the first run.
+async fn log_keys(store: &Store) -> Result<LogKeys, StartError> {
+    if let Some(keys) = store.log_keys().await? {
+        return Ok(keys);
+    }
+    let key = SigningKey::generate(&mut fill_random);
+    let current = LogKey { public_key: *key.public_key().as_bytes(), private_key: key.to_bytes() };
+    store
+        .set_log_key(SetLogKey { key: current.clone(), rotation_signature: None })
+        .await
+        .map_err(|e| StartError::Config(e.to_string()))?;
+    Ok(LogKeys { current, rotations: Vec::new() })
+}
+
+fn unix_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}

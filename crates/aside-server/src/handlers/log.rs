@@ -1,0 +1,77 @@
+//! Messages, history and signed heads.
+
+use std::sync::Arc;
+
+use aside_crypto::sign_head;
+use aside_proto::{
+    id::ConversationId,
+    v1::{self, server_frame::Body},
+};
+use aside_store::Append;
+use prost::Message as _;
+
+use super::{PLAIN, refusal};
+use crate::app::{Answer, App, Identity};
+
+/// What a Fetched adds to its entries in a frame, at most: numbers, chain value, signed head, field keys.
+const FETCHED_OVERHEAD_BYTES: usize = 1024;
+
+impl App {
+    pub(crate) async fn send_message(self: Arc<Self>, append: Append) -> Answer {
+        let sent = self.store.append(append).await.map_err(|r| refusal(r, PLAIN))?;
+        metrics::counter!("aside_messages_total").increment(1);
+        Ok(Body::Sent(sent))
+    }
+
+    pub(crate) async fn fetch(
+        self: Arc<Self>,
+        who: Identity,
+        conversation: ConversationId,
+        from_seq: u64,
+        max_entries: u32,
+        signed_head: bool,
+    ) -> Answer {
+        let max_bytes = self.config.limits.max_frame_bytes as usize - FETCHED_OVERHEAD_BYTES;
+        let mut fetched = self
+            .store
+            .fetch(who.user, conversation, from_seq, max_entries, max_bytes)
+            .await
+            .map_err(|r| refusal(r, PLAIN))?;
+        if signed_head {
+            // Read after the entries, so it is at least as new (HEAD-003).
+            fetched.signed_head = Some(self.signed_head(who, conversation).await?);
+        }
+        Ok(Body::Fetched(fetched))
+    }
+
+    pub(crate) async fn get_head(
+        self: Arc<Self>,
+        who: Identity,
+        conversation: ConversationId,
+    ) -> Answer {
+        let signed_head = Some(self.signed_head(who, conversation).await?);
+        Ok(Body::Head(v1::Head { signed_head }))
+    }
+
+    async fn signed_head(
+        &self,
+        who: Identity,
+        conversation: ConversationId,
+    ) -> Result<v1::SignedHead, aside_session::server::Refusal> {
+        let head = self.store.head(who.user, conversation).await.map_err(|r| refusal(r, PLAIN))?;
+        let statement = v1::HeadStatement {
+            conversation_id: conversation.to_bytes(),
+            first_seq: head.first_seq,
+            anchor: head.anchor.to_vec().into(),
+            head_seq: head.head_seq,
+            chain: head.chain.to_vec().into(),
+            time_ms: self.now().unix_ms,
+        }
+        .encode_to_vec();
+        let signature = sign_head(&self.log_key, &statement);
+        Ok(v1::SignedHead {
+            statement: statement.into(),
+            signature: signature.as_bytes().to_vec().into(),
+        })
+    }
+}

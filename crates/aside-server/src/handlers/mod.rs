@@ -1,0 +1,75 @@
+//! One method a request: ask the store, shape the reply.
+
+mod accounts;
+mod log;
+mod login;
+mod rooms;
+
+use aside_proto::v1::{self, ErrorCode};
+use aside_session::server::{OnConflict, Refusal};
+use aside_store::{Refused, StoreError};
+
+/// How long a client waits when the server has too much to do.
+const BUSY_RETRY_MS: u64 = 1_000;
+
+/// The one map from what the store refuses to what the wire says. `request` is the request's name, for fields.
+fn refusal(refused: Refused, request: Request) -> Refusal {
+    let code = match refused {
+        Refused::Failed(error) => return failed(&error),
+        Refused::SeqOutOfRange { head_seq } => return Refusal::seq_out_of_range(head_seq),
+        Refused::Trimmed { first_seq, anchor } => return Refusal::trimmed(first_seq, &anchor),
+        Refused::RenameTooSoon { retry_after_ms } => {
+            return Refusal::after(ErrorCode::RenameTooSoon, retry_after_ms);
+        }
+        Refused::Busy => return Refusal::after(ErrorCode::ServerBusy, BUSY_RETRY_MS),
+        Refused::PublicKeyBound => {
+            return Refusal::invalid_argument(
+                request.public_key,
+                "This public key is bound already.",
+            );
+        }
+        Refused::PageTokenInvalid => {
+            return Refusal::invalid_argument(
+                request.page_token,
+                "This server made no such page token.",
+            );
+        }
+        Refused::PasswordChanged => return Refusal::authentication_failed(),
+        Refused::HandleTaken => ErrorCode::HandleTaken,
+        Refused::TooManyDevices => ErrorCode::TooManyDevices,
+        Refused::NoSuchDevice => ErrorCode::NoSuchDevice,
+        Refused::DeviceRevoked => ErrorCode::DeviceIsRevoked,
+        Refused::NoSuchConversation => ErrorCode::NoSuchConversation,
+        Refused::NotAMember => ErrorCode::NotAMember,
+        Refused::RoomNameTaken => ErrorCode::RoomNameTaken,
+        Refused::TooManyRooms => ErrorCode::TooManyRooms,
+        Refused::KeyReused => ErrorCode::IdempotencyKeyReused,
+        // No request of a client leads here.
+        Refused::LogKeyUnexpected => ErrorCode::Internal,
+    };
+    Refusal::of(code)
+}
+
+/// The paths of a request's fields that the store may refuse (ERR-006).
+#[derive(Debug, Clone, Copy, Default)]
+struct Request {
+    public_key: &'static str,
+    page_token: &'static str,
+}
+
+/// For requests without such fields.
+const PLAIN: Request = Request { public_key: "", page_token: "" };
+
+/// The database failed. The client learns that, the operator learns why.
+fn failed(error: &StoreError) -> Refusal {
+    tracing::error!(%error, "the store failed");
+    metrics::counter!("aside_store_failures_total").increment(1);
+    Refusal::of(ErrorCode::Internal)
+}
+
+fn on_conflict(choice: OnConflict) -> v1::OnConflict {
+    match choice {
+        OnConflict::Reject => v1::OnConflict::Reject,
+        OnConflict::Suffix => v1::OnConflict::Suffix,
+    }
+}

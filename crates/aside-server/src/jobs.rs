@@ -1,0 +1,47 @@
+//! What is done now and then.
+
+use std::{pin::pin, sync::Arc, time::Duration};
+
+use aside_proto::id::DeviceId;
+use tokio::{sync::watch, time::interval};
+
+use crate::{app::App, listener::stopped};
+
+/// How often devices that are connected are noted as seen; `last_seen_ms` may lag by so much.
+const TOUCH_EVERY: Duration = Duration::from_secs(60);
+/// How often idempotency keys past the window are removed.
+const PRUNE_EVERY: Duration = Duration::from_secs(3600);
+
+/// Runs until the server stops.
+pub(crate) async fn run(app: Arc<App>, stop: watch::Receiver<bool>) {
+    let mut stopped = pin!(stopped(stop));
+    let (mut touch, mut prune) = (interval(TOUCH_EVERY), interval(PRUNE_EVERY));
+    loop {
+        tokio::select! {
+            () = &mut stopped => return,
+            () = app.seen.added() => note_seen(&app).await,
+            _ = touch.tick() => {
+                app.rates.forget_idle();
+                touch_all(&app, app.hub.all_online_devices()).await;
+            }
+            _ = prune.tick() => {
+                if let Err(error) = app.store.prune().await {
+                    tracing::warn!(%error, "old idempotency keys were not removed");
+                }
+            }
+        }
+    }
+}
+
+/// Notes the devices whose connections ended.
+pub(crate) async fn note_seen(app: &App) {
+    let devices = app.seen.all();
+    touch_all(app, devices.clone()).await;
+    app.seen.noted(&devices);
+}
+
+async fn touch_all(app: &App, devices: Vec<DeviceId>) {
+    if let Err(error) = app.store.touch(devices).await {
+        tracing::warn!(%error, "devices were not noted as seen");
+    }
+}

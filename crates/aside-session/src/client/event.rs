@@ -1,0 +1,93 @@
+//! What a connection tells its driver.
+
+use aside_proto::{
+    id::{ConversationId, DeviceId, UserId},
+    v1::{self, server_frame},
+};
+
+use super::greeting::{Greeting, Violation};
+
+/// A request in flight.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RequestId(pub(super) u64);
+
+/// What happened on a connection.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event {
+    /// Hello was answered: log in now.
+    Greeted(Box<Greeting>),
+    /// The log-in succeeded: requests are welcome, events come.
+    Authenticated {
+        /// The account.
+        user_id: UserId,
+        /// This device.
+        device_id: DeviceId,
+        /// The account's handle as it is now.
+        handle: String,
+    },
+    /// The log-in failed; another may be tried.
+    LoginRefused(v1::Error),
+    /// A request was answered.
+    Reply {
+        /// Which.
+        id: RequestId,
+        /// The reply, of the kind that answers the request; or why it failed.
+        result: Result<server_frame::Body, v1::Error>,
+    },
+    /// An entry was appended to a conversation: for its [`Follower`](super::log::Follower).
+    Pushed(v1::Entry),
+    /// Entries were not pushed: for the conversation's [`Follower`](super::log::Follower).
+    Gap {
+        /// The conversation.
+        conversation: ConversationId,
+        /// Its last entry.
+        head_seq: u64,
+    },
+    /// The connection is over. Requests without reply may or may not have had their effect (CLOSE-003).
+    Closed(CloseReason),
+}
+
+/// Why a connection is over.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum CloseReason {
+    /// The server ended it, with an error of scope connection, or refused Hello.
+    #[error("the server closed the connection: {}", .0.message)]
+    Refused(v1::Error),
+    /// The server broke the protocol.
+    #[error("the server breaks the protocol: {0}")]
+    Violation(#[from] Violation),
+    /// The stream ended.
+    #[error("the connection ended")]
+    Ended {
+        /// Whether it ended with close_notify or a Close frame; else it was cut.
+        clean: bool,
+    },
+    /// A request went unanswered for too long.
+    #[error("the server does not answer")]
+    Unresponsive,
+    /// This side closed it.
+    #[error("closed")]
+    Requested,
+}
+
+/// A request can't be sent. The caller is at fault, or too early.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RequestError {
+    /// The connection is in another phase.
+    #[error("the connection is not in the phase for this request")]
+    Phase,
+    /// As many requests as the server works on are in flight: see [`may_request`](super::Session::may_request).
+    #[error("too many requests are in flight")]
+    InFlight,
+    /// HELLO-013.
+    #[error("the request is {bytes} bytes long; the server takes {limit}")]
+    TooLarge {
+        /// Bytes of the frame's body.
+        bytes: usize,
+        /// The limit in force.
+        limit: usize,
+    },
+    /// IDEM-001, IDEM-009: exactly the mutating requests have a key.
+    #[error("{0} has an idempotency key if, and only if, it is mutating")]
+    Key(&'static str),
+}

@@ -1,0 +1,128 @@
+//! The bodies of the fuzz targets: each takes any bytes and panics if an invariant does not hold.
+//!
+//! They are here, and not with the targets, so that corpora are replayed and random inputs tried by `cargo test`.
+
+mod decoding;
+mod operations;
+
+pub use decoding::{frame_decoding, request_decoding};
+pub use operations::session_operations;
+
+use aside_proto::v1;
+
+use crate::server::Command;
+
+/// Takes bytes off the input; 0 once there are none.
+struct Reader<'a>(&'a [u8]);
+
+impl<'a> Reader<'a> {
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn byte(&mut self) -> u8 {
+        self.bytes(1).first().copied().unwrap_or(0)
+    }
+
+    /// As many bytes as are asked for, or as there are.
+    fn bytes(&mut self, length: usize) -> &'a [u8] {
+        let (taken, rest) = self.0.split_at(length.min(self.0.len()));
+        self.0 = rest;
+        taken
+    }
+}
+
+/// What a driver may rely on of a command's fields.
+fn check_command(command: &Command, limits: &v1::Limits) {
+    match command {
+        Command::ListRooms { page_token, page_size, .. }
+        | Command::ListMembers { page_token, page_size, .. } => {
+            assert!((1..=limits.max_page_items).contains(page_size));
+            assert!(page_token.len() <= 64);
+        }
+        Command::Fetch { max_entries, .. } => {
+            assert!((1..=limits.max_fetch_entries).contains(max_entries));
+        }
+        Command::LookUpDevices { device_ids } => {
+            assert!(device_ids.len() <= limits.max_page_items as usize);
+        }
+        Command::SendMessage { payload, signature, .. } => {
+            assert!((1..=limits.max_payload_bytes as usize).contains(&payload.len()));
+            assert_eq!(signature.len(), 64);
+        }
+        Command::Register { handle, password: new, device, .. } => {
+            assert!(handle.as_str().chars().count() <= limits.max_name_chars as usize);
+            assert!(new.expose().chars().count() >= limits.min_password_chars as usize);
+            assert!((1..=64).contains(&device.name.len()));
+        }
+        Command::PasswordLogin { device, .. } => assert!((1..=64).contains(&device.name.len())),
+        Command::ChangePassword { new, .. } => {
+            assert!(new.expose().len() <= limits.max_password_bytes as usize);
+        }
+        Command::Rename { handle: name, .. } | Command::CreateRoom { name, .. } => {
+            assert!(name.as_str().chars().count() <= limits.max_name_chars as usize);
+        }
+        Command::FindDevice { .. }
+        | Command::Attach { .. }
+        | Command::ListDevices
+        | Command::RevokeDevice { .. }
+        | Command::Join { .. }
+        | Command::Leave { .. }
+        | Command::GetHead { .. } => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    /// An operation that a session survives, as bytes: a request, a flood of pings, an outcome, time, frames taken.
+    fn harmless() -> impl Strategy<Value = Vec<u8>> {
+        prop_oneof![
+            8 => (0..26_u8).prop_map(|which| vec![6, which]),
+            1 => (0..20_u8).prop_map(|count| vec![10, count]),
+            8 => (any::<u8>(), 0..0x80_u8).prop_map(|(which, kind)| vec![11, which, kind]),
+            1 => (0..16_u8).prop_map(|time| vec![14, time]),
+            2 => (0..8_u8).prop_map(|count| vec![15, count]),
+            1 => Just(vec![16]),
+        ]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(512))]
+
+        // cites: REQ-003, REQ-004, REQ-005, CLOSE-002, CLOSE-005, ERR-003, PUSH-005
+        #[test]
+        fn session_operations(data in prop::collection::vec(any::<u8>(), 0..600)) {
+            super::session_operations(&data);
+        }
+
+        // cites: REQ-003, REQ-004, REQ-005, REQ-006, CLOSE-002, PUSH-005
+        #[test]
+        fn long_lives(
+            flags in (0..8_u8).prop_map(|in_flight| in_flight << 5 | 8 | 16),
+            operations in prop::collection::vec(harmless(), 0..300),
+        ) {
+            super::session_operations(&[vec![flags], operations.concat()].concat());
+        }
+
+        // cites: FRAME-006, REQ-003
+        #[test]
+        fn request_decoding(data in prop::collection::vec(any::<u8>(), 0..200)) {
+            super::request_decoding(&data);
+        }
+
+        // cites: FRAME-005, FRAME-007
+        #[test]
+        fn frame_decoding(data in prop::collection::vec(any::<u8>(), 0..400)) {
+            super::frame_decoding(&data);
+        }
+    }
+
+    #[test]
+    fn nothing_is_an_input_too() {
+        super::session_operations(&[]);
+        super::request_decoding(&[]);
+        super::frame_decoding(&[]);
+    }
+}

@@ -1,0 +1,283 @@
+//! What a session asks its driver to do, and what the driver answers.
+
+use std::fmt;
+
+use aside_crypto::PublicKey;
+use aside_proto::{
+    id::{ConversationId, DeviceId, IdempotencyKey, UserId},
+    name::Name,
+    v1,
+};
+use bytes::Bytes;
+use zeroize::Zeroizing;
+
+use super::Refusal;
+
+/// Names a request that is being worked on; its outcome comes back with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Ticket(pub(super) u64);
+
+/// What the driver is to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// Carry the command out and give its outcome to [`Session::handle_outcome`](super::Session::handle_outcome).
+    ///
+    /// Commands of one connection take effect in the order in which they are handed out (REQ-007).
+    Execute {
+        /// Comes back with the outcome.
+        ticket: Ticket,
+        /// What to do.
+        command: Command,
+    },
+}
+
+/// A request whose form is right, for the driver to carry out. `key` is the request's idempotency key, in the window
+/// (IDEM-002 to IDEM-004); whether it was used before is the store's to say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// Make an account and bind the device. Outcome: [`Outcome::LoggedIn`].
+    Register {
+        /// Idempotency key.
+        key: IdempotencyKey,
+        /// The handle asked for.
+        handle: Name,
+        /// A password within the limits (PASS-002).
+        password: Secret,
+        /// What to do when the handle is in use.
+        on_conflict: OnConflict,
+        /// The device; it has proved that it holds the key (AUTH-001).
+        device: DeviceBinding,
+    },
+    /// Check the password, and bind the device unless it is bound. Outcome: [`Outcome::LoggedIn`].
+    PasswordLogin {
+        /// The account; none if the text can't be a handle: do the work of a wrong password, then fail (AUTH-021).
+        handle: Option<Name>,
+        /// What was given as its password.
+        password: Secret,
+        /// The device; it has proved that it holds the key (AUTH-001).
+        device: DeviceBinding,
+    },
+    /// Find a device that wants to log in. Outcome: [`Outcome::Device`]. Nothing is proved yet.
+    FindDevice {
+        /// The device it claims to be.
+        device_id: DeviceId,
+    },
+    /// Subscribe the connection to its user's conversations. Outcome: [`Outcome::Attached`], and the session is
+    /// authenticated. What is pushed meanwhile waits until [`Session::is_live`](super::Session::is_live).
+    Attach {
+        /// Who has logged in.
+        user_id: UserId,
+        /// With which device.
+        device_id: DeviceId,
+    },
+    /// Change the handle. Outcome: `Renamed`.
+    Rename {
+        /// Idempotency key.
+        key: IdempotencyKey,
+        /// The handle asked for.
+        handle: Name,
+        /// What to do when it is in use.
+        on_conflict: OnConflict,
+    },
+    /// Change the password. Outcome: `PasswordChanged`.
+    ChangePassword {
+        /// Idempotency key.
+        key: IdempotencyKey,
+        /// What was given as the password so far.
+        old: Secret,
+        /// The new one, within the limits (PASS-002).
+        new: Secret,
+    },
+    /// List the account's devices. Outcome: `Devices`.
+    ListDevices,
+    /// Revoke one of the account's devices. Outcome: `DeviceRevoked`.
+    RevokeDevice {
+        /// Idempotency key.
+        key: IdempotencyKey,
+        /// Which.
+        device_id: DeviceId,
+    },
+    /// Find devices' keys. Outcome: `DeviceKeys`.
+    LookUpDevices {
+        /// At most `max_page_items`.
+        device_ids: Vec<DeviceId>,
+    },
+    /// Make a room. Outcome: `RoomCreated`.
+    CreateRoom {
+        /// Idempotency key.
+        key: IdempotencyKey,
+        /// The name asked for.
+        name: Name,
+    },
+    /// List rooms. Outcome: `Rooms`.
+    ListRooms {
+        /// Only those the user is a member of.
+        joined_only: bool,
+        /// Only the room of that name.
+        name: Option<Name>,
+        /// At most 64 bytes; whether the server made it is the driver's to say.
+        page_token: Bytes,
+        /// 1 to `max_page_items`.
+        page_size: u32,
+    },
+    /// Join a room. Outcome: `Joined`.
+    Join {
+        /// Idempotency key.
+        key: IdempotencyKey,
+        /// Which.
+        conversation: ConversationId,
+    },
+    /// Leave a room. Outcome: `Left`.
+    Leave {
+        /// Idempotency key.
+        key: IdempotencyKey,
+        /// Which.
+        conversation: ConversationId,
+    },
+    /// List a room's members. Outcome: `Members`.
+    ListMembers {
+        /// Which room.
+        conversation: ConversationId,
+        /// Only those online.
+        online_only: bool,
+        /// At most 64 bytes; whether the server made it is the driver's to say.
+        page_token: Bytes,
+        /// 1 to `max_page_items`.
+        page_size: u32,
+    },
+    /// Append a message. Outcome: `Sent`.
+    SendMessage {
+        /// Idempotency key: the message's id.
+        key: IdempotencyKey,
+        /// To which conversation.
+        conversation: ConversationId,
+        /// 1 to `max_payload_bytes` bytes.
+        payload: Bytes,
+        /// The client's salt.
+        salt: [u8; 32],
+        /// 64 bytes, not verified: clients do (MSG-008).
+        signature: Bytes,
+    },
+    /// Read a range of a log. Outcome: `Fetched`.
+    Fetch {
+        /// Which log.
+        conversation: ConversationId,
+        /// As asked for; the log says whether it is in range (FETCH-004, FETCH-005).
+        from_seq: u64,
+        /// 1 to `max_fetch_entries`.
+        max_entries: u32,
+        /// Whether a signed head is wanted with it.
+        signed_head: bool,
+    },
+    /// Sign the head of a log. Outcome: `Head`.
+    GetHead {
+        /// Which log.
+        conversation: ConversationId,
+    },
+}
+
+/// What to do when a handle is in use (AUTH-012, AUTH-013).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnConflict {
+    /// Refuse.
+    Reject,
+    /// Append the least number that makes it free.
+    Suffix,
+}
+
+/// A device that is to be bound to an account; it has proved that it holds the key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeviceBinding {
+    /// Its login key.
+    pub public_key: PublicKey,
+    /// 1 to 64 bytes without control characters (DEV-002).
+    pub name: String,
+}
+
+/// A password as it is hashed: prepared by RFC 8265 OpaqueString. Wiped when dropped, and never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(Zeroizing<String>);
+
+impl Secret {
+    /// Keeps a password.
+    #[must_use]
+    pub fn new(password: String) -> Self {
+        Self(Zeroizing::new(password))
+    }
+
+    /// The password, to be hashed and for nothing else.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(..)")
+    }
+}
+
+/// What came of a command.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Outcome {
+    /// It was done, and what it changed is durable: the reply to send.
+    Reply(v1::server_frame::Body),
+    /// It was not done. A refusal of scope connection closes the connection.
+    Refused(Refusal),
+    /// Of Register and PasswordLogin: the account and the device are durable (AUTH-011).
+    LoggedIn {
+        /// The account.
+        user_id: UserId,
+        /// The device, new or known (AUTH-023).
+        device_id: DeviceId,
+    },
+    /// Of FindDevice: the device, if there is one.
+    Device(Option<DeviceRecord>),
+    /// Of Attach.
+    Attached {
+        /// The account's handle as it is now.
+        handle: Name,
+    },
+}
+
+/// What the store knows of a device that wants to log in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeviceRecord {
+    /// Its account.
+    pub user_id: UserId,
+    /// Its login key.
+    pub public_key: PublicKey,
+    /// Whether it may log in.
+    pub state: DeviceState,
+}
+
+/// Whether a device may log in, once it has proved that it is that device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DeviceState {
+    /// It may.
+    Active,
+    /// Not seen for `device_expiry_s`: by password only (AUTH-032).
+    Expired,
+    /// Never again (AUTH-031).
+    Revoked,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_not_shown() {
+        let command = Command::ChangePassword {
+            key: IdempotencyKey::new([0; 16]),
+            old: Secret::new("correct horse".into()),
+            new: Secret::new("battery staple".into()),
+        };
+        assert_eq!(
+            format!("{command:?}"),
+            "ChangePassword { key: IdempotencyKey(00000000-0000-0000-0000-000000000000), \
+             old: Secret(..), new: Secret(..) }"
+        );
+    }
+}

@@ -1,0 +1,208 @@
+//! A server, and requests as a well-behaved client sends them to it, for tests and fuzzing.
+
+use aside_crypto::{Binding, SigningKey, Transcript};
+use aside_proto::{
+    id::{ConversationId, DeviceId, UserId, uuid_v7},
+    limits,
+    name::Name,
+    request,
+    v1::{self, client_frame::Body, server_frame},
+};
+use bytes::Bytes;
+
+use super::{Command, Config, DeviceRecord, DeviceState, Outcome, Transport};
+use crate::Now;
+
+pub(crate) const NOW: Now = Now { monotonic_ms: 5_000, unix_ms: 1_800_000_000_000 };
+pub(crate) const SERVER_NAME: &str = "chat.example";
+pub(crate) const SERVER_NONCE: [u8; 32] = [1; 32];
+pub(crate) const CLIENT_NONCE: [u8; 32] = [2; 32];
+pub(crate) const EXPORTER: [u8; 32] = [3; 32];
+pub(crate) const CERT_SHA256: [u8; 32] = [4; 32];
+pub(crate) const USER: UserId = UserId::new([5; 16]);
+pub(crate) const DEVICE: DeviceId = DeviceId::new([6; 16]);
+pub(crate) const ROOM: ConversationId = ConversationId::new([7; 16]);
+
+/// A server with small limits, so that they are reached.
+pub(crate) fn config() -> Config {
+    Config {
+        limits: v1::Limits {
+            max_frame_bytes: limits::MIN_FRAME_BYTES,
+            max_payload_bytes: limits::MIN_PAYLOAD_BYTES,
+            max_in_flight: 8,
+            max_page_items: 10,
+            max_fetch_entries: 20,
+            ..limits::DEFAULT
+        },
+        server_names: vec!["localhost".into(), "Chat.Example".into()],
+        capabilities: vec!["sync".into(), "talk".into()],
+        registration: v1::RegistrationMode::Open,
+        log_key: v1::LogKey {
+            public_key: Bytes::copy_from_slice(key().public_key().as_bytes()),
+            rotations: Vec::new(),
+        },
+        user_agent: "aside-test/1".into(),
+    }
+}
+
+pub(crate) fn tls() -> Transport {
+    Transport::Tls { exporter: EXPORTER, cert_sha256: CERT_SHA256 }
+}
+
+pub(crate) fn web_socket(allow_none: bool) -> Transport {
+    Transport::WebSocket { exporter: EXPORTER, cert_sha256: CERT_SHA256, allow_none }
+}
+
+/// The device's key.
+pub(crate) fn key() -> SigningKey {
+    SigningKey::from_bytes(&[8; 32]).expect("the number is in range")
+}
+
+/// What the device's proofs are made over.
+pub(crate) fn transcript() -> Transcript<'static> {
+    Transcript {
+        binding: Binding::Exporter(EXPORTER),
+        server_name: SERVER_NAME,
+        server_nonce: &SERVER_NONCE,
+        client_nonce: &CLIENT_NONCE,
+    }
+}
+
+pub(crate) fn hello() -> v1::Hello {
+    v1::Hello {
+        versions: vec![0x0a0a, 1],
+        capabilities: vec!["talk".into(), "grease-1".into()],
+        client_nonce: Bytes::copy_from_slice(&CLIENT_NONCE),
+        server_name: SERVER_NAME.into(),
+        user_agent: "test".into(),
+    }
+}
+
+/// A proof over the transcript: that the key is to be bound, or that the device logs in.
+pub(crate) fn proof(transcript: &Transcript<'_>, device: Option<DeviceId>) -> v1::DeviceProof {
+    let signature = match device {
+        None => transcript.sign_bind(&key()),
+        Some(device) => transcript.sign_login(&key(), device),
+    };
+    v1::DeviceProof {
+        binding_type: transcript.binding.type_().into(),
+        signature: Bytes::copy_from_slice(signature.as_bytes()),
+    }
+}
+
+pub(crate) fn new_device() -> v1::NewDevice {
+    v1::NewDevice {
+        public_key: Bytes::copy_from_slice(key().public_key().as_bytes()),
+        name: "laptop".into(),
+        proof: Some(proof(&transcript(), None)),
+    }
+}
+
+pub(crate) fn register() -> v1::Register {
+    v1::Register {
+        handle: "Alice".into(),
+        password: "correct horse".into(),
+        on_conflict: v1::OnConflict::Suffix.into(),
+        device: Some(new_device()),
+    }
+}
+
+pub(crate) fn password_login() -> v1::PasswordLogin {
+    v1::PasswordLogin {
+        handle: "Alice".into(),
+        password: "correct horse".into(),
+        device: Some(new_device()),
+    }
+}
+
+pub(crate) fn device_login() -> v1::DeviceLogin {
+    v1::DeviceLogin {
+        device_id: DEVICE.to_bytes(),
+        proof: Some(proof(&transcript(), Some(DEVICE))),
+    }
+}
+
+pub(crate) fn ping(data: impl Into<Bytes>) -> Body {
+    Body::Ping(v1::Ping { data: data.into() })
+}
+
+pub(crate) fn send_message() -> v1::SendMessage {
+    v1::SendMessage {
+        conversation_id: ROOM.to_bytes(),
+        payload: "payload".into(),
+        salt: vec![9; 32].into(),
+        signature: vec![10; 64].into(),
+    }
+}
+
+pub(crate) fn fetch() -> Body {
+    let conversation_id = ROOM.to_bytes();
+    Body::Fetch(v1::Fetch { conversation_id, from_seq: 1, max_entries: 0, signed_head: false })
+}
+
+/// One of each request of phase Authenticated but Ping, as it should be.
+pub(crate) fn requests() -> Vec<Body> {
+    let conversation_id = ROOM.to_bytes();
+    vec![
+        Body::Rename(v1::Rename { handle: "Bob".into(), on_conflict: 0 }),
+        Body::ChangePassword(v1::ChangePassword {
+            old_password: "correct horse".into(),
+            new_password: "battery staple".into(),
+        }),
+        Body::ListDevices(v1::ListDevices {}),
+        Body::RevokeDevice(v1::RevokeDevice { device_id: DEVICE.to_bytes() }),
+        Body::LookUpDevices(v1::LookUpDevices { device_ids: vec![DEVICE.to_bytes()] }),
+        Body::CreateRoom(v1::CreateRoom { name: "Kitchen".into() }),
+        Body::ListRooms(v1::ListRooms::default()),
+        Body::Join(v1::Join { conversation_id: conversation_id.clone() }),
+        Body::Leave(v1::Leave { conversation_id: conversation_id.clone() }),
+        Body::ListMembers(v1::ListMembers {
+            conversation_id: conversation_id.clone(),
+            ..Default::default()
+        }),
+        Body::SendMessage(send_message()),
+        fetch(),
+        Body::GetHead(v1::GetHead { conversation_id }),
+    ]
+}
+
+/// A request in a frame, with an idempotency key if it is mutating.
+pub(crate) fn frame(request_id: u64, body: Body) -> v1::ClientFrame {
+    let idempotency_key = match request::info(&body).mutating {
+        true => Bytes::copy_from_slice(&uuid_v7(NOW.unix_ms, [11; 10])),
+        false => Bytes::new(),
+    };
+    v1::ClientFrame { request_id, idempotency_key, body: Some(body) }
+}
+
+/// What comes of a command when all goes well.
+pub(crate) fn outcome(command: &Command) -> Outcome {
+    use server_frame::Body;
+    Outcome::Reply(match command {
+        Command::Register { .. } | Command::PasswordLogin { .. } => {
+            return Outcome::LoggedIn { user_id: USER, device_id: DEVICE };
+        }
+        Command::FindDevice { .. } => return Outcome::Device(Some(device(DeviceState::Active))),
+        Command::Attach { .. } => {
+            return Outcome::Attached { handle: Name::from_canonical("alice".into()) };
+        }
+        Command::Rename { handle, .. } => Body::Renamed(v1::Renamed { handle: handle.to_string() }),
+        Command::ChangePassword { .. } => Body::PasswordChanged(v1::PasswordChanged::default()),
+        Command::ListDevices => Body::Devices(v1::Devices::default()),
+        Command::RevokeDevice { .. } => Body::DeviceRevoked(v1::DeviceRevoked {}),
+        Command::LookUpDevices { .. } => Body::DeviceKeys(v1::DeviceKeys::default()),
+        Command::CreateRoom { .. } => Body::RoomCreated(v1::RoomCreated::default()),
+        Command::ListRooms { .. } => Body::Rooms(v1::Rooms::default()),
+        Command::Join { .. } => Body::Joined(v1::Joined::default()),
+        Command::Leave { .. } => Body::Left(v1::Left {}),
+        Command::ListMembers { .. } => Body::Members(v1::Members::default()),
+        Command::SendMessage { .. } => Body::Sent(v1::Sent::default()),
+        Command::Fetch { .. } => Body::Fetched(v1::Fetched::default()),
+        Command::GetHead { .. } => Body::Head(v1::Head::default()),
+    })
+}
+
+/// What the store knows of the device.
+pub(crate) fn device(state: DeviceState) -> DeviceRecord {
+    DeviceRecord { user_id: USER, public_key: key().public_key(), state }
+}

@@ -1,0 +1,198 @@
+//! Arguments of the requests of phase Authenticated: what they become, and how they are refused.
+
+use aside_proto::{
+    id::{DeviceId, IdempotencyKey, uuid_v7},
+    name::Name,
+    v1::{self, ErrorCode, client_frame::Body},
+};
+use bytes::Bytes;
+
+use super::{Peer, samples};
+use crate::server::{Command, OnConflict, Secret};
+
+fn key() -> IdempotencyKey {
+    IdempotencyKey::new(uuid_v7(samples::NOW.unix_ms, [11; 10]))
+}
+
+fn command(body: Body) -> Command {
+    let mut peer = Peer::authenticated();
+    peer.send_request(9, body);
+    peer.next_command().expect("the request is right").1
+}
+
+fn name(text: &str) -> Name {
+    Name::from_canonical(text.into())
+}
+
+// cites: NAME-001, ACCT-007, CONV-001
+#[test]
+fn requests_become_commands() {
+    let (key, conversation, device_id) = (key(), samples::ROOM, samples::DEVICE);
+    let none = Bytes::new();
+    let expected = [
+        Command::Rename { key, handle: name("bob"), on_conflict: OnConflict::Reject },
+        Command::ChangePassword {
+            key,
+            old: Secret::new("correct horse".into()),
+            new: Secret::new("battery staple".into()),
+        },
+        Command::ListDevices,
+        Command::RevokeDevice { key, device_id },
+        Command::LookUpDevices { device_ids: vec![device_id] },
+        Command::CreateRoom { key, name: name("kitchen") },
+        Command::ListRooms {
+            joined_only: false,
+            name: None,
+            page_token: none.clone(),
+            page_size: 10,
+        },
+        Command::Join { key, conversation },
+        Command::Leave { key, conversation },
+        Command::ListMembers { conversation, online_only: false, page_token: none, page_size: 10 },
+        Command::SendMessage {
+            key,
+            conversation,
+            payload: "payload".into(),
+            salt: [9; 32],
+            signature: vec![10; 64].into(),
+        },
+        Command::Fetch { conversation, from_seq: 1, max_entries: 20, signed_head: false },
+        Command::GetHead { conversation },
+    ];
+    let commands: Vec<_> = samples::requests().into_iter().map(command).collect();
+    assert_eq!(commands, expected);
+}
+
+// cites: ROOM-016, ROOM-018, FETCH-001
+#[test]
+fn sizes_are_clamped_and_options_carried() {
+    let token = Bytes::from(vec![1; 64]);
+    let rooms = |page_size| {
+        Body::ListRooms(v1::ListRooms {
+            joined_only: true,
+            name: "LOBBY".into(),
+            page_token: token.clone(),
+            page_size,
+        })
+    };
+    for (asked, clamped) in [(0, 10), (1, 1), (10, 10), (11, 10), (u32::MAX, 10)] {
+        let expected = Command::ListRooms {
+            joined_only: true,
+            name: Some(name("lobby")),
+            page_token: token.clone(),
+            page_size: clamped,
+        };
+        assert_eq!(command(rooms(asked)), expected);
+    }
+    let fetch = v1::Fetch {
+        conversation_id: samples::ROOM.to_bytes(),
+        from_seq: u64::MAX,
+        max_entries: 21,
+        signed_head: true,
+    };
+    let expected = Command::Fetch {
+        conversation: samples::ROOM,
+        from_seq: u64::MAX,
+        max_entries: 20,
+        signed_head: true,
+    };
+    assert_eq!(command(Body::Fetch(fetch)), expected);
+}
+
+// cites: DEV-009, MSG-005, MSG-007
+#[test]
+fn what_is_at_the_limit_is_taken() {
+    let ids = vec![samples::DEVICE.to_bytes(); 10];
+    let expected = vec![DeviceId::new([6; 16]); 10];
+    let looked_up = command(Body::LookUpDevices(v1::LookUpDevices { device_ids: ids }));
+    assert_eq!(looked_up, Command::LookUpDevices { device_ids: expected });
+
+    let most = samples::config().limits.max_payload_bytes as usize;
+    let sent = Body::SendMessage(v1::SendMessage {
+        payload: vec![0xff; most].into(),
+        ..samples::send_message()
+    });
+    assert!(matches!(command(sent), Command::SendMessage { payload, .. } if payload.len() == most));
+}
+
+fn send_message(change: impl FnOnce(&mut v1::SendMessage)) -> Body {
+    let mut message = samples::send_message();
+    change(&mut message);
+    Body::SendMessage(message)
+}
+
+fn rename(handle: &str, on_conflict: i32) -> Body {
+    Body::Rename(v1::Rename { handle: handle.into(), on_conflict })
+}
+
+fn new_password(text: &str) -> Body {
+    Body::ChangePassword(v1::ChangePassword {
+        old_password: "correct horse".into(),
+        new_password: text.into(),
+    })
+}
+
+fn broken() -> Vec<(Body, ErrorCode, &'static str)> {
+    use ErrorCode::{
+        HandleInvalid, InvalidArgument, PasswordInvalid, PayloadTooLarge, RoomNameInvalid,
+    };
+    let short = Bytes::from(vec![1; 15]);
+    let long = Bytes::from(vec![1; 65]);
+    let most = samples::config().limits.max_payload_bytes as usize;
+    let room = |name: &str| Body::CreateRoom(v1::CreateRoom { name: name.into() });
+    let rooms = |name: &str, page_token: &Bytes| {
+        let (name, page_token) = (name.into(), page_token.clone());
+        Body::ListRooms(v1::ListRooms { name, page_token, ..Default::default() })
+    };
+    let members = |conversation_id: &Bytes, page_token: &Bytes| {
+        let (conversation_id, page_token) = (conversation_id.clone(), page_token.clone());
+        Body::ListMembers(v1::ListMembers { conversation_id, page_token, ..Default::default() })
+    };
+    let look_up = |device_ids| Body::LookUpDevices(v1::LookUpDevices { device_ids });
+    let id = samples::ROOM.to_bytes();
+    let bad = InvalidArgument;
+    vec![
+        (rename("#x", 0), HandleInvalid, ""),
+        (rename("bob", 3), bad, "rename.on_conflict"),
+        (new_password("short"), PasswordInvalid, ""),
+        (new_password(""), PasswordInvalid, ""),
+        (
+            Body::RevokeDevice(v1::RevokeDevice { device_id: short.clone() }),
+            bad,
+            "revoke_device.device_id",
+        ),
+        (look_up(vec![id.clone(); 11]), bad, "look_up_devices.device_ids"),
+        (look_up(vec![id.clone(), short.clone()]), bad, "look_up_devices.device_ids"),
+        (room(""), RoomNameInvalid, ""),
+        (room(&"r".repeat(33)), RoomNameInvalid, ""),
+        (rooms("a b", &Bytes::new()), RoomNameInvalid, ""),
+        (rooms("", &long), bad, "list_rooms.page_token"),
+        (Body::Join(v1::Join { conversation_id: short.clone() }), bad, "join.conversation_id"),
+        (Body::Leave(v1::Leave { conversation_id: long.clone() }), bad, "leave.conversation_id"),
+        (members(&short, &Bytes::new()), bad, "list_members.conversation_id"),
+        (members(&id, &long), bad, "list_members.page_token"),
+        (send_message(|m| m.conversation_id.clear()), bad, "send_message.conversation_id"),
+        (send_message(|m| m.payload.clear()), bad, "send_message.payload"),
+        (send_message(|m| m.payload = vec![0; most + 1].into()), PayloadTooLarge, ""),
+        (send_message(|m| m.salt.truncate(31)), bad, "send_message.salt"),
+        (send_message(|m| m.signature.truncate(63)), bad, "send_message.signature"),
+        (
+            Body::Fetch(v1::Fetch { conversation_id: short.clone(), ..Default::default() }),
+            bad,
+            "fetch.conversation_id",
+        ),
+        (Body::GetHead(v1::GetHead { conversation_id: short }), bad, "get_head.conversation_id"),
+    ]
+}
+
+// cites: CONV-001, NAME-002, PASS-002, ACCT-007, DEV-009, ROOM-019, MSG-005, ERR-002, ERR-006, EXT-007
+#[test]
+fn what_breaks_a_rule_is_refused_by_its_field() {
+    let mut peer = Peer::authenticated();
+    for (id, (body, code, field)) in (10..).zip(broken()) {
+        peer.send_request(id, body.clone());
+        assert_eq!(peer.refusal(id), (code, field.to_owned()), "{body:?}");
+        assert_eq!(peer.next_command(), None);
+    }
+    assert!(peer.session.is_live());
+}

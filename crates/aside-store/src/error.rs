@@ -1,0 +1,176 @@
+//! What goes wrong: the database ([`StoreError`]), or a request that the rules refuse ([`Refused`]).
+
+use std::{error::Error, fmt, io, path::PathBuf, sync::Arc};
+
+use aside_crypto::Hash;
+
+/// The database can't be opened, or failed. The requests at hand took no effect, unless the failure hid a success:
+/// a client that sends them again finds out (IDEM-006).
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum StoreError {
+    /// The URL names no database that this build can open.
+    #[error("{0:?} is not a database this server can open: use sqlite:///path/to/file")]
+    Url(String),
+    /// Another process, or another [`Store`](crate::Store) of this one, has the data open.
+    #[error("{} is in use by another server; stop that one first", .0.display())]
+    InUse(PathBuf),
+    /// A newer release has migrated the data; this one would damage it.
+    #[error("the data has schema {found}, this server knows up to {known}: run the newer server")]
+    NewerSchema {
+        /// The greatest migration found in the database.
+        found: i64,
+        /// The greatest that this build knows.
+        known: i64,
+    },
+    /// A file beside the database can't be used.
+    #[error("{}: {error}", path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// What the system said.
+        error: Arc<io::Error>,
+    },
+    /// The store was closed, or its writer is gone.
+    #[error("the store is closed")]
+    Closed,
+    /// The database said no.
+    #[error("the database failed: {0}")]
+    Database(DatabaseError),
+}
+
+/// What the database said, without the types of whatever speaks to it.
+#[derive(Clone)]
+pub struct DatabaseError(Arc<dyn Error + Send + Sync>);
+
+impl fmt::Debug for DatabaseError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}
+
+impl fmt::Display for DatabaseError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+impl StoreError {
+    pub(crate) fn database(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self::Database(DatabaseError(Arc::from(error.into())))
+    }
+
+    /// Of a connection that reads: they are closed with the store.
+    pub(crate) fn read(error: sqlx::Error) -> Self {
+        match error {
+            sqlx::Error::PoolClosed => Self::Closed,
+            error => Self::database(error),
+        }
+    }
+
+    pub(crate) fn file(path: impl Into<PathBuf>, error: io::Error) -> Self {
+        Self::File { path: path.into(), error: Arc::new(error) }
+    }
+}
+
+/// Why a request had no effect. Each variant has one error code of the protocol.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Refused {
+    /// HANDLE_TAKEN (AUTH-012, AUTH-014, ACCT-003).
+    #[error("the handle is taken")]
+    HandleTaken,
+    /// INVALID_ARGUMENT, `device.public_key` (AUTH-015): bound to another account, or to a revoked device.
+    #[error("the public key is bound already")]
+    PublicKeyBound,
+    /// TOO_MANY_DEVICES (AUTH-024).
+    #[error("the account has as many devices as it may")]
+    TooManyDevices,
+    /// AUTHENTICATION_FAILED: the password was changed after the one given had been verified (PASS-005).
+    #[error("the password was changed meanwhile")]
+    PasswordChanged,
+    /// NO_SUCH_DEVICE (DEV-006).
+    #[error("not an active device of the account")]
+    NoSuchDevice,
+    /// DEVICE_IS_REVOKED: the device that asks is no active device of the account.
+    #[error("the device that asks is revoked")]
+    DeviceRevoked,
+    /// RENAME_TOO_SOON (ACCT-004).
+    #[error("renamed too recently")]
+    RenameTooSoon {
+        /// How long until the next rename is allowed, milliseconds; at least 1.
+        retry_after_ms: u64,
+    },
+    /// NO_SUCH_CONVERSATION (ROOM-012).
+    #[error("no such conversation")]
+    NoSuchConversation,
+    /// NOT_A_MEMBER (ROOM-010).
+    #[error("not a member")]
+    NotAMember,
+    /// ROOM_NAME_TAKEN (ROOM-003).
+    #[error("the room's name is taken")]
+    RoomNameTaken,
+    /// TOO_MANY_ROOMS (ROOM-013).
+    #[error("the account is in as many rooms as it may")]
+    TooManyRooms,
+    /// IDEMPOTENCY_KEY_REUSED (IDEM-007, IDEM-010).
+    #[error("the idempotency key was used for something else")]
+    KeyReused,
+    /// SEQ_OUT_OF_RANGE (FETCH-004).
+    #[error("the log ends at {head_seq}")]
+    SeqOutOfRange {
+        /// The last entry.
+        head_seq: u64,
+    },
+    /// TRIMMED (FETCH-005).
+    #[error("the log begins at {first_seq}")]
+    Trimmed {
+        /// The first entry that is still there.
+        first_seq: u64,
+        /// The chain value before it.
+        anchor: Hash,
+    },
+    /// INVALID_ARGUMENT, `page_token` (ROOM-019).
+    #[error("not a page token of this list")]
+    PageTokenInvalid,
+    /// The log key given neither is the first nor follows the one in use. No client can cause it.
+    #[error("the log key does not follow the one in use")]
+    LogKeyUnexpected,
+    /// SERVER_BUSY: more is waiting to be written than the journal holds.
+    #[error("too much is waiting to be written")]
+    Busy,
+    /// INTERNAL: nothing of the request took effect, or all of it did.
+    #[error(transparent)]
+    Failed(#[from] StoreError),
+}
+
+/// How an operation ends early inside this crate: the same as [`Refused`], with the driver's error as it came.
+pub(crate) enum Stop {
+    Refused(Refused),
+    Database(sqlx::Error),
+}
+
+impl From<Refused> for Stop {
+    fn from(refused: Refused) -> Self {
+        Self::Refused(refused)
+    }
+}
+
+impl From<StoreError> for Stop {
+    fn from(error: StoreError) -> Self {
+        Self::Refused(Refused::Failed(error))
+    }
+}
+
+impl From<sqlx::Error> for Stop {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Database(error)
+    }
+}
+
+impl From<Stop> for Refused {
+    fn from(stop: Stop) -> Self {
+        match stop {
+            Stop::Refused(refused) => refused,
+            Stop::Database(error) => Self::Failed(StoreError::read(error)),
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! The operations that the journal takes, each with whoever waits for its answer.
+
+use aside_proto::{
+    id::{DeviceId, UserId},
+    name::Name,
+    v1,
+};
+use tokio::sync::oneshot;
+
+use super::queue::Reply;
+use crate::{
+    error::{Refused, Stop, StoreError},
+    request::{
+        Append, BindDevice, ChangePassword, CreateRoom, Join, Leave, LoggedIn, Register, Rename,
+        RevokeDevice, SetLogKey,
+    },
+    sql::MAX_LENGTH,
+    write::Context,
+};
+
+/// What an operation without much content costs in the queue: about what it takes in memory.
+const OP_BYTES: usize = 1024;
+
+/// A request, whoever waits for its answer, and the answer from when it is known until it may be given.
+pub(crate) struct Job<I, T> {
+    pub(crate) input: I,
+    pub(crate) answer: Option<Result<T, Refused>>,
+    waiting: oneshot::Sender<Result<T, Refused>>,
+}
+
+impl<I, T> Job<I, T> {
+    pub(super) fn new(input: I) -> (Self, Reply<T>) {
+        let (waiting, reply) = Reply::new();
+        (Self { input, answer: None, waiting }, reply)
+    }
+
+    /// Keeps the answer; returns whether it is a success.
+    fn settle(&mut self, result: Result<T, Stop>) -> bool {
+        let succeeded = result.is_ok();
+        self.answer = Some(result.map_err(Refused::from));
+        succeeded
+    }
+
+    /// Gives the answer; whoever no longer waits for it does not mind.
+    fn acknowledge(self) {
+        let answer = self.answer.unwrap_or(Err(Refused::Failed(StoreError::Closed)));
+        let _ = self.waiting.send(answer);
+    }
+
+    fn refuse(self, refusal: Refused) {
+        let _ = self.waiting.send(Err(refusal));
+    }
+}
+
+/// A connection to attach.
+pub(crate) struct Attach {
+    pub(crate) user: UserId,
+    pub(crate) device: DeviceId,
+    pub(crate) attachment: u64,
+}
+
+/// Devices that were seen: as many as one statement takes.
+pub(crate) struct Touch(Vec<DeviceId>);
+
+impl Touch {
+    pub(crate) fn one(device: DeviceId) -> Self {
+        Self(vec![device])
+    }
+
+    /// All of them, in as few parts as there can be.
+    pub(crate) fn parts(devices: &[DeviceId]) -> impl Iterator<Item = Self> {
+        devices.chunks(MAX_LENGTH).map(|part| Self(part.to_vec()))
+    }
+
+    /// At most [`MAX_LENGTH`].
+    pub(crate) fn devices(&self) -> &[DeviceId] {
+        &self.0
+    }
+}
+
+/// Expired idempotency keys are to go.
+pub(crate) struct Prune;
+
+/// What the journal takes.
+pub(crate) enum Op {
+    /// A message: neighbours are appended together.
+    Append(Job<Append, v1::Sent>),
+    /// Done by itself.
+    Single(Single),
+}
+
+impl Op {
+    /// What it costs in the queue, in bytes.
+    pub(super) fn cost(&self) -> usize {
+        match self {
+            Self::Append(job) => OP_BYTES + job.input.payload.len(),
+            Self::Single(_) => OP_BYTES,
+        }
+    }
+
+    /// The job of a message to append.
+    pub(super) fn as_append(&mut self) -> Option<&mut Job<Append, v1::Sent>> {
+        match self {
+            Self::Append(job) => Some(job),
+            Self::Single(_) => None,
+        }
+    }
+
+    pub(super) fn is_append(&self) -> bool {
+        matches!(self, Self::Append(_))
+    }
+
+    /// Gives the answer that was kept: its effects are durable, or it has none.
+    pub(super) fn acknowledge(self) {
+        match self {
+            Self::Append(job) => job.acknowledge(),
+            Self::Single(single) => single.acknowledge(),
+        }
+    }
+
+    /// Gives another answer.
+    pub(super) fn refuse(self, refusal: Refused) {
+        match self {
+            Self::Append(job) => job.refuse(refusal),
+            Self::Single(single) => single.refuse(refusal),
+        }
+    }
+}
+
+impl From<Job<Append, v1::Sent>> for Op {
+    fn from(job: Job<Append, v1::Sent>) -> Self {
+        Self::Append(job)
+    }
+}
+
+/// Defines [`Single`], and what goes the same way for each of its variants.
+macro_rules! singles {
+    ($($name:ident($input:ty) -> $output:ty, $run:ident;)*) => {
+        /// An operation that is done by itself.
+        pub(crate) enum Single {
+            $($name(Job<$input, $output>),)*
+        }
+
+        impl Single {
+            /// Does what is asked, and keeps the answer; returns whether it succeeded.
+            pub(super) async fn run(&mut self, context: &mut Context<'_>) -> bool {
+                match self {
+                    $(Self::$name(job) => {
+                        let result = context.$run(&job.input).await;
+                        job.settle(result)
+                    })*
+                }
+            }
+
+            fn acknowledge(self) {
+                match self {
+                    $(Self::$name(job) => job.acknowledge(),)*
+                }
+            }
+
+            fn refuse(self, refusal: Refused) {
+                match self {
+                    $(Self::$name(job) => job.refuse(refusal),)*
+                }
+            }
+        }
+
+        $(impl From<Job<$input, $output>> for Op {
+            fn from(job: Job<$input, $output>) -> Self {
+                Self::Single(Single::$name(job))
+            }
+        })*
+    };
+}
+
+singles! {
+    Register(Register) -> LoggedIn, register;
+    BindDevice(BindDevice) -> DeviceId, bind_device;
+    Attach(Attach) -> Name, attach;
+    Rename(Rename) -> v1::Renamed, rename;
+    ChangePassword(ChangePassword) -> v1::PasswordChanged, change_password;
+    RevokeDevice(RevokeDevice) -> v1::DeviceRevoked, revoke_device;
+    CreateRoom(CreateRoom) -> v1::RoomCreated, create_room;
+    Join(Join) -> v1::Joined, join;
+    Leave(Leave) -> v1::Left, leave;
+    Touch(Touch) -> (), touch;
+    Prune(Prune) -> u64, prune;
+    SetLogKey(SetLogKey) -> (), set_log_key;
+}

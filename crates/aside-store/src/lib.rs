@@ -1,0 +1,75 @@
+//! The server's database: accounts, devices, rooms and logs. All SQL of the server is here, and none of its types
+//! leave.
+//!
+//! Writes go through the *journal*: one queue and one writer. Whatever waits when the writer is free is a batch, and a
+//! batch is one transaction (group commit), so that the cost of making it durable is shared:
+//!
+//! ```text
+//!  Store::append … ──▶ queue ──▶ batch ──▶ BEGIN … COMMIT ──▶ Observer::committed ──▶ replies
+//!                     (bounded)           (synced to disk)      (effects, in order)
+//! ```
+//!
+//! An answer leaves after its transaction is durable and the observer was told. Requests take effect in the order of the
+//! calls. If a transaction fails, nothing of its batch happened and all of it is answered so. Reads use connections of
+//! their own and see all that was answered before.
+//!
+//! ```
+//! # use std::sync::Arc;
+//! # use aside_proto::{id::{uuid_v7, IdempotencyKey}, limits, name::Name, v1};
+//! # use aside_store::{Options, Register, Store};
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let folder = tempfile::tempdir()?;
+//! # let url = format!("sqlite://{}/aside.db", folder.path().display());
+//! let store = Store::open(&url, Options {
+//!     limits: limits::DEFAULT,
+//!     clock: Arc::new(|| 1_700_000_000_000), // your clock
+//!     entropy: Arc::new(|bytes| bytes.fill(7)), // your source of randomness
+//!     default_room: Name::new("lobby", 32)?,
+//!     observer: Arc::new(()),
+//! })
+//! .await?;
+//!
+//! let alice = store.register(Register {
+//!     key: IdempotencyKey::new(uuid_v7(1_700_000_000_000, [1; 10])),
+//!     handle: Name::new("Alice", 32)?,
+//!     on_conflict: v1::OnConflict::Reject,
+//!     password_hash: "$argon2id$…".to_owned(),
+//!     public_key: [4; 65],
+//!     device_name: "laptop".to_owned(),
+//! })
+//! .await?;
+//! assert_eq!(store.attach(alice.user, alice.device, 1).await?.as_str(), "alice");
+//! store.close().await;
+//! # Ok(())
+//! # }
+//! ```
+
+pub mod page;
+#[cfg(any(test, feature = "suite"))]
+pub mod suite;
+
+mod accounts;
+mod db;
+mod effect;
+mod error;
+mod journal;
+mod logs;
+mod recall;
+mod request;
+mod rooms;
+mod sql;
+mod store;
+#[cfg(test)]
+mod tests;
+mod write;
+
+pub use effect::{Effect, Observer};
+pub use error::{DatabaseError, Refused, StoreError};
+pub use journal::Reply;
+pub use request::{
+    Append, BindDevice, ChangePassword, CreateRoom, DeviceRecord, HeadState, Join, Leave,
+    ListRooms, LogKey, LogKeys, LoggedIn, MembersPage, PublicKeyBytes, Register, Rename,
+    RevokeDevice, SetLogKey,
+};
+pub use store::{Clock, Entropy, Options, Store};

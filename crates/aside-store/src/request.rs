@@ -1,0 +1,252 @@
+//! What is asked of the store, and what it answers beyond the messages of `aside.v1`.
+
+use std::fmt;
+
+use aside_crypto::Hash;
+use aside_proto::{
+    id::{ConversationId, DeviceId, IdempotencyKey, UserId},
+    limits::{PUBLIC_KEY_BYTES, SIGNATURE_BYTES},
+    name::Name,
+    v1,
+};
+use bytes::Bytes;
+use zeroize::Zeroizing;
+
+/// A device's public key: a P-256 point, uncompressed. The store takes it as it is: whoever asks has checked it.
+pub type PublicKeyBytes = [u8; PUBLIC_KEY_BYTES];
+
+/// A message to append. Payload, salt and signature are stored as they are (MSG-001).
+#[derive(Debug, Clone)]
+pub struct Append {
+    /// Who sends.
+    pub user: UserId,
+    /// By which device.
+    pub device: DeviceId,
+    /// Where to.
+    pub conversation: ConversationId,
+    /// The request's idempotency key.
+    pub message_id: IdempotencyKey,
+    /// At least 1 byte, at most `max_payload_bytes`: checked by the caller.
+    pub payload: Bytes,
+    /// The client's.
+    pub salt: [u8; 32],
+    /// 64 bytes, not verified here.
+    pub signature: Bytes,
+}
+
+/// An account to make, with its first device. Not `Debug`: it holds a password hash.
+#[derive(Clone)]
+pub struct Register {
+    /// The request's idempotency key; "the same device" is the same public key (IDEM-006).
+    pub key: IdempotencyKey,
+    /// The handle asked for.
+    pub handle: Name,
+    /// What to do when it is taken.
+    pub on_conflict: v1::OnConflict,
+    /// A PHC string.
+    pub password_hash: String,
+    /// The device's.
+    pub public_key: PublicKeyBytes,
+    /// The device's.
+    pub device_name: String,
+}
+
+/// A device to bind after its user gave the password. Not `Debug`: it holds a password hash.
+#[derive(Clone)]
+pub struct BindDevice {
+    /// Whose.
+    pub user: UserId,
+    /// The hash that the password was verified against: refused if it is no longer the account's, so that a log-in
+    /// that races with a change of the password can't leave a device behind.
+    pub verified_hash: String,
+    /// The device's.
+    pub public_key: PublicKeyBytes,
+    /// The device's, if it is new.
+    pub device_name: String,
+}
+
+/// Who is logged in by which device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LoggedIn {
+    /// The account.
+    pub user: UserId,
+    /// Its device.
+    pub device: DeviceId,
+}
+
+/// A handle to change.
+#[derive(Debug, Clone)]
+pub struct Rename {
+    /// The request's idempotency key.
+    pub key: IdempotencyKey,
+    /// Whose.
+    pub user: UserId,
+    /// Who asks.
+    pub device: DeviceId,
+    /// The handle asked for.
+    pub handle: Name,
+    /// What to do when it is taken.
+    pub on_conflict: v1::OnConflict,
+}
+
+/// A password to change. Not `Debug`: it holds password hashes.
+#[derive(Clone)]
+pub struct ChangePassword {
+    /// The request's idempotency key.
+    pub key: IdempotencyKey,
+    /// Whose.
+    pub user: UserId,
+    /// Who asks, and is spared (PASS-006).
+    pub device: DeviceId,
+    /// The hash that the old password was verified against: refused if it is no longer the account's.
+    pub verified_hash: String,
+    /// A PHC string.
+    pub new_hash: String,
+}
+
+/// A device to revoke.
+#[derive(Debug, Clone)]
+pub struct RevokeDevice {
+    /// The request's idempotency key.
+    pub key: IdempotencyKey,
+    /// Whose.
+    pub user: UserId,
+    /// Who asks.
+    pub device: DeviceId,
+    /// Which; it may be the one that asks.
+    pub target: DeviceId,
+}
+
+/// A public room to make.
+#[derive(Debug, Clone)]
+pub struct CreateRoom {
+    /// The request's idempotency key.
+    pub key: IdempotencyKey,
+    /// Who makes it.
+    pub user: UserId,
+    /// By which device.
+    pub device: DeviceId,
+    /// The room's name.
+    pub name: Name,
+}
+
+/// A room to join.
+#[derive(Debug, Clone)]
+pub struct Join {
+    /// The request's idempotency key.
+    pub key: IdempotencyKey,
+    /// Who joins.
+    pub user: UserId,
+    /// By which device.
+    pub device: DeviceId,
+    /// Which room.
+    pub conversation: ConversationId,
+}
+
+/// A room to leave.
+#[derive(Debug, Clone)]
+pub struct Leave {
+    /// The request's idempotency key.
+    pub key: IdempotencyKey,
+    /// Who leaves.
+    pub user: UserId,
+    /// By which device.
+    pub device: DeviceId,
+    /// Which room.
+    pub conversation: ConversationId,
+}
+
+/// Which rooms to list.
+#[derive(Debug, Clone, Default)]
+pub struct ListRooms {
+    /// Only those the asker is a member of.
+    pub joined_only: bool,
+    /// Only the room of that name.
+    pub name: Option<Name>,
+    /// As the client sent it; empty for the first page.
+    pub page_token: Bytes,
+    /// 1 to `max_page_items`.
+    pub page_size: u32,
+}
+
+/// What is known of a device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeviceRecord {
+    /// Whose it is.
+    pub user: UserId,
+    /// Its key.
+    pub public_key: PublicKeyBytes,
+    /// When it was revoked, milliseconds since 1970; none if it is active.
+    pub revoked_ms: Option<u64>,
+    /// When it last logged in or was [touched](crate::Store::touch), milliseconds since 1970.
+    pub last_seen_ms: u64,
+}
+
+/// A page of a room's members.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MembersPage {
+    /// In order of `user_id`; `online` is false in all, since the store doesn't know.
+    pub members: Vec<v1::Member>,
+    /// Whether there are more after the last of these.
+    pub more: bool,
+}
+
+/// What a signed head says about a log, but for the time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HeadState {
+    /// The first entry that is still there.
+    pub first_seq: u64,
+    /// The chain value before it.
+    pub anchor: Hash,
+    /// The last entry.
+    pub head_seq: u64,
+    /// Its chain value.
+    pub chain: Hash,
+}
+
+/// The server's log key as the database keeps it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct LogKey {
+    /// The key in use.
+    pub public_key: PublicKeyBytes,
+    /// Its private half.
+    pub private_key: Zeroizing<[u8; 32]>,
+}
+
+impl fmt::Debug for LogKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LogKey").field("private_key", &"…").finish_non_exhaustive()
+    }
+}
+
+/// The log key in use, and how it came to be that.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LogKeys {
+    /// The key in use.
+    pub current: LogKey,
+    /// Oldest first; empty while the first key is in use.
+    pub rotations: Vec<v1::LogKeyRotation>,
+}
+
+/// A log key to use from now on.
+#[derive(Debug, Clone)]
+pub struct SetLogKey {
+    /// The key.
+    pub key: LogKey,
+    /// By the key in use so far, over `log-key-rotation`; none for the first key.
+    pub rotation_signature: Option<[u8; SIGNATURE_BYTES]>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_key_does_not_show_its_private_half() {
+        let key = LogKey { public_key: [4; 65], private_key: Zeroizing::new([171; 32]) };
+        assert_eq!(format!("{key:?}"), r#"LogKey { private_key: "…", .. }"#);
+        let keys = LogKeys { current: key.clone(), rotations: Vec::new() };
+        let set = SetLogKey { key, rotation_signature: None };
+        assert!(!format!("{keys:?} {set:?}").contains("171"));
+    }
+}

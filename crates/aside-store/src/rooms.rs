@@ -1,0 +1,177 @@
+//! Rooms as they are read, in a transaction that writes as well as outside of one.
+
+use aside_proto::{
+    id::{ConversationId, UserId},
+    v1,
+};
+use sqlx::AssertSqlSafe;
+
+use crate::{
+    db::{Columns as _, Executor, Pool, Row, signed},
+    error::{Refused, Stop},
+    page::{self, List},
+    request::{ListRooms, MembersPage},
+    sql::{Listing, MAX_LENGTH, placeholders},
+};
+
+/// How a user stands to a conversation that exists.
+pub(crate) struct Standing {
+    /// The conversation's surrogate key.
+    pub(crate) key: i64,
+    pub(crate) is_member: bool,
+}
+
+/// Columns of a room as the user `m` sees it: see [`from_row`].
+const COLUMNS: &str =
+    "c.conversation_id, c.kind, c.name, c.member_count, m.role, c.is_default, c.first_seq,
+    COALESCE((SELECT MAX(seq) FROM entries e WHERE e.conversation = c.id), c.first_seq - 1)";
+const ALL: &str = "conversations c LEFT JOIN members m ON m.conversation = c.id AND m.user_id = ?";
+const JOINED: &str = "conversations c JOIN members m ON m.conversation = c.id AND m.user_id = ?";
+
+/// The members of a room: see [`member`].
+const MEMBERS: &str =
+    "SELECT m.user_id, u.handle, m.role FROM members m JOIN users u ON u.user_id = m.user_id
+     WHERE m.conversation = ?";
+pub(crate) static MEMBERS_AMONG: Listing =
+    Listing::new(|count| format!("{MEMBERS} AND m.user_id IN ({})", placeholders(count)));
+
+/// ROOM-012.
+pub(crate) async fn standing(
+    executor: impl Executor<'_>,
+    conversation: ConversationId,
+    user: UserId,
+) -> Result<Standing, Stop> {
+    let row = sqlx::query(
+        "SELECT c.id, m.role FROM conversations c
+         LEFT JOIN members m ON m.conversation = c.id AND m.user_id = ? WHERE c.conversation_id = ?",
+    )
+    .bind(user.as_bytes().as_slice())
+    .bind(conversation.as_bytes().as_slice())
+    .fetch_optional(executor)
+    .await?
+    .ok_or(Refused::NoSuchConversation)?;
+    Ok(Standing { key: row.key(0)?, is_member: row.key_or_null(1)?.is_some() })
+}
+
+/// One room, as a user sees it.
+pub(crate) async fn room(
+    executor: impl Executor<'_>,
+    conversation: ConversationId,
+    user: UserId,
+) -> Result<v1::Room, Stop> {
+    let row =
+        sqlx::query(literal(format!("SELECT {COLUMNS} FROM {ALL} WHERE c.conversation_id = ?")))
+            .bind(user.as_bytes().as_slice())
+            .bind(conversation.as_bytes().as_slice())
+            .fetch_optional(executor)
+            .await?
+            .ok_or(Refused::NoSuchConversation)?;
+    Ok(from_row(&row)?)
+}
+
+/// ROOM-016, ROOM-018, ROOM-019.
+pub(crate) async fn list(pool: &Pool, user: UserId, list: &ListRooms) -> Result<v1::Rooms, Stop> {
+    let after =
+        page::after(List::Rooms, &list.page_token).map_err(|_| Refused::PageTokenInvalid)?;
+    let from = if list.joined_only { JOINED } else { ALL };
+    let named = if list.name.is_some() { "AND c.name = ?" } else { "" };
+    let sql = format!(
+        "SELECT {COLUMNS} FROM {from} WHERE c.conversation_id > ? {named} ORDER BY c.conversation_id LIMIT ?"
+    );
+    let mut query = sqlx::query(literal(sql))
+        .bind(user.as_bytes().as_slice())
+        .bind(after.as_ref().map_or(&[][..], |id| &id[..]));
+    if let Some(name) = &list.name {
+        query = query.bind(name.as_str());
+    }
+    let size = list.page_size as usize;
+    let rows = query.bind(signed(list.page_size.into()) + 1).fetch_all(pool).await?;
+    let rooms: Vec<v1::Room> = rows.iter().take(size).map(from_row).collect::<Result<_, _>>()?;
+    let next_page_token = match rows.get(size.wrapping_sub(1)) {
+        Some(last) if rows.len() > size => page::token(List::Rooms, &last.array(0)?),
+        _ => bytes::Bytes::new(),
+    };
+    Ok(v1::Rooms { rooms, next_page_token })
+}
+
+/// ROOM-010, ROOM-017, ROOM-018: but for who is online.
+pub(crate) async fn members(
+    pool: &Pool,
+    user: UserId,
+    conversation: ConversationId,
+    after: Option<UserId>,
+    limit: u32,
+) -> Result<MembersPage, Stop> {
+    let key = membership(pool, conversation, user).await?;
+    let sql = format!("{MEMBERS} AND m.user_id > ? ORDER BY m.user_id LIMIT ?");
+    let mut rows = sqlx::query(literal(sql))
+        .bind(key)
+        .bind(after.as_ref().map_or(&[][..], |user| user.as_bytes()))
+        .bind(signed(limit.into()) + 1)
+        .fetch_all(pool)
+        .await?;
+    let more = rows.len() > limit as usize;
+    rows.truncate(limit as usize);
+    let members = rows.iter().map(member).collect::<Result<_, _>>()?;
+    Ok(MembersPage { members, more })
+}
+
+/// ROOM-010, ROOM-017: those of some users that are members.
+pub(crate) async fn members_among(
+    pool: &Pool,
+    user: UserId,
+    conversation: ConversationId,
+    users: &[UserId],
+) -> Result<Vec<v1::Member>, Stop> {
+    let key = membership(pool, conversation, user).await?;
+    let mut users = users.to_vec();
+    users.sort_unstable();
+    // Or one whose repetitions end up in two chunks would be found twice.
+    users.dedup();
+    let mut members: Vec<v1::Member> = Vec::new();
+    for users in users.chunks(MAX_LENGTH) {
+        let (sql, length) = MEMBERS_AMONG.at_least(users.len());
+        let mut query = sqlx::query(sql).bind(key);
+        for index in 0..length {
+            query = query.bind(users.get(index).map(|user| user.as_bytes().as_slice()));
+        }
+        for row in query.fetch_all(pool).await? {
+            members.push(member(&row)?);
+        }
+    }
+    members.sort_unstable_by(|a, b| a.user_id.cmp(&b.user_id));
+    Ok(members)
+}
+
+/// The surrogate key of a conversation that the user is a member of.
+async fn membership(pool: &Pool, conversation: ConversationId, user: UserId) -> Result<i64, Stop> {
+    let standing = standing(pool, conversation, user).await?;
+    if standing.is_member { Ok(standing.key) } else { Err(Refused::NotAMember.into()) }
+}
+
+fn member(row: &Row) -> Result<v1::Member, sqlx::Error> {
+    Ok(v1::Member {
+        user_id: row.bytes(0)?,
+        handle: row.text(1)?,
+        role: row.number(2)? as i32,
+        online: false,
+    })
+}
+
+fn from_row(row: &Row) -> Result<v1::Room, sqlx::Error> {
+    Ok(v1::Room {
+        conversation_id: row.bytes(0)?,
+        kind: row.number(1)? as i32,
+        name: row.text(2)?,
+        member_count: row.number(3)? as u32,
+        role: row.number(4)? as i32,
+        is_default: row.key_or_null(5)?.is_some(),
+        first_seq: row.number(6)?,
+        head_seq: row.number(7)?,
+    })
+}
+
+/// SQL put together from the literals above.
+fn literal(sql: String) -> AssertSqlSafe<String> {
+    AssertSqlSafe(sql)
+}

@@ -1,0 +1,379 @@
+//! The store's handle: opening, and everything that can be asked of it.
+
+use std::{future::Future, sync::Arc};
+
+use aside_proto::{
+    id::{ConversationId, DeviceId, IdempotencyKey, UserId},
+    name::Name,
+    v1,
+};
+use sqlx::Connection as _;
+use tokio::{sync::Mutex, task::JoinHandle};
+
+use crate::{
+    accounts,
+    db::{BEGIN_WRITE, Connection, Database, Pool},
+    effect::Observer,
+    error::{Refused, Stop, StoreError},
+    journal::{Attach, Journal, Prune, Reply, Surroundings, Touch},
+    logs,
+    request::{
+        Append, BindDevice, ChangePassword, CreateRoom, DeviceRecord, HeadState, Join, Leave,
+        ListRooms, LogKeys, LoggedIn, MembersPage, PublicKeyBytes, Register, Rename, RevokeDevice,
+        SetLogKey,
+    },
+    rooms,
+    write::Context,
+};
+
+/// Tells the time, milliseconds since 1970.
+pub type Clock = Arc<dyn Fn() -> u64 + Send + Sync>;
+/// Fills a slice with random bytes.
+pub type Entropy = Arc<dyn Fn(&mut [u8]) + Send + Sync>;
+
+/// What a store needs to know and to be given.
+#[derive(Clone)]
+pub struct Options {
+    /// Those that the store enforces: devices and rooms for each user, the rename cool-down, the characters of a name
+    /// and the idempotency window.
+    pub limits: v1::Limits,
+    /// The server's clock. It may be set back: no log's times do (LOG-004).
+    pub clock: Clock,
+    /// A cryptographic random source (LOG-007).
+    pub entropy: Entropy,
+    /// The name of the room that is made when the database is (ROOM-004). A later change of it changes nothing.
+    pub default_room: Name,
+    /// Told of every change.
+    pub observer: Arc<dyn Observer>,
+}
+
+/// The server's database. Clones are the same store.
+///
+/// Methods that write put the request into the journal at once, when they are called: requests take effect in the
+/// order of the calls (REQ-007), whether, when and in what order the answers are waited for.
+/// Dropping the last clone closes the store: what it accepted is still written while the runtime lives; call
+/// [`Store::close`] to wait for that.
+#[derive(Clone)]
+pub struct Store {
+    journal: Arc<Journal>,
+    readers: Pool,
+    writer: Arc<Mutex<Option<JoinHandle<()>>>>,
+}
+
+impl Store {
+    /// Opens the database that a URL names, such as `sqlite:///var/lib/aside/aside.db`: makes the file if it is not
+    /// there (its folder must be), brings its schema up to date, makes the default room, and starts the journal on
+    /// the current tokio runtime.
+    ///
+    /// # Errors
+    /// [`StoreError::InUse`] if another server has it open, [`StoreError::NewerSchema`] if a newer release has
+    /// migrated it, or what the system or the database said.
+    pub async fn open(url: &str, options: Options) -> Result<Self, StoreError> {
+        let database = Database::open(url).await?;
+        let readers = database.readers();
+        let mut connection = database.writer().await.map_err(StoreError::database)?;
+        let Options { limits, clock, entropy, default_room, observer } = options;
+        let surroundings = Surroundings { limits, clock, entropy };
+        prepare(&mut connection, &surroundings, &default_room)
+            .await
+            .map_err(StoreError::database)?;
+        let (journal, writer) = Journal::start(database, connection, surroundings, observer);
+        Ok(Self { journal: Arc::new(journal), readers, writer: Arc::new(Mutex::new(Some(writer))) })
+    }
+
+    /// Writes what was accepted, then closes the database and gives its lock back. Later requests are refused with
+    /// [`StoreError::Closed`].
+    pub async fn close(&self) {
+        // The writer goes last: only it can bring the write-ahead log into the database file, which is then all there is.
+        self.readers.close().await;
+        self.journal.close();
+        if let Some(writer) = self.writer.lock().await.take()
+            && let Err(error) = writer.await
+        {
+            tracing::error!(%error, "the journal ended early");
+        }
+    }
+
+    /// Resolves when the writer has ended, by a panic, before [`close`](Self::close) was called: nothing can be written
+    /// any more, and only a new start helps. Never resolves otherwise. Does not keep the store open.
+    pub fn failed(&self) -> impl Future<Output = ()> + Send + use<> {
+        self.journal.failed()
+    }
+
+    /// Whether [`ready`](Self::ready) would return at once.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.journal.is_ready()
+    }
+
+    /// Waits until less than a batch is waiting to be written. Who waits for this before each write never makes the
+    /// journal grow beyond its bound, and never gets [`Refused::Busy`].
+    pub async fn ready(&self) {
+        self.journal.ready().await;
+    }
+}
+
+/// Writes. Each answers [`Refused::Failed`] if the database failed, and [`Refused::DeviceRevoked`] if the device that asks
+/// is not, or no longer, an active one of its account.
+impl Store {
+    /// Appends a message (MSG-001 to MSG-004). Refuses with [`Refused::KeyReused`], [`Refused::NoSuchConversation`],
+    /// [`Refused::NotAMember`].
+    pub fn append(&self, append: Append) -> Reply<v1::Sent> {
+        self.journal.put(append)
+    }
+
+    /// Makes an account with its first device (AUTH-011 to AUTH-015). Refuses with [`Refused::HandleTaken`],
+    /// [`Refused::PublicKeyBound`], [`Refused::KeyReused`].
+    pub fn register(&self, register: Register) -> Reply<LoggedIn> {
+        self.journal.put(register)
+    }
+
+    /// Finds or binds the device of a public key, for a user whose password was verified (AUTH-015, AUTH-023,
+    /// AUTH-024, AUTH-033). Refuses with [`Refused::PasswordChanged`], [`Refused::PublicKeyBound`],
+    /// [`Refused::TooManyDevices`].
+    pub fn bind_device(&self, bind: BindDevice) -> Reply<DeviceId> {
+        self.journal.put(bind)
+    }
+
+    /// Begins a connection of a device that has logged in; answers the account's handle. The observer gets
+    /// [`Effect::Attached`](crate::Effect::Attached) with this attachment number, in order with all that is appended.
+    pub fn attach(&self, user: UserId, device: DeviceId, attachment: u64) -> Reply<Name> {
+        self.journal.put(Attach { user, device, attachment })
+    }
+
+    /// Changes a handle (ACCT-001 to ACCT-007). Refuses with [`Refused::HandleTaken`], [`Refused::RenameTooSoon`],
+    /// [`Refused::KeyReused`].
+    pub fn rename(&self, rename: Rename) -> Reply<v1::Renamed> {
+        self.journal.put(rename)
+    }
+
+    /// Changes a password and revokes the account's other devices (PASS-005, PASS-006). Refuses with
+    /// [`Refused::PasswordChanged`], [`Refused::KeyReused`].
+    pub fn change_password(&self, change: ChangePassword) -> Reply<v1::PasswordChanged> {
+        self.journal.put(change)
+    }
+
+    /// Revokes a device (DEV-003, DEV-006). Refuses with [`Refused::NoSuchDevice`], [`Refused::KeyReused`].
+    pub fn revoke_device(&self, revoke: RevokeDevice) -> Reply<v1::DeviceRevoked> {
+        self.journal.put(revoke)
+    }
+
+    /// Makes a room (ROOM-002, ROOM-003, ROOM-013). Refuses with [`Refused::RoomNameTaken`],
+    /// [`Refused::TooManyRooms`], [`Refused::KeyReused`].
+    pub fn create_room(&self, create: CreateRoom) -> Reply<v1::RoomCreated> {
+        self.journal.put(create)
+    }
+
+    /// Joins a room (ROOM-005, ROOM-006, ROOM-013, ROOM-015). Refuses with [`Refused::NoSuchConversation`],
+    /// [`Refused::TooManyRooms`], [`Refused::KeyReused`].
+    pub fn join(&self, join: Join) -> Reply<v1::Joined> {
+        self.journal.put(join)
+    }
+
+    /// Leaves a room (ROOM-007, ROOM-008). Refuses with [`Refused::NoSuchConversation`], [`Refused::KeyReused`].
+    pub fn leave(&self, leave: Leave) -> Reply<v1::Left> {
+        self.journal.put(leave)
+    }
+
+    /// Notes that devices were seen now. Unknown ones are ignored. Unlike other writes it needs someone to wait for it:
+    /// many devices are noted in parts, each put into the journal when the one before is durable, so that messages get
+    /// in between.
+    ///
+    /// # Errors
+    /// [`Refused::Busy`], [`Refused::Failed`]: the rest was not noted.
+    pub async fn touch(&self, devices: Vec<DeviceId>) -> Result<(), Refused> {
+        for part in Touch::parts(&devices) {
+            self.journal.put(part).await?;
+        }
+        Ok(())
+    }
+
+    /// Forgets what was remembered for idempotency keys that are older than `idempotency_window_s` (IDEM-004);
+    /// answers how many. To be called now and then.
+    pub fn prune(&self) -> Reply<u64> {
+        self.journal.put(Prune)
+    }
+
+    /// Makes a log key the one in use (HEAD-007). Refuses with [`Refused::LogKeyUnexpected`] a first key when there is
+    /// one already, and a later one when there is none.
+    pub fn set_log_key(&self, set: SetLogKey) -> Reply<()> {
+        self.journal.put(set)
+    }
+}
+
+/// Reads. Each reflects every write that was answered before it was called (REQ-009).
+impl Store {
+    /// The account that has a handle now, and its PHC string (ACCT-002).
+    ///
+    /// # Errors
+    /// If the database failed.
+    pub async fn password_hash(
+        &self,
+        handle: &Name,
+    ) -> Result<Option<(UserId, String)>, StoreError> {
+        plain(accounts::password_hash(&self.readers, handle)).await
+    }
+
+    /// The PHC string of an account.
+    ///
+    /// # Errors
+    /// If the database failed.
+    pub async fn password_hash_of(&self, user: UserId) -> Result<Option<String>, StoreError> {
+        plain(accounts::password_hash_of(&self.readers, user)).await
+    }
+
+    /// Whether a Register is a retry of one that succeeded, so that its password need not be hashed again (IDEM-006).
+    ///
+    /// # Errors
+    /// [`Refused::KeyReused`], [`Refused::Failed`].
+    pub async fn registered_before(
+        &self,
+        public_key: &PublicKeyBytes,
+        key: IdempotencyKey,
+    ) -> Result<Option<LoggedIn>, Refused> {
+        judged(accounts::registered_before(&self.readers, public_key, key)).await
+    }
+
+    /// Whether a ChangePassword is a retry of one that succeeded: its old password is then no longer the account's
+    /// (IDEM-006).
+    ///
+    /// # Errors
+    /// [`Refused::KeyReused`], [`Refused::Failed`].
+    pub async fn password_changed_before(
+        &self,
+        device: DeviceId,
+        key: IdempotencyKey,
+    ) -> Result<Option<v1::PasswordChanged>, Refused> {
+        judged(accounts::password_changed_before(&self.readers, device, key)).await
+    }
+
+    /// What is known of a device, revoked ones included.
+    ///
+    /// # Errors
+    /// If the database failed.
+    pub async fn find_device(&self, device: DeviceId) -> Result<Option<DeviceRecord>, StoreError> {
+        plain(accounts::device(&self.readers, device)).await
+    }
+
+    /// An account's active devices in order of creation (DEV-001); `online` is false in all.
+    ///
+    /// # Errors
+    /// If the database failed.
+    pub async fn list_devices(
+        &self,
+        user: UserId,
+        current: DeviceId,
+    ) -> Result<v1::Devices, StoreError> {
+        plain(accounts::devices(&self.readers, user, current)).await
+    }
+
+    /// The keys of devices, in the order asked, unknown ones left out (DEV-008).
+    ///
+    /// # Errors
+    /// If the database failed.
+    pub async fn look_up_devices(
+        &self,
+        devices: &[DeviceId],
+    ) -> Result<v1::DeviceKeys, StoreError> {
+        plain(accounts::device_keys(&self.readers, devices)).await
+    }
+
+    /// A page of rooms as a user sees them (ROOM-016, ROOM-018, ROOM-019).
+    ///
+    /// # Errors
+    /// [`Refused::PageTokenInvalid`], [`Refused::Failed`].
+    pub async fn list_rooms(&self, user: UserId, list: &ListRooms) -> Result<v1::Rooms, Refused> {
+        judged(rooms::list(&self.readers, user, list)).await
+    }
+
+    /// At most `limit` members of a room after one of them, for a member (ROOM-010, ROOM-017). Tokens for pages are
+    /// made by [`page`](crate::page).
+    ///
+    /// # Errors
+    /// [`Refused::NoSuchConversation`], [`Refused::NotAMember`], [`Refused::Failed`].
+    pub async fn list_members(
+        &self,
+        user: UserId,
+        conversation: ConversationId,
+        after: Option<UserId>,
+        limit: u32,
+    ) -> Result<MembersPage, Refused> {
+        judged(rooms::members(&self.readers, user, conversation, after, limit)).await
+    }
+
+    /// Those of some users that are members of a room, each once, for a member (ROOM-010, ROOM-017): in order of
+    /// `user_id`; `online` is false in all.
+    ///
+    /// # Errors
+    /// [`Refused::NoSuchConversation`], [`Refused::NotAMember`], [`Refused::Failed`].
+    pub async fn members_among(
+        &self,
+        user: UserId,
+        conversation: ConversationId,
+        users: &[UserId],
+    ) -> Result<Vec<v1::Member>, Refused> {
+        judged(rooms::members_among(&self.readers, user, conversation, users)).await
+    }
+
+    /// Entries of a log for a member (FETCH-001 to FETCH-006, ROOM-011, LOG-010): at most `max_entries`, and as many
+    /// as keep the encoded Fetched within `max_bytes`, but one in any case. Leave room in `max_bytes` for the frame
+    /// around it and for a signed head, if there will be one.
+    ///
+    /// # Errors
+    /// [`Refused::NoSuchConversation`], [`Refused::NotAMember`], [`Refused::SeqOutOfRange`], [`Refused::Trimmed`],
+    /// [`Refused::Failed`].
+    pub async fn fetch(
+        &self,
+        user: UserId,
+        conversation: ConversationId,
+        from_seq: u64,
+        max_entries: u32,
+        max_bytes: usize,
+    ) -> Result<v1::Fetched, Refused> {
+        judged(logs::fetch(&self.readers, user, conversation, from_seq, max_entries, max_bytes))
+            .await
+    }
+
+    /// Where a log begins and ends, for a member (HEAD-001, HEAD-002).
+    ///
+    /// # Errors
+    /// [`Refused::NoSuchConversation`], [`Refused::NotAMember`], [`Refused::Failed`].
+    pub async fn head(
+        &self,
+        user: UserId,
+        conversation: ConversationId,
+    ) -> Result<HeadState, Refused> {
+        judged(logs::head(&self.readers, user, conversation)).await
+    }
+
+    /// The server's log key; none before [`Store::set_log_key`] has set one.
+    ///
+    /// # Errors
+    /// If the database failed.
+    pub async fn log_keys(&self) -> Result<Option<LogKeys>, StoreError> {
+        plain(accounts::log_keys(&self.readers)).await
+    }
+}
+
+async fn prepare(
+    connection: &mut Connection,
+    surroundings: &Surroundings,
+    default_room: &Name,
+) -> Result<(), sqlx::Error> {
+    // Nobody is connected yet who could be told of effects.
+    let mut effects = Vec::new();
+    let now = (surroundings.clock)();
+    let mut transaction = connection.begin_with(BEGIN_WRITE).await?;
+    Context::new(surroundings, now, &mut transaction, &mut effects)
+        .ensure_default_room(default_room)
+        .await?;
+    transaction.commit().await
+}
+
+async fn plain<T>(read: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, StoreError> {
+    read.await.map_err(StoreError::read)
+}
+
+async fn judged<T>(read: impl Future<Output = Result<T, Stop>>) -> Result<T, Refused> {
+    read.await.map_err(Refused::from)
+}

@@ -1,0 +1,424 @@
+//! What is particular to SQLite: files, settings, failures.
+
+use std::{fs, path::Path, sync::Arc};
+
+use aside_crypto::{chain_next, payload_hash};
+use aside_proto::{
+    id::{ConversationId, UserId},
+    limits,
+    name::Name,
+    v1::OnConflict,
+};
+use sqlx::{Connection as _, Executor as _};
+use tempfile::TempDir;
+
+use crate::{
+    HeadState, Options, Refused, Register, Store, StoreError, accounts,
+    db::{Connection, Database},
+    logs, recall, rooms,
+    suite::Lab,
+    write,
+};
+
+struct Fixture {
+    folder: TempDir,
+    lab: Lab,
+}
+
+impl Fixture {
+    async fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let lab = Lab::new(url(folder.path())).await;
+        Self { folder, lab }
+    }
+
+    /// Does something behind the store's back.
+    async fn sql(&self, sql: &'static str) {
+        let mut connection = Connection::connect(&self.lab.url).await.unwrap();
+        connection.execute(sql).await.unwrap();
+        connection.close().await.unwrap();
+    }
+}
+
+fn url(folder: &Path) -> String {
+    format!("sqlite://{}", folder.join("aside.db").display())
+}
+
+async fn open(url: &str) -> Result<Store, StoreError> {
+    let options = Options {
+        limits: limits::DEFAULT,
+        clock: Arc::new(|| 1_700_000_000_000),
+        entropy: Arc::new(|bytes| bytes.fill(5)),
+        default_room: Name::new("lobby", 32).unwrap(),
+        observer: Arc::new(()),
+    };
+    Store::open(url, options).await
+}
+
+// cites: MSG-002
+#[tokio::test]
+async fn the_writer_syncs_every_commit() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = Database::open(&url(folder.path())).await.unwrap();
+    let mut writer = database.writer().await.unwrap();
+    let mut setting = async |sql: &'static str| {
+        let row = sqlx::query(sql).fetch_one(&mut writer).await.unwrap();
+        sqlx::Row::try_get::<i64, _>(&row, 0).unwrap()
+    };
+    assert_eq!(setting("PRAGMA synchronous").await, 2, "FULL");
+    assert_eq!(setting("PRAGMA foreign_keys").await, 1);
+    assert_eq!(setting("SELECT journal_mode = 'wal' FROM pragma_journal_mode").await, 1);
+}
+
+/// What a `kill -9` leaves behind at any acknowledgement: the files as they are.
+// cites: MSG-002, AUTH-011
+#[tokio::test]
+async fn what_is_acknowledged_is_in_the_files() {
+    let Fixture { folder, lab } = Fixture::new().await;
+    let alice = lab.register("alice").await;
+    let room = lab.create(alice, "den").await;
+    for number in 0..5 {
+        let sent = lab.send(alice, room, &format!("message {number}")).await;
+        let copy = tempfile::tempdir().unwrap();
+        for file in ["aside.db", "aside.db-wal"] {
+            fs::copy(folder.path().join(file), copy.path().join(file)).unwrap();
+        }
+        let store = open(&url(copy.path())).await.unwrap();
+        let fetched = store.fetch(alice.user, room, sent.seq, 10, usize::MAX).await.unwrap();
+        assert_eq!((fetched.head_seq, fetched.entries.len()), (sent.seq, 1));
+        assert_eq!(fetched.entries[0], lab.log(alice.user, room).await[number + 2].entry);
+        store.close().await;
+    }
+}
+
+#[tokio::test]
+async fn a_newer_schema_is_refused() {
+    let fixture = Fixture::new().await;
+    fixture.lab.store.close().await;
+    fixture
+        .sql(
+            "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
+             VALUES (9999, 'of tomorrow', TRUE, x'00', 0)",
+        )
+        .await;
+    let error = open(&fixture.lab.url).await.err().expect("refused");
+    assert!(matches!(error, StoreError::NewerSchema { found: 9999, known: 2 }), "{error}");
+    // Refused, but not harmed or held.
+    fixture.sql("DELETE FROM _sqlx_migrations WHERE version = 9999").await;
+    open(&fixture.lab.url).await.unwrap().close().await;
+}
+
+#[tokio::test]
+async fn what_is_no_sqlite_file_is_refused() {
+    for url in
+        ["postgres://localhost/aside", "sqlite::memory:", "sqlite://x?mode=memory", "", "sqlite://"]
+    {
+        let error = open(url).await.err().expect("refused");
+        assert!(matches!(error, StoreError::Url(_)), "{url}: {error}");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let error = open(&url(&folder.path().join("missing"))).await.err().expect("refused");
+    assert!(matches!(error, StoreError::File { .. }), "{error}");
+    fs::write(folder.path().join("aside.db"), "not a database, but long enough to be one").unwrap();
+    let error = open(&url(folder.path())).await.err().expect("refused");
+    assert!(matches!(error, StoreError::Database(_)), "{error}");
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn nobody_else_may_read_the_files() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let Fixture { folder, lab } = Fixture::new().await;
+    lab.register("alice").await;
+    let mut files = 0;
+    for file in fs::read_dir(folder.path()).unwrap() {
+        let file = file.unwrap();
+        let mode = file.metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o077, 0, "{:?}", file.path());
+        files += 1;
+    }
+    assert_eq!(files, 4, "the database, its log, its index, the lock");
+}
+
+/// So that it can be copied, or looked into, as one file.
+#[tokio::test]
+async fn a_database_that_was_closed_is_one_file() {
+    let Fixture { folder, lab } = Fixture::new().await;
+    let alice = lab.register("alice").await;
+    let room = lab.create(alice, "den").await;
+    lab.log(alice.user, room).await;
+    lab.store.close().await;
+    let mut files: Vec<_> =
+        fs::read_dir(folder.path()).unwrap().map(|file| file.unwrap().file_name()).collect();
+    files.sort();
+    assert_eq!(files, ["aside.db", "aside.db.lock"]);
+}
+
+/// A COMMIT that fails fails everyone in the batch, and leaves nothing of it.
+// cites: REQ-011, IDEM-008, LOG-001
+#[tokio::test]
+async fn a_failed_commit_fails_the_whole_batch() {
+    let fixture = Fixture::new().await;
+    let lab = &fixture.lab;
+    let alice = lab.register("alice").await;
+    let room = lab.create(alice, "den").await;
+    // Deferred: what the trigger does wrong comes to light when the transaction is committed.
+    fixture
+        .sql(
+            "CREATE TABLE poison (of INTEGER REFERENCES entries (id) DEFERRABLE INITIALLY DEFERRED);
+             CREATE TRIGGER poisoned AFTER INSERT ON entries WHEN NEW.payload = x'00'
+             BEGIN INSERT INTO poison VALUES (-1); END",
+        )
+        .await;
+    let good = lab.message(alice, room, "good");
+    let bob = lab.joining(alice, lab.create(alice, "other").await);
+    lab.effects();
+    let replies = (
+        lab.store.append(good.clone()),
+        lab.store.join(bob.clone()),
+        lab.store.append(lab.message(alice, room, "\0")),
+    );
+    let (appended, joined) = (replies.0.await, replies.1.await);
+    assert!(matches!(appended, Err(Refused::Failed(StoreError::Database(_)))), "{appended:?}");
+    assert!(matches!(joined, Err(Refused::Failed(StoreError::Database(_)))), "{joined:?}");
+    assert!(replies.2.await.is_err());
+    assert_eq!(lab.effects(), [], "nobody is told of what did not happen");
+    assert_eq!(lab.log(alice.user, room).await.len(), 2);
+    // The journal goes on, and the same requests are made again.
+    assert_eq!(lab.store.append(good).await.unwrap().seq, 3);
+    lab.store.join(bob).await.unwrap();
+    assert_eq!(lab.log(alice.user, room).await.len(), 3);
+}
+
+/// A failure of one operation is its own: what it did is taken back, its neighbours go on.
+// cites: REQ-011, IDEM-008
+#[tokio::test]
+async fn a_failed_operation_leaves_no_trace() {
+    let fixture = Fixture::new().await;
+    let lab = &fixture.lab;
+    let (alice, bob) = (lab.register("alice").await, lab.register("bob").await);
+    let room = lab.create(alice, "den").await;
+    // After the member and the entry were inserted.
+    fixture
+        .sql(
+            "CREATE TRIGGER refused BEFORE INSERT ON requests WHEN NEW.kind = 32
+             BEGIN SELECT RAISE(ABORT, 'no joining today'); END",
+        )
+        .await;
+    lab.effects();
+    let joining = lab.joining(bob, room);
+    let (first, joined, second) = (
+        lab.store.append(lab.message(alice, room, "first")),
+        lab.store.join(joining.clone()),
+        lab.store.append(lab.message(alice, room, "second")),
+    );
+    assert_eq!(first.await.unwrap().seq, 3);
+    let joined = joined.await;
+    assert!(matches!(joined, Err(Refused::Failed(StoreError::Database(_)))), "{joined:?}");
+    assert_eq!(second.await.unwrap().seq, 4);
+    assert_eq!(lab.effects().len(), 2, "of the two messages alone");
+    let members = lab.store.list_members(alice.user, room, None, 10).await.unwrap();
+    assert_eq!(members.members.len(), 1);
+    assert_eq!(lab.log(alice.user, room).await.len(), 4);
+    fixture.sql("DROP TRIGGER refused").await;
+    let room = lab.store.join(joining).await.unwrap().room.unwrap();
+    assert_eq!((room.member_count, room.head_seq), (2, 5));
+}
+
+/// Retention will do what is done here by hand: take away a prefix, and keep the chain value before the rest.
+// cites: FETCH-005, FETCH-006, HEAD-002, LOG-010
+#[tokio::test]
+async fn a_trimmed_log_says_where_it_begins() {
+    let fixture = Fixture::new().await;
+    let lab = &fixture.lab;
+    let alice = lab.register("alice").await;
+    let room = lab.create(alice, "den").await;
+    for number in 0..5 {
+        lab.send(alice, room, &number.to_string()).await;
+    }
+    let log = lab.log(alice.user, room).await;
+    fixture
+        .sql(
+            "UPDATE conversations SET first_seq = 4, anchor = (
+                 SELECT chain FROM entries e WHERE e.conversation = conversations.id AND seq = 3)
+             WHERE name = 'den';
+             DELETE FROM entries WHERE seq < 4 AND conversation = (
+                 SELECT id FROM conversations WHERE name = 'den')",
+        )
+        .await;
+    let anchor = log[2].chain;
+    for from in 1..4 {
+        let fetched = lab.store.fetch(alice.user, room, from, 10, usize::MAX).await;
+        let Err(Refused::Trimmed { first_seq: 4, anchor: told }) = fetched else {
+            unreachable!("TRIMMED expected, not {fetched:?}")
+        };
+        assert_eq!(told, anchor);
+    }
+    let fetched = lab.store.fetch(alice.user, room, 4, 10, usize::MAX).await.unwrap();
+    assert_eq!(fetched.prev_chain[..], anchor);
+    assert_eq!((fetched.first_seq, fetched.head_seq, fetched.entries.len()), (4, 7, 4));
+    let fetched = lab.store.fetch(alice.user, room, 5, 10, usize::MAX).await.unwrap();
+    assert_eq!(fetched.prev_chain[..], log[3].chain);
+    let head = lab.store.head(alice.user, room).await.unwrap();
+    assert_eq!((head.first_seq, head.anchor, head.head_seq), (4, anchor, 7));
+    assert_eq!(head.chain, log[6].chain);
+    assert_eq!(lab.send(alice, room, "on").await.seq, 8);
+}
+
+/// Retention may take away all of a log, and its next entry follows what was there.
+// cites: LOG-001, LOG-010, HEAD-002, FETCH-006
+#[tokio::test]
+async fn a_log_trimmed_to_nothing_goes_on_where_it_was_cut() {
+    let fixture = Fixture::new().await;
+    let lab = &fixture.lab;
+    let (alice, bob) = (lab.register("alice").await, lab.register("bob").await);
+    let room = lab.create(alice, "den").await;
+    let trim = "UPDATE conversations SET (first_seq, anchor) = (
+                    SELECT seq + 1, chain FROM entries e
+                    WHERE e.conversation = conversations.id ORDER BY seq DESC LIMIT 1)
+                WHERE name = 'den';
+                DELETE FROM entries WHERE conversation = (
+                    SELECT id FROM conversations WHERE name = 'den')";
+    lab.send(alice, room, "forgotten").await;
+    let anchor = lab.store.head(alice.user, room).await.unwrap().chain;
+    fixture.sql(trim).await;
+    let head = lab.store.head(alice.user, room).await.unwrap();
+    let expected = HeadState { first_seq: 4, anchor, head_seq: 3, chain: anchor };
+    assert_eq!(head, expected);
+
+    // By a message, then by what the server appends.
+    assert_eq!(lab.send(alice, room, "on").await.seq, 4);
+    let sent = follows(lab, alice.user, room, &expected).await;
+    fixture.sql(trim).await;
+    let joined = lab.store.join(lab.joining(bob, room)).await.unwrap().room.unwrap();
+    assert_eq!((joined.first_seq, joined.head_seq), (5, 5));
+    let joined = follows(lab, alice.user, room, &sent).await;
+    fixture.sql(trim).await;
+    lab.store.rename(lab.renaming(bob, "bobby")).await.unwrap();
+    follows(lab, alice.user, room, &joined).await;
+}
+
+/// Checks that a log is one entry after a head, and returns where it ends.
+async fn follows(lab: &Lab, user: UserId, room: ConversationId, before: &HeadState) -> HeadState {
+    let seq = before.head_seq + 1;
+    let fetched = lab.store.fetch(user, room, seq, 10, usize::MAX).await.unwrap();
+    assert_eq!((&fetched.prev_chain[..], fetched.head_seq), (&before.chain[..], seq));
+    let [entry] = &fetched.entries[..] else { unreachable!("one entry, not {fetched:?}") };
+    let hash = payload_hash(&entry.salt[..].try_into().unwrap(), &entry.payload);
+    let head = lab.store.head(user, room).await.unwrap();
+    assert_eq!((head.head_seq, head.chain), (seq, chain_next(&before.chain, &entry.header, &hash)));
+    HeadState { first_seq: seq, anchor: before.chain, ..head }
+}
+
+/// Redaction takes salts and payloads away, and disks decay: whoever needs such a row fails alone.
+// cites: REQ-011, IDEM-008
+#[tokio::test]
+async fn a_row_that_cannot_be_read_fails_nobody_else() {
+    let fixture = Fixture::new().await;
+    let lab = &fixture.lab;
+    let alice = lab.register("alice").await;
+    let (den, broken) = (lab.create(alice, "den").await, lab.create(alice, "broken").await);
+    let stored = ["redacted", "half"].map(|text| lab.message(alice, den, text));
+    for append in &stored {
+        lab.store.append(append.clone()).await.unwrap();
+    }
+    fixture
+        .sql(
+            "UPDATE entries SET salt = NULL, payload = NULL WHERE payload = CAST('redacted' AS BLOB);
+             UPDATE entries SET payload = NULL WHERE payload = CAST('half' AS BLOB);
+             UPDATE entries SET header = x'ff' WHERE seq = 2 AND conversation = (
+                 SELECT id FROM conversations WHERE name = 'broken')",
+        )
+        .await;
+    lab.effects();
+    // One batch, in this order.
+    let first = lab.store.append(lab.message(alice, den, "first"));
+    let retries = stored.map(|append| lab.store.append(append));
+    let unchained = lab.store.append(lab.message(alice, broken, "after what?"));
+    let second = lab.store.append(lab.message(alice, den, "second"));
+    assert_eq!((first.await.unwrap().seq, second.await.unwrap().seq), (5, 6));
+    for failed in retries.into_iter().chain([unchained]) {
+        let failed = failed.await;
+        assert!(matches!(failed, Err(Refused::Failed(StoreError::Database(_)))), "{failed:?}");
+    }
+    assert_eq!(lab.effects().len(), 2);
+    let renamed = lab.store.rename(lab.renaming(alice, "alicia")).await;
+    assert!(matches!(renamed, Err(Refused::Failed(_))), "a room it must be told to: {renamed:?}");
+}
+
+/// Each number is counted once, when it is taken: had the second registration tried them all again, it would have found
+/// the one that is taken away here, as nothing but this test does.
+// cites: AUTH-013
+#[tokio::test]
+async fn suffixes_are_not_tried_again() {
+    let fixture = Fixture::new().await;
+    let lab = &fixture.lab;
+    for taken in ["alice", "alice-2", "alice-3", "alice-4", "alice-6"] {
+        lab.register(taken).await;
+    }
+    fixture.sql("DELETE FROM handles WHERE handle = 'alice-3'").await;
+    let suffixed = async || {
+        let registration = lab.registration("alice");
+        let registration = Register { on_conflict: OnConflict::Suffix, ..registration };
+        let actor = lab.store.register(registration).await.unwrap();
+        lab.store.attach(actor.user, actor.device, 1).await.unwrap().to_string()
+    };
+    assert_eq!(suffixed().await, "alice-5");
+    assert_eq!(suffixed().await, "alice-7");
+    // As a database is that was made before they were counted.
+    fixture
+        .sql("INSERT INTO handles SELECT 'alice-3', user_id FROM handles WHERE handle = 'alice-2'; DELETE FROM suffixes")
+        .await;
+    assert_eq!(suffixed().await, "alice-8");
+    fixture.sql("DELETE FROM handles WHERE handle = 'alice-3'").await;
+    assert_eq!(suffixed().await, "alice-9");
+}
+
+/// Rows are looked up by index, without sorting: logs and tables grow, and payloads pass through one at a time.
+#[tokio::test]
+async fn the_paths_that_are_hot_use_indexes() {
+    let fixture = Fixture::new().await;
+    let mut connection = Connection::connect(&fixture.lab.url).await.unwrap();
+    let listings = [
+        (&write::ASK, "entries_by_message (message_id=? AND device=?)"),
+        (&write::ASK, "m USING PRIMARY KEY (conversation=? AND user_id=?)"),
+        (&write::ASK, "r USING PRIMARY KEY (key=? AND device=?)"),
+        (&write::HEADS, "e USING INDEX entries_by_seq (conversation=? AND seq=?)"),
+        (&write::TOUCH, "(device_id=?)"),
+        (&accounts::DEVICE_KEYS, "(device_id=?)"),
+        (&rooms::MEMBERS_AMONG, "m USING PRIMARY KEY (conversation=? AND user_id=?)"),
+    ];
+    for (listing, expected) in listings {
+        for length in [1, 2, 256] {
+            let (sql, _) = listing.at_least(length);
+            assert_looks_up(&mut connection, &sql.0, expected).await;
+        }
+    }
+    let statements = [
+        (logs::FETCH, "(conversation=? AND seq>? AND seq<?)"),
+        (logs::HEAD, "e USING INDEX entries_by_seq (conversation=? AND seq=?)"),
+        (recall::USE, "requests USING PRIMARY KEY (key=? AND device=?)"),
+        (recall::USE, "entries_by_message (message_id=? AND device=?)"),
+        (write::MEMBERSHIPS, "members_by_user (user_id=?)"),
+        (write::OWN, "handles_of_user (user_id=?)"),
+        (write::UNUSED, "USING PRIMARY KEY (handle=?)"),
+    ];
+    for (sql, expected) in statements {
+        assert_looks_up(&mut connection, sql, expected).await;
+    }
+}
+
+/// Checks that a statement does this look-up, and that it reads through nothing but what it was given or has made.
+async fn assert_looks_up(connection: &mut Connection, sql: &str, expected: &str) {
+    let sql = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}"));
+    let mut plan = Vec::new();
+    for row in sqlx::query(sql).fetch_all(connection).await.unwrap() {
+        let detail: String = sqlx::Row::try_get(&row, 3).unwrap();
+        let is_own = ["SCAN w", "SCAN n"].iter().any(|own| detail.starts_with(own))
+            || detail.contains("CONSTANT ROW");
+        let is_through = detail.contains("SCAN") || detail.contains("TEMP B-TREE");
+        assert!(is_own || !is_through, "{detail}");
+        plan.push(detail);
+    }
+    assert!(plan.iter().any(|detail| detail.contains(expected)), "{expected} is not in {plan:#?}");
+}

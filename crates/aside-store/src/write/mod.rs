@@ -1,0 +1,90 @@
+//! What writes do, inside the journal's transaction. Every rule that must hold between requests is judged here.
+
+mod accounts;
+mod append;
+mod devices;
+mod entries;
+mod handles;
+mod idempotency;
+mod log_keys;
+mod rooms;
+
+use aside_proto::{
+    id::{DeviceId, UserId, uuid_v7},
+    name::Name,
+};
+
+use crate::{
+    db::{Columns as _, Connection},
+    effect::Effect,
+    error::{Refused, Stop},
+    journal::Surroundings,
+};
+
+#[cfg(test)]
+pub(crate) use append::ASK;
+#[cfg(test)]
+pub(crate) use devices::{MEMBERSHIPS, TOUCH};
+use entries::EntryRow;
+#[cfg(test)]
+pub(crate) use entries::HEADS;
+#[cfg(test)]
+pub(crate) use handles::{OWN, UNUSED};
+
+/// What an operation works with.
+pub(crate) struct Context<'a> {
+    surroundings: &'a Surroundings,
+    /// The server's clock when the batch began, milliseconds since 1970.
+    now: u64,
+    connection: &'a mut Connection,
+    /// What will be told to the observer if the batch becomes durable.
+    effects: &'a mut Vec<Effect>,
+    /// Entries that are made but not inserted yet: see [`Context::flush`].
+    entries: Vec<EntryRow>,
+}
+
+/// Who makes a request: an account, by one of its devices.
+struct Who {
+    user: UserId,
+    device: DeviceId,
+    /// The device's surrogate key.
+    device_key: i64,
+    handle: Name,
+}
+
+impl<'a> Context<'a> {
+    pub(crate) fn new(
+        surroundings: &'a Surroundings,
+        now: u64,
+        connection: &'a mut Connection,
+        effects: &'a mut Vec<Effect>,
+    ) -> Self {
+        Self { surroundings, now, connection, effects, entries: Vec::new() }
+    }
+
+    /// Who asks, unless the device was revoked since it logged in.
+    async fn who(&mut self, user: UserId, device: DeviceId) -> Result<Who, Stop> {
+        let row = sqlx::query(
+            "SELECT d.id, u.handle FROM devices d JOIN users u ON u.user_id = d.user_id
+             WHERE d.device_id = ? AND d.user_id = ? AND d.revoked_ms IS NULL",
+        )
+        .bind(device.as_bytes().as_slice())
+        .bind(user.as_bytes().as_slice())
+        .fetch_optional(&mut *self.connection)
+        .await?
+        .ok_or(Refused::DeviceRevoked)?;
+        let handle = Name::from_canonical(row.text(1)?);
+        Ok(Who { user, device, device_key: row.key(0)?, handle })
+    }
+
+    /// A new UUIDv7.
+    fn uuid(&self) -> [u8; 16] {
+        uuid_v7(self.now, self.random())
+    }
+
+    fn random<const N: usize>(&self) -> [u8; N] {
+        let mut bytes = [0; N];
+        (self.surroundings.entropy)(&mut bytes);
+        bytes
+    }
+}

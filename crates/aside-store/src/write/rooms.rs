@@ -1,0 +1,213 @@
+//! Rooms: made, joined, left.
+
+use aside_crypto::chain_start;
+use aside_proto::{
+    id::{ConversationId, IdempotencyKey, UserId},
+    name::Name,
+    v1,
+};
+use bytes::Bytes;
+
+use super::{
+    Context, Who,
+    entries::{Head, Place},
+};
+use crate::{
+    db::Columns as _,
+    effect::Effect,
+    error::{Refused, Stop},
+    recall::Kind,
+    request::{CreateRoom, Join, Leave},
+    rooms::{self, Standing},
+};
+
+impl Context<'_> {
+    /// ROOM-002, ROOM-003, ROOM-013.
+    pub(crate) async fn create_room(
+        &mut self,
+        create: &CreateRoom,
+    ) -> Result<v1::RoomCreated, Stop> {
+        let who = self.who(create.user, create.device).await?;
+        if let Some(reply) = self.recall(&who, create.key, Kind::CreateRoom).await? {
+            return Ok(reply);
+        }
+        self.check_room_count(who.user).await?;
+        let taken = sqlx::query("SELECT 1 FROM conversations WHERE name = ?")
+            .bind(create.name.as_str())
+            .fetch_optional(&mut *self.connection)
+            .await?;
+        if taken.is_some() {
+            return Err(Refused::RoomNameTaken.into());
+        }
+        let (place, mut head) = self.make_room(&create.name, Some((&who, create.key))).await?;
+        self.add_member(&who, create.key, place, &mut head, v1::Role::Owner).await?;
+        let reply = v1::RoomCreated { room: Some(self.room(place, who.user).await?) };
+        self.remember(&who, create.key, Kind::CreateRoom, &reply).await?;
+        Ok(reply)
+    }
+
+    /// ROOM-005, ROOM-006, ROOM-012, ROOM-013, ROOM-015.
+    pub(crate) async fn join(&mut self, join: &Join) -> Result<v1::Joined, Stop> {
+        let who = self.who(join.user, join.device).await?;
+        if let Some(reply) = self.recall(&who, join.key, Kind::Join).await? {
+            return Ok(reply);
+        }
+        let Standing { key, is_member } = self.standing(join.conversation, who.user).await?;
+        let place = Place { key, id: join.conversation };
+        if !is_member {
+            self.check_room_count(who.user).await?;
+            let mut head = self.head(place).await?;
+            self.add_member(&who, join.key, place, &mut head, v1::Role::Member).await?;
+        }
+        let reply = v1::Joined { room: Some(self.room(place, who.user).await?) };
+        self.remember(&who, join.key, Kind::Join, &reply).await?;
+        Ok(reply)
+    }
+
+    /// ROOM-007 to ROOM-009, ROOM-012.
+    pub(crate) async fn leave(&mut self, leave: &Leave) -> Result<v1::Left, Stop> {
+        let who = self.who(leave.user, leave.device).await?;
+        if let Some(reply) = self.recall(&who, leave.key, Kind::Leave).await? {
+            return Ok(reply);
+        }
+        let Standing { key, is_member } = self.standing(leave.conversation, who.user).await?;
+        if is_member {
+            self.remove_member(&who, leave.key, Place { key, id: leave.conversation }).await?;
+        }
+        let reply = v1::Left {};
+        self.remember(&who, leave.key, Kind::Leave, &reply).await?;
+        Ok(reply)
+    }
+
+    /// ROOM-004: makes the room that newcomers are shown first, unless it is there.
+    pub(crate) async fn ensure_default_room(&mut self, name: &Name) -> Result<(), sqlx::Error> {
+        let default = sqlx::query("SELECT 1 FROM conversations WHERE is_default = 1")
+            .fetch_optional(&mut *self.connection)
+            .await?;
+        if default.is_none() {
+            self.make_room(name, None).await?;
+        }
+        self.flush().await
+    }
+
+    /// Makes a room with its first entry. One that nobody makes is the server's own: the default room.
+    async fn make_room(
+        &mut self,
+        name: &Name,
+        owner: Option<(&Who, IdempotencyKey)>,
+    ) -> Result<(Place, Head), sqlx::Error> {
+        let id = ConversationId::new(self.uuid());
+        sqlx::query(
+            "INSERT INTO conversations
+             (conversation_id, kind, name, is_default, member_count, first_seq, anchor) VALUES (?, ?, ?, ?, 0, 1, ?)",
+        )
+        .bind(id.as_bytes().as_slice())
+        .bind(v1::ConversationKind::PublicRoom as i32)
+        .bind(name.as_str())
+        .bind(owner.is_none().then_some(1))
+        .bind(chain_start(id).as_slice())
+        .execute(&mut *self.connection)
+        .await?;
+        let row = sqlx::query("SELECT id FROM conversations WHERE conversation_id = ?")
+            .bind(id.as_bytes().as_slice())
+            .fetch_one(&mut *self.connection)
+            .await?;
+        let place = Place { key: row.key(0)?, id };
+        let mut head = Head::start(id);
+        let payload = v1::RoomCreatedPayload {
+            name: name.as_str().to_owned(),
+            owner_user_id: owner.map_or_else(Bytes::new, |(who, _)| who.user.to_bytes()),
+        };
+        let origin = owner.map(|(who, key)| who.origin(key));
+        self.seal_record(place, &mut head, v1::EntryKind::RoomCreated, origin, &payload);
+        Ok((place, head))
+    }
+
+    async fn add_member(
+        &mut self,
+        who: &Who,
+        key: IdempotencyKey,
+        place: Place,
+        head: &mut Head,
+        role: v1::Role,
+    ) -> Result<(), sqlx::Error> {
+        sqlx::query("INSERT INTO members (conversation, user_id, role) VALUES (?, ?, ?)")
+            .bind(place.key)
+            .bind(who.user.as_bytes().as_slice())
+            .bind(role as i32)
+            .execute(&mut *self.connection)
+            .await?;
+        self.count_members(place, 1).await?;
+        let payload = v1::MemberJoinedPayload {
+            user_id: who.user.to_bytes(),
+            handle: who.handle.as_str().to_owned(),
+            role: role.into(),
+        };
+        self.effects.push(Effect::Joined { user: who.user, conversation: place.id });
+        self.seal_record(place, head, v1::EntryKind::MemberJoined, Some(who.origin(key)), &payload);
+        self.flush().await
+    }
+
+    async fn remove_member(
+        &mut self,
+        who: &Who,
+        key: IdempotencyKey,
+        place: Place,
+    ) -> Result<(), Stop> {
+        sqlx::query("DELETE FROM members WHERE conversation = ? AND user_id = ?")
+            .bind(place.key)
+            .bind(who.user.as_bytes().as_slice())
+            .execute(&mut *self.connection)
+            .await?;
+        self.count_members(place, -1).await?;
+        let payload = v1::MemberLeftPayload { user_id: who.user.to_bytes() };
+        let mut head = self.head(place).await?;
+        self.seal_record(
+            place,
+            &mut head,
+            v1::EntryKind::MemberLeft,
+            Some(who.origin(key)),
+            &payload,
+        );
+        self.effects.push(Effect::Left { user: who.user, conversation: place.id });
+        Ok(self.flush().await?)
+    }
+
+    async fn count_members(&mut self, place: Place, change: i64) -> Result<(), sqlx::Error> {
+        sqlx::query("UPDATE conversations SET member_count = member_count + ? WHERE id = ?")
+            .bind(change)
+            .bind(place.key)
+            .execute(&mut *self.connection)
+            .await?;
+        Ok(())
+    }
+
+    /// ROOM-013: whether the user may be a member of one room more.
+    async fn check_room_count(&mut self, user: UserId) -> Result<(), Stop> {
+        let row = sqlx::query("SELECT COUNT(*) FROM members WHERE user_id = ?")
+            .bind(user.as_bytes().as_slice())
+            .fetch_one(&mut *self.connection)
+            .await?;
+        if row.number(0)? >= u64::from(self.surroundings.limits.max_rooms_per_user) {
+            return Err(Refused::TooManyRooms.into());
+        }
+        Ok(())
+    }
+
+    async fn standing(
+        &mut self,
+        conversation: ConversationId,
+        user: UserId,
+    ) -> Result<Standing, Stop> {
+        rooms::standing(&mut *self.connection, conversation, user).await
+    }
+
+    async fn room(&mut self, place: Place, user: UserId) -> Result<v1::Room, Stop> {
+        rooms::room(&mut *self.connection, place.id, user).await
+    }
+
+    async fn head(&mut self, place: Place) -> Result<Head, Stop> {
+        let mut heads = self.heads(&[place]).await?;
+        Ok(*heads.of(place)?)
+    }
+}

@@ -1,0 +1,218 @@
+//! `cargo xtask seed-corpus`: the first inputs of the fuzz targets, from what the vectors and the conformance scripts send.
+//!
+//! The bodies in `aside_session::fuzz` say how a target reads its input.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+
+use crate::workspace::{files_below, read, root, shown};
+
+/// What the name of a file that is written here begins with; others were found by fuzzing and are left alone.
+const PREFIX: &str = "seed-";
+/// Longer inputs are slow to mutate and teach a fuzzer no more.
+const MAX_BYTES: usize = 1024;
+
+/// Seeds by path below `fuzz/corpus`: the target, and the file's name.
+type Seeds = BTreeMap<PathBuf, Vec<u8>>;
+
+/// Writes the seeds, or with `check` compares them.
+///
+/// # Errors
+/// If a vector or script can't be read, or with `check` a seed is missing, different, or left over.
+pub fn run(check: bool) -> Result<()> {
+    let root = root();
+    let corpus = root.join("fuzz/corpus");
+    let seeds = seeds(&root)?;
+    let written: Vec<_> = files_below(&corpus, "")?;
+    let left_over = written.iter().filter(|path| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let seed = path.strip_prefix(&corpus).unwrap_or(path);
+        name.starts_with(PREFIX) && !seeds.contains_key(seed)
+    });
+    if check {
+        let differs = |(path, bytes): &(&PathBuf, &Vec<u8>)| {
+            !fs::read(corpus.join(path)).is_ok_and(|present| present == **bytes)
+        };
+        let stale: Vec<_> =
+            seeds.iter().filter(differs).map(|(path, _)| corpus.join(path)).collect();
+        let names: Vec<_> = stale.iter().chain(left_over).map(|path| shown(&root, path)).collect();
+        ensure!(
+            names.is_empty(),
+            "not up to date, run `cargo xtask seed-corpus`: {}",
+            names.join(", ")
+        );
+        return Ok(());
+    }
+    for path in left_over {
+        fs::remove_file(path)?;
+    }
+    for (path, bytes) in &seeds {
+        let path = corpus.join(path);
+        fs::create_dir_all(path.parent().unwrap_or(&corpus))?;
+        fs::write(&path, bytes).with_context(|| format!("writing {}", path.display()))?;
+    }
+    Ok(())
+}
+
+/// All seeds, each content once for a target.
+fn seeds(root: &Path) -> Result<Seeds> {
+    let mut all = Seeds::new();
+    let mut streams = Vec::new();
+    for file in ["frames", "session"] {
+        let vectors = read(&root.join(format!("spec/vectors/{file}.json")))?;
+        streams.extend(streams_of_vectors(file, &serde_json::from_str(&vectors)?));
+    }
+    for path in files_below(&root.join("conformance/scripts"), "yaml")? {
+        streams.extend(streams_of_script(&path, &read(&path)?));
+    }
+    for stream in &streams {
+        add(&mut all, "frame_decoder", &stream.name, frame_decoder(stream));
+        for (n, body) in bodies(&stream.bytes).into_iter().enumerate() {
+            let name = if n == 0 { stream.name.clone() } else { format!("{}-{n}", stream.name) };
+            add(&mut all, "request_decoding", &name, [&[stream.phase][..], body].concat());
+        }
+        add(&mut all, "session_operations", &stream.name, session_operations(stream));
+    }
+    for (name, operations) in operations() {
+        add(&mut all, "session_operations", &name, operations);
+    }
+    Ok(all)
+}
+
+fn add(all: &mut Seeds, target: &str, name: &str, bytes: Vec<u8>) {
+    let known = |(path, other): (&PathBuf, &Vec<u8>)| path.starts_with(target) && *other == bytes;
+    if bytes.len() <= MAX_BYTES && !all.iter().any(known) {
+        all.insert(Path::new(target).join(format!("{PREFIX}{name}")), bytes);
+    }
+}
+
+/// Bytes that a client sends.
+struct Stream {
+    name: String,
+    /// Of the connection: 0 Connected, 1 Greeted, 2 Authenticated.
+    phase: u8,
+    bytes: Vec<u8>,
+}
+
+/// What clients send in a file of vectors.
+fn streams_of_vectors(file: &str, content: &Value) -> Vec<Stream> {
+    let from_client = |vector: &&Value| vector["from"] == "client" && vector["repeat"].is_null();
+    let stream = |vector: &Value| {
+        Some(Stream {
+            name: format!("{file}-{}", vector["id"].as_str()?),
+            phase: match vector["phase"].as_str() {
+                Some("greeted") => 1,
+                Some("authenticated") => 2,
+                _ => 0,
+            },
+            bytes: hex::decode(vector["bytes"].as_str()?).ok()?,
+        })
+    };
+    let vectors = content["vectors"].as_array().into_iter().flatten();
+    vectors.filter(from_client).filter_map(stream).collect()
+}
+
+/// What stands as `$hex("…")` in a script: raw frames, or parts of them.
+fn streams_of_script(path: &Path, text: &str) -> Vec<Stream> {
+    let script = path.file_stem().unwrap_or_default().to_string_lossy();
+    text.split("$hex(\"")
+        .skip(1)
+        .filter_map(|rest| hex::decode(rest.split('"').next()?).ok())
+        .filter(|bytes| !bytes.is_empty())
+        .enumerate()
+        .map(|(n, bytes)| Stream { name: format!("{script}-{n}"), phase: 2, bytes })
+        .collect()
+}
+
+/// The bodies of a stream's whole frames, or all of it where it has none.
+fn bodies(stream: &[u8]) -> Vec<&[u8]> {
+    let (mut rest, mut found) = (stream, Vec::new());
+    while let Some((header, after)) = rest.split_first_chunk::<4>() {
+        let length = u32::from_be_bytes(*header) as usize;
+        if length == 0 || length > after.len() {
+            break;
+        }
+        let (body, later) = after.split_at(length);
+        found.push(body);
+        rest = later;
+    }
+    if found.is_empty() { vec![stream] } else { found }
+}
+
+/// The limit, no cut but after one and five bytes, the stream.
+fn frame_decoder(stream: &Stream) -> Vec<u8> {
+    [&[0x40, 0x00, 2, 1, 5], stream.bytes.as_slice()].concat()
+}
+
+/// A session on TLS in the stream's phase, the stream in pieces, outcomes for what came of it, and what it sends.
+fn session_operations(stream: &Stream) -> Vec<u8> {
+    const FEED: u8 = 0;
+    const ANSWER_WELL: [u8; 3] = [11, 0, 5];
+    const DRAIN: u8 = 16;
+    let mut input = vec![[0, 8, 8 | 16][usize::from(stream.phase)]];
+    for piece in stream.bytes.chunks(255) {
+        input.extend([FEED, piece.len() as u8]);
+        input.extend(piece);
+    }
+    input.extend(ANSWER_WELL);
+    input.push(DRAIN);
+    input
+}
+
+/// Sequences of operations that a connection's life is made of, on both transports.
+fn operations() -> Vec<(String, Vec<u8>)> {
+    const MANY_IN_FLIGHT: u8 = 0xe0;
+    const LOGGED_IN: u8 = 8 | 16;
+    let every_request: Vec<u8> = (0..20).flat_map(|n| [6, n]).collect();
+    let lives: [(&str, u8, Vec<u8>); 9] = [
+        ("registration", 0, vec![2, 3, 11, 0, 5, 11, 0, 5, 16]),
+        ("password-login", 0, vec![2, 4, 11, 0, 5, 11, 0, 5, 16]),
+        ("device-login-refused", 8, vec![5, 11, 0, 3, 16, 5, 11, 0, 4, 16]),
+        ("pipelined-login", 0, [&[2, 5][..], &every_request, &[11, 0, 5, 11, 0, 5, 16]].concat()),
+        (
+            "every-request",
+            LOGGED_IN | MANY_IN_FLIGHT,
+            [&every_request[..], &[12, 3, 5, 12, 2, 0, 16]].concat(),
+        ),
+        (
+            "one-in-flight",
+            LOGGED_IN,
+            [&every_request[..], &[11, 0, 5, 15, 1, 11, 0, 5, 16]].concat(),
+        ),
+        ("flood-of-pings", LOGGED_IN, vec![10, 255, 15, 3, 10, 40, 16]),
+        ("shutdown", LOGGED_IN | MANY_IN_FLIGHT, vec![6, 1, 6, 2, 18, 0, 11, 0, 5, 16, 17]),
+        ("timeouts", LOGGED_IN, vec![14, 50, 9, 65, 14, 255, 14, 255, 16]),
+    ];
+    let named = |(name, flags, steps): &(&str, u8, Vec<u8>)| {
+        [("stream", 0), ("web-socket", 1)].map(|(transport, bit)| {
+            (format!("{name}-{transport}"), [&[flags | bit], steps.as_slice()].concat())
+        })
+    };
+    lives.iter().flat_map(named).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stream_is_cut_into_bodies() {
+        assert_eq!(bodies(&[0, 0, 0, 1, 7, 0, 0, 0, 2, 8, 9]), [&[7][..], &[8, 9]]);
+        assert_eq!(bodies(&[0, 0, 0, 9, 7]), [&[0, 0, 0, 9, 7]]);
+    }
+
+    #[test]
+    fn what_scripts_send_raw_is_found() {
+        let text =
+            "steps: [{a: {send_raw: $hex(\"0801\")}}, {a: {send_raw: [$u32(1), $hex(\"ff\")]}}]";
+        let streams = streams_of_script(Path::new("x/raw.yaml"), text);
+        let found: Vec<_> = streams.iter().map(|s| (s.name.as_str(), s.bytes.as_slice())).collect();
+        assert_eq!(found, [("raw-0", &[8, 1][..]), ("raw-1", &[0xff])]);
+    }
+}

@@ -1,0 +1,783 @@
+#!/usr/bin/env python3
+"""Recomputes every test vector beside this file, without a line of the reference implementation.
+
+    python3 spec/vectors/check.py               one line a file; exit status 1 if any vector fails
+    python3 spec/vectors/check.py --self-test   damages every expected value in turn, and demands that it is noticed
+
+Needs Python 3.11 and the package `cryptography`. Reads proto/ and spec/registry/requests.toml too: it parses the schema and
+the wire format by itself.
+
+What it does not check:
+- names.json: by Python's unicodedata, which may be of another Unicode version than a server's; of the rule for the zero
+  width non-joiner (RFC 5892, A.1) only the part about viramas; scripts are told by the characters' names.
+- that signatures given with a private key are those of RFC 6979, where the OpenSSL below `cryptography` is older than 3.2:
+  it says so. They are verified in any case.
+"""
+
+import copy
+import hashlib
+import itertools
+import json
+import pathlib
+import re
+import sys
+import tomllib
+import unicodedata
+
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, utils
+
+HERE = pathlib.Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+
+
+class Refused(Exception):
+    """A vector's input is refused: the code or the reason."""
+
+
+class Wrong(Exception):
+    """A vector states something that is not so."""
+
+
+def refuse_unless(holds, reason):
+    if not holds:
+        raise Refused(reason)
+
+
+def same(what, stated, computed):
+    if stated != computed:
+        raise Wrong(f"{what} is {computed!r}, not {stated!r}")
+
+
+# Labels, hashes, signatures.
+
+N = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+P = 0xFFFFFFFF00000001000000000000000000000000FFFFFFFFFFFFFFFFFFFFFFFF
+B = 0x5AC635D8AA3A93E7B3EBBD55769886BC651D06B0CC53B0F63BCE3C3E27D2604B
+
+rfc6979_skipped = False
+
+
+def label(name, *fields):
+    text = b"aside/1 " + name.encode()
+    return bytes([len(text)]) + text + b"".join(len(f).to_bytes(4, "big") + f for f in fields)
+
+
+def sha256(data):
+    return hashlib.sha256(data).digest()
+
+
+def public_key(point):
+    """The key of an uncompressed point, by the curve's own equation; cryptography must agree."""
+    refuse_unless(len(point) == 65 and point[0] == 4, "INVALID_ARGUMENT")
+    x, y = int.from_bytes(point[1:33], "big"), int.from_bytes(point[33:], "big")
+    refuse_unless(x < P and y < P and (y * y - x**3 + 3 * x - B) % P == 0, "INVALID_ARGUMENT")
+    return ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), point)
+
+
+def verify(point, data, signature, reason="signature"):
+    key = public_key(point)
+    refuse_unless(len(signature) == 64, "INVALID_ARGUMENT")
+    r, s = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:], "big")
+    refuse_unless(0 < r < N and 0 < s < N, reason)
+    try:
+        key.verify(utils.encode_dss_signature(r, s), data, ec.ECDSA(hashes.SHA256()))
+    except InvalidSignature:
+        raise Refused(reason) from None
+
+
+def private_key(secret):
+    return ec.derive_private_key(int.from_bytes(secret, "big"), ec.SECP256R1())
+
+
+def point_of(secret):
+    encoding = serialization.Encoding.X962, serialization.PublicFormat.UncompressedPoint
+    return private_key(secret).public_key().public_bytes(*encoding)
+
+
+def same_signature(secret, data, signature):
+    """The signature is that of RFC 6979."""
+    global rfc6979_skipped
+    try:
+        algorithm = ec.ECDSA(hashes.SHA256(), deterministic_signing=True)
+        r, s = utils.decode_dss_signature(private_key(secret).sign(data, algorithm))
+    except (TypeError, UnsupportedAlgorithm):
+        rfc6979_skipped = True
+        return verify(point_of(secret), data, signature)
+    same("signature", signature.hex(), (r.to_bytes(32, "big") + s.to_bytes(32, "big")).hex())
+
+
+def unhex(vector, name):
+    return bytes.fromhex(vector.get(name, ""))
+
+
+# Protobuf: the schema, and the wire format.
+
+
+class Malformed(Exception):
+    pass
+
+
+def read_schema():
+    messages, enums = {}, {}
+    for file in sorted((ROOT / "proto/aside/v1").glob("*.proto")):
+        block = None
+        for line in file.read_text().splitlines():
+            line = line.split("//")[0].strip()
+            if match := re.match(r"(message|enum) (\w+) \{", line):
+                block = {}
+                (messages if match[1] == "message" else enums)[match[2]] = block
+            elif match := re.match(r"(repeated )?(\w+) (\w+) = (\d+);", line):
+                block[int(match[4])] = (match[3], match[2], bool(match[1]))
+            elif match := re.match(r"(\w+) = (\d+);", line):
+                block[int(match[2])] = match[1]
+    return messages, enums
+
+
+MESSAGES, ENUMS = read_schema()
+BODY = {"ClientFrame": range(10, 100), "ServerFrame": [2, *range(10, 200)]}
+
+
+def varint(data, at):
+    number = 0
+    for i in range(10):
+        if at + i >= len(data):
+            raise Malformed
+        number |= (data[at + i] & 0x7F) << 7 * i
+        if data[at + i] < 0x80:
+            return number, at + i + 1
+    raise Malformed
+
+
+def skip_value(data, at, number, wire_type):
+    """Where the value of a field begins and ends."""
+    if wire_type == 2:
+        length, at = varint(data, at)
+        end = at + length
+    elif wire_type == 3:
+        end = at
+        while True:
+            tag, inner = varint(data, end)
+            if tag & 7 == 4:
+                if tag >> 3 != number:
+                    raise Malformed
+                end = inner
+                break
+            if tag >> 3 == 0:
+                raise Malformed
+            end = skip_value(data, inner, tag >> 3, tag & 7)[1]
+    else:
+        if wire_type not in (0, 1, 5):
+            raise Malformed
+        end = varint(data, at)[1] if wire_type == 0 else at + (8 if wire_type == 1 else 4)
+    if end > len(data):
+        raise Malformed
+    return at, end
+
+
+def fields_of(data):
+    """(number, wire type, where the tag, the value and the rest begin) of each field."""
+    at = 0
+    while at < len(data):
+        tag, value_at = varint(data, at)
+        if not 0 < tag >> 3 < 1 << 29:
+            raise Malformed
+        value_at, end = skip_value(data, value_at, tag >> 3, tag & 7)
+        yield tag >> 3, tag & 7, at, value_at, end
+        at = end
+
+
+def is_scalar(kind):
+    return kind in ("uint32", "uint64", "bool") or kind in ENUMS
+
+
+def scalars(value):
+    numbers, at = [], 0
+    while at < len(value):
+        number, at = varint(value, at)
+        numbers.append(number)
+    return numbers
+
+
+def decode(message, data):
+    """A message as a dict; unknown fields ignored, absent ones absent. The frame's body is also under "body"."""
+    decoded = {}
+    for number, wire_type, _, at, end in fields_of(data):
+        name, kind, repeated = MESSAGES[message].get(number, (None, None, None))
+        packed = wire_type == 2 and repeated and is_scalar(kind)
+        if name is None or not (packed or wire_type == (0 if is_scalar(kind) else 2)):
+            continue
+        value = data[at:end]
+        if is_scalar(kind):
+            value = scalars(value)
+            value = value if repeated else value[0]
+        elif kind == "string":
+            try:
+                value = value.decode()
+            except UnicodeDecodeError:
+                raise Malformed from None
+        elif kind != "bytes":
+            value = decode(kind, value)
+        if repeated:
+            decoded.setdefault(name, []).extend(value if is_scalar(kind) else [value])
+        else:
+            decoded[name] = value
+        if number in BODY.get(message, ()):
+            decoded["body"] = name
+    return decoded
+
+
+# The files.
+
+
+def judge_labels(vector, _file):
+    labeled = label(vector["label"], *map(bytes.fromhex, vector["fields"]))
+    refuse_unless(labeled.hex() == vector["labeled"], "encoding")
+    same("sha256", vector["sha256"], sha256(labeled).hex())
+
+
+def judge_keys(vector, _file):
+    point = unhex(vector, "public_key")
+    public_key(point)
+    if "private_key" in vector:
+        same("public_key", point.hex(), point_of(unhex(vector, "private_key")).hex())
+
+
+def judge_signed(vector, point, data, reason="signature"):
+    signature = unhex(vector, "signature")
+    verify(point, data, signature, reason)
+    if "private_key" in vector:
+        same_signature(unhex(vector, "private_key"), data, signature)
+
+
+def judge_ecdsa(vector, _file):
+    data = label(vector["label"], *map(bytes.fromhex, vector["fields"]))
+    judge_signed(vector, unhex(vector, "public_key"), data)
+
+
+def judge_login(vector, _file):
+    connection, binding_type = vector["connection"], vector["binding_type"]
+    refuse_unless(binding_type in connection["binding_types"], "BINDING_NOT_ALLOWED")
+    binding = {1: unhex(connection, "exporter"), 2: unhex(connection, "cert_sha256"), 3: b""}
+    name = vector["label"]
+    data = label(
+        name,
+        bytes([binding_type]),
+        binding[binding_type],
+        connection["server_name"].lower().encode(),
+        unhex(connection, "server_nonce"),
+        unhex(connection, "client_nonce"),
+        unhex(vector, "public_key" if name == "device-bind" else "device_id"),
+    )
+    if "signed" in vector:
+        same("signed", vector["signed"], data.hex())
+    reason = "PROOF_INVALID" if name == "device-bind" else "AUTHENTICATION_FAILED"
+    judge_signed(vector, unhex(vector, "public_key"), data, reason)
+
+
+def payload_hash(salt, payload):
+    return sha256(label("payload", salt, payload))
+
+
+def judge_messages(vector, _file):
+    hashed = payload_hash(unhex(vector, "salt"), unhex(vector, "payload"))
+    same("payload_hash", vector["payload_hash"], hashed.hex())
+    ids = [unhex(vector, name) for name in ("conversation_id", "message_id", "user_id", "device_id")]
+    key = vector["device_key"]
+    same("device_key.device_id", key["device_id"], vector["device_id"])
+    judge_signed(vector, unhex(key, "public_key"), label("message", *ids, hashed))
+    refuse_unless(key["user_id"] == vector["user_id"], "user")
+    refuse_unless(not 0 < key["revoked_ms"] < vector.get("time_ms", 0), "revoked")
+
+
+def judge_chain(vector, _file):
+    conversation, seq, time_ms = unhex(vector, "conversation_id"), vector["from_seq"], 0
+    chain, chains = unhex(vector, "prev_chain"), []
+    refuse_unless(seq > 1 or chain == sha256(label("chain-start", conversation)), "chain")
+    for entry in vector["entries"]:
+        salt, payload = unhex(entry, "salt"), unhex(entry, "payload")
+        if "payload_hash" in entry:
+            hashed = unhex(entry, "payload_hash")
+            refuse_unless(len(hashed) == 32 and not salt and not payload, "form")
+        else:
+            refuse_unless(len(salt) == 32 and payload, "form")
+            hashed = payload_hash(salt, payload)
+        header = decode("EntryHeader", unhex(entry, "header"))
+        refuse_unless(header["conversation_id"] == conversation, "conversation")
+        refuse_unless(header["seq"] == seq, "seq")
+        refuse_unless(header["time_ms"] >= time_ms, "time")
+        chain = sha256(label("chain", chain, unhex(entry, "header"), hashed))
+        chains.append(chain.hex())
+        seq, time_ms = seq + 1, header["time_ms"]
+    same("the last seq", vector["head"]["seq"], seq - 1)
+    refuse_unless(chain.hex() == vector["head"]["chain"], "chain")
+    same("chains", vector["chains"], chains)
+
+
+def judge_heads(vector, _file):
+    if vector["kind"] == "head":
+        judge_signed(vector, unhex(vector, "log_key"), label("head", unhex(vector, "statement")))
+    elif vector["kind"] == "pair":
+        seen, now = (decode("HeadStatement", unhex(vector, name)) for name in ("seen", "now"))
+        first_seq, head_seq, anchor, chain = (now.get(n) for n in ("first_seq", "head_seq", "anchor", "chain"))
+        refuse_unless(len(anchor) == len(chain) == 32 and 1 <= (first_seq or 0) <= head_seq + 1, "form")
+        refuse_unless(first_seq <= head_seq or anchor == chain, "form")
+        if seen["conversation_id"] == now["conversation_id"]:
+            refuse_unless(head_seq >= seen["head_seq"], "shorter")
+            refuse_unless(first_seq >= seen["first_seq"], "back")
+            refuse_unless(first_seq > seen["first_seq"] or anchor == seen["anchor"], "anchor")
+            fork = now["head_seq"] == seen["head_seq"] and now["chain"] != seen["chain"]
+            refuse_unless(not fork, "fork")
+    else:
+        judge_rotations(vector)
+
+
+def judge_rotations(vector):
+    before = None
+    for rotation in vector["rotations"]:
+        old, new = unhex(rotation, "old_key"), unhex(rotation, "new_key")
+        refuse_unless(before in (None, old), "broken")
+        verify(old, label("log-key-rotation", old, new), unhex(rotation, "signature"))
+        before = new
+    refuse_unless(before in (None, unhex(vector, "current")), "end")
+    path = [vector["current"], *(rotation["old_key"] for rotation in vector["rotations"])]
+    refuse_unless(vector["pinned"] in path, "unrelated")
+
+
+REQUESTS = {
+    request["name"]: request
+    for request in tomllib.loads((ROOT / "spec/registry/requests.toml").read_text())["request"]
+}
+
+
+def judge_frames(vector, _file):
+    stream = unhex(vector, "bytes")
+    if repeat := vector.get("repeat"):
+        stream += bytes.fromhex(repeat["bytes"]) * repeat["count"]
+    client = vector["from"] == "client"
+    message, number = ("ClientFrame", "request_id") if client else ("ServerFrame", "reply_to")
+    taken, error = [], None
+    while stream and not error:
+        length = int.from_bytes(stream[:4], "big")
+        if len(stream) < 4:
+            error = "incomplete"
+        elif length == 0:
+            error = "FRAME_EMPTY"
+        elif length > vector["max_frame_bytes"]:
+            error = "FRAME_TOO_LARGE"
+        elif len(stream) < 4 + length:
+            error = "incomplete"
+        else:
+            body, stream = stream[4 : 4 + length], stream[4 + length :]
+            try:
+                frame = decode(message, body)
+            except Malformed:
+                error = "FRAME_MALFORMED"
+                continue
+            taken.append({number: frame.get(number, 0), "body": frame.get("body")})
+            error = judge_request(frame, vector) if client else None
+    same("messages", vector["messages"], taken)
+    refuse_unless(not error, error if client or error == "incomplete" else "close")
+
+
+def judge_request(frame, vector):
+    """The code that a server answers a whole frame with, or None."""
+    if not frame.get("request_id"):
+        return "REQUEST_ID_ZERO"
+    name = frame.get("body")
+    if name is None:
+        return "UNSUPPORTED"
+    if vector["phase"] not in REQUESTS[name]["phases"]:
+        return "WRONG_PHASE"
+    code, field = None, None
+    if name == "ping" and len(frame["ping"].get("data", b"")) > 64:
+        code, field = "INVALID_ARGUMENT", "ping.data"
+    if name == "hello":
+        code, field = judge_hello(frame["hello"])
+    same("field", vector.get("field"), field)
+    return code
+
+
+def judge_hello(hello):
+    versions, capabilities = hello.get("versions", []), hello.get("capabilities", [])
+    server_name = hello.get("server_name", "")
+    fields = {
+        "client_nonce": len(hello.get("client_nonce", b"")) == 32,
+        "versions": len(versions) <= 16,
+        "capabilities": len(capabilities) <= 64 and all(len(c.encode()) <= 64 for c in capabilities),
+        "server_name": 1 <= len(server_name.encode()) <= 253,
+        "user_agent": len(hello.get("user_agent", "").encode()) <= 64,
+    }
+    for name, holds in fields.items():
+        if not holds:
+            return "INVALID_ARGUMENT", f"hello.{name}"
+    if 1 not in versions:
+        return "VERSION_UNSUPPORTED", None
+    if server_name.lower() != "chat.example":
+        return "SERVER_NAME_WRONG", None
+    return None, None
+
+
+def judge_idempotency(vector, _file):
+    key, now = unhex(vector, "idempotency_key"), vector["server_time_ms"]
+    if not REQUESTS[vector["request"]]["mutating"]:
+        return refuse_unless(not key, "IDEMPOTENCY_KEY_INVALID")
+    is_v7 = len(key) == 16 and key[6] >> 4 == 7 and key[8] >> 6 == 2
+    refuse_unless(is_v7, "IDEMPOTENCY_KEY_INVALID")
+    time_ms = int.from_bytes(key[:6], "big")
+    refuse_unless(time_ms <= now + 24 * 3600 * 1000, "IDEMPOTENCY_KEY_INVALID")
+    refuse_unless(time_ms >= now - vector["idempotency_window_s"] * 1000, "REQUEST_ID_EXPIRED")
+
+
+# RFC 8264 and RFC 8265.
+
+IGNORABLE = [
+    (0xAD, 0xAD), (0x34F, 0x34F), (0x61C, 0x61C), (0x115F, 0x1160), (0x17B4, 0x17B5), (0x180B, 0x180F),
+    (0x200B, 0x200F), (0x202A, 0x202E), (0x2060, 0x206F), (0x3164, 0x3164), (0xFDD0, 0xFDEF), (0xFE00, 0xFE0F),
+    (0xFEFF, 0xFEFF), (0xFFA0, 0xFFA0), (0xFFF0, 0xFFF8), (0x1BCA0, 0x1BCA3), (0x1D173, 0x1D17A), (0xE0000, 0xE0FFF),
+]  # fmt: skip
+OLD_HANGUL_JAMO = [(0x1100, 0x11FF), (0xA960, 0xA97C), (0xD7B0, 0xD7FB)]
+EXCEPTIONS_VALID = {0xDF, 0x3C2, 0x6FD, 0x6FE, 0xF0B, 0x3007}
+EXCEPTIONS_DISALLOWED = {0x640, 0x7FA, 0x302E, 0x302F, 0x3031, 0x3032, 0x3033, 0x3034, 0x3035, 0x303B}
+ARABIC_INDIC, EXTENDED_ARABIC_INDIC = range(0x660, 0x66A), range(0x6F0, 0x6FA)
+
+
+def among(code, ranges):
+    return any(first <= code <= last for first, last in ranges)
+
+
+def named(char, *prefixes):
+    return unicodedata.name(char, "").startswith(prefixes)
+
+
+def allowed_in_context(text, at):
+    """The rules of RFC 5892, appendix A; None for a character that has none."""
+    char, before, after = text[at], text[at - 1 : at] if at else "", text[at + 1 : at + 2]
+    code = ord(char)
+    if code in (0x200C, 0x200D):
+        return bool(before) and unicodedata.combining(before) == 9
+    if code == 0xB7:
+        return before == after == "l"
+    if code == 0x375:
+        return bool(after) and named(after, "GREEK")
+    if code in (0x5F3, 0x5F4):
+        return bool(before) and named(before, "HEBREW")
+    if code == 0x30FB:
+        return any(named(c, "HIRAGANA", "KATAKANA LETTER", "CJK UNIFIED") for c in text)
+    if code in ARABIC_INDIC:
+        return not any(ord(c) in EXTENDED_ARABIC_INDIC for c in text)
+    if code in EXTENDED_ARABIC_INDIC:
+        return not any(ord(c) in ARABIC_INDIC for c in text)
+    return None
+
+
+def allowed(text, at, freeform):
+    """RFC 8264, section 8, for IdentifierClass or FreeformClass."""
+    code, category = ord(text[at]), unicodedata.category(text[at])
+    if code in EXCEPTIONS_VALID or 0x21 <= code <= 0x7E:
+        return True
+    if code in EXCEPTIONS_DISALLOWED:
+        return False
+    in_context = allowed_in_context(text, at)
+    if in_context is not None:
+        return in_context
+    noncharacter = code & 0xFFFE == 0xFFFE
+    if among(code, OLD_HANGUL_JAMO + IGNORABLE) or noncharacter or category in ("Cn", "Cc"):
+        return False
+    if unicodedata.normalize("NFKC", text[at]) != text[at]:
+        return freeform
+    if category in ("Ll", "Lu", "Lo", "Nd", "Lm", "Mn", "Mc"):
+        return True
+    return freeform and (category in ("Lt", "Nl", "No", "Me", "Zs") or category[0] in "SP")
+
+
+def satisfies_bidi_rule(text):
+    """RFC 5893, section 2."""
+    classes = [unicodedata.bidirectional(c) for c in text]
+    if not {"R", "AL", "AN"} & set(classes):
+        return True
+    end = [c for c in classes if c != "NSM"][-1]
+    if classes[0] in ("R", "AL"):
+        inside = set(classes) <= {"R", "AL", "AN", "EN", "ES", "CS", "ET", "ON", "BN", "NSM"}
+        return inside and end in ("R", "AL", "EN", "AN") and not {"EN", "AN"} <= set(classes)
+    return False
+
+
+def width_mapped(char):
+    kind, *mapped = unicodedata.decomposition(char).split() or [""]
+    return chr(int(mapped[0], 16)) if kind in ("<wide>", "<narrow>") else char
+
+
+def username_case_mapped(text):
+    text = "".join(map(width_mapped, text))
+    refuse_unless(text and all(allowed(text, i, False) for i in range(len(text))), "profile")
+    text = unicodedata.normalize("NFC", "".join(c.lower() for c in text))  # a character at a time: no final sigma
+    refuse_unless(satisfies_bidi_rule(text), "profile")
+    return text
+
+
+def stable(enforce, text):
+    """RFC 8264, section 7: until nothing changes, three more times at most."""
+    text = enforce(text)
+    for _ in range(3):
+        again = enforce(text)
+        if again == text:
+            return text
+        text = again
+    raise Refused("profile")
+
+
+def opaque_string(text):
+    refuse_unless(text and all(allowed(text, i, True) for i in range(len(text))), "profile")
+    spaced = "".join(" " if unicodedata.category(c) == "Zs" else c for c in text)
+    return unicodedata.normalize("NFC", spaced)
+
+
+def prepare(kind, text):
+    if kind == "password":
+        output = opaque_string(text)
+        refuse_unless(len(output) >= 8, "short")
+        refuse_unless(len(output.encode()) <= 256, "long")
+        return output
+    output = stable(username_case_mapped, text)
+    refuse_unless(len(output) <= 32, "long")
+    refuse_unless(not re.search("^[-.]|[@:/#?]", output), "reserved")
+    return output
+
+
+def judge_names(vector, _file):
+    same("input_utf8", vector["input_utf8"], vector["input"].encode().hex())
+    try:
+        output = prepare(vector["kind"], vector["input"])
+    except Refused as refused:
+        same("reason", vector.get("reason"), str(refused))
+        codes = {"handle": "HANDLE_INVALID", "room": "ROOM_NAME_INVALID", "password": "PASSWORD_INVALID"}
+        raise Refused(codes[vector["kind"]]) from None
+    same("output", vector["output"], output)
+    same("output_utf8", vector["output_utf8"], output.encode().hex())
+
+
+# The session.
+
+ENCODED_IN_BYTES = {
+    ("Entry", "header"): "EntryHeader",
+    ("SignedHead", "statement"): "HeadStatement",
+    ("SendMessage", "payload"): "Content",
+}
+PAYLOADS = {1: "Content", 2: "RoomCreatedPayload", 3: "MemberJoinedPayload"}
+
+
+def rows(message, data, at, path, names):
+    """What the fields of a message say, byte for byte."""
+    seen, payload = {}, None
+    for number, _, tag_at, value_at, end in fields_of(data):
+        name, kind, repeated = MESSAGES[message][number]
+        value = data[value_at:end]
+        index = seen[name] = seen.get(name, -1) + 1
+        field = f"{path}{name}[{index}]" if repeated and not is_scalar(kind) else f"{path}{name}"
+        inner = kind if kind in MESSAGES else ENCODED_IN_BYTES.get((message, name))
+        if (message, name) == ("Entry", "header"):
+            payload = PAYLOADS[decode("EntryHeader", value)["kind"]]
+        if (message, name) == ("Entry", "payload"):
+            inner = payload
+        yield {
+            "at": at + tag_at,
+            "tag": data[tag_at:value_at].hex(),
+            "value": "" if inner else value.hex(),
+            "field": field,
+            "meaning": holds(value, inner) if inner else meaning(kind, repeated, value, names),
+        }
+        if inner:
+            yield from rows(inner, value, at + value_at, f"{field}.", names)
+
+
+def holds(value, message):
+    return f"{len(value)} bytes, {'an' if message[0] in 'AEIOU' else 'a'} {message}"
+
+
+def meaning(kind, repeated, value, names):
+    if kind == "string":
+        return f'"{value.decode()}"'
+    if kind == "bytes":
+        return names.get(value, f"{len(value)} bytes")
+    numbers = scalars(value)
+    if kind == "bool":
+        texts = ["true" if n else "false" for n in numbers]
+    else:
+        texts = [ENUMS[kind][n] if kind in ENUMS else str(n) for n in numbers]
+    return f"[{', '.join(texts)}]" if repeated else texts[0]
+
+
+def judge_session(vector, file):
+    frame = unhex(vector, "bytes")
+    same("length", int.from_bytes(frame[:4], "big"), len(frame) - 4)
+    setup = {name: bytes.fromhex(value) for name, value in file["setup"].items()}
+    for computed in vector.get("computed", ()):
+        recompute(computed, setup)
+    message = "ClientFrame" if vector["from"] == "client" else "ServerFrame"
+    earlier = file["vectors"][: [v["id"] for v in file["vectors"]].index(vector["id"])]
+    computed = [c for source in (vector, *earlier) for c in source.get("computed", ())]
+    names = {}
+    for name, value in (*setup.items(), *((c["what"], unhex(c, "value")) for c in computed)):
+        names.setdefault(value, name)
+    whole = {"at": 0, "tag": frame[:4].hex(), "value": "", "field": "length", "meaning": holds(frame[4:], message)}
+    for stated, row in itertools.zip_longest(vector["fields"], [whole, *rows(message, frame[4:], 4, "", names)]):
+        same("a field", stated, row)
+    judge_step(vector["id"], decode(message, frame[4:]), setup)
+
+
+def recompute(computed, setup):
+    labeled = label(computed["label"], *(unhex(field, "bytes") for field in computed["fields"]))
+    same("labeled", computed["labeled"], labeled.hex())
+    if computed["by"] == "sha256":
+        same(computed["what"], computed["value"], sha256(labeled).hex())
+    else:
+        same_signature(setup[computed["by"]], labeled, unhex(computed, "value"))
+
+
+def judge_step(step, frame, setup):
+    """What a frame says follows from setup alone."""
+    alice, log_key = setup["Alice's public key"], setup["public log key"]
+    same("Alice's public key", alice, point_of(setup["Alice's private key"]))
+    same("public log key", log_key, point_of(setup["private log key"]))
+    conversation = setup["the lobby's conversation_id"]
+    ids = setup["message_id"], setup["Alice's user_id"], setup["Alice's device_id"]
+    if step == "register":
+        device = frame["register"]["device"]
+        nonces = setup["server nonce"], setup["client nonce"]
+        fields = b"\2", setup["SHA-256 of the certificate"], b"chat.example", *nonces, alice
+        verify(alice, label("device-bind", *fields), device["proof"]["signature"])
+    if step == "send-message":
+        sent = frame["send_message"]
+        hashed = payload_hash(sent["salt"], sent["payload"])
+        verify(alice, label("message", conversation, *ids, hashed), sent["signature"])
+    if step == "fetched":
+        fetched, chain = frame["fetched"], sha256(label("chain-start", conversation))
+        same("prev_chain", fetched["prev_chain"], chain)
+        for entry in fetched["entries"]:
+            hashed = payload_hash(entry["salt"], entry["payload"])
+            chain = sha256(label("chain", chain, entry["header"], hashed))
+        head = fetched["signed_head"]
+        same("chain", decode("HeadStatement", head["statement"])["chain"], chain)
+        verify(log_key, label("head", head["statement"]), head["signature"])
+
+
+# Running.
+
+JUDGES = {
+    name.removeprefix("judge_"): judge
+    for name, judge in globals().items()
+    if name.startswith("judge_") and (HERE / f"{name.removeprefix('judge_')}.json").exists()
+}
+
+
+def failure(vector, file, judge):
+    """Why a vector fails; None if it holds."""
+    try:
+        judge(vector, file)
+        found = None
+    except Refused as refused:
+        found = str(refused)
+    except (Wrong, Malformed, KeyError, ValueError, IndexError) as error:
+        return f"{type(error).__name__}: {error}"
+    expected = {vector["error"], *vector.get("alternatives", ())} if vector["result"] == "invalid" else {None}
+    return None if found in expected else f"{found or 'valid'}, not {vector.get('error', 'valid')}"
+
+
+def check():
+    failed = 0
+    for path in sorted(HERE.glob("*.json")):
+        file = json.loads(path.read_text())
+        vectors = file["vectors"]
+        failures = [(v["id"], why) for v in vectors if (why := failure(v, file, JUDGES[path.stem]))]
+        for vector, why in failures:
+            print(f"{path.name} {vector}: {why}")
+        valid = sum(v["result"] == "valid" for v in vectors)
+        counts = f"{valid} valid, {len(vectors) - valid} invalid"
+        print(f"{path.name}: {counts}: {len(vectors) - len(failures)} passed, {len(failures)} failed")
+        failed += len(failures) + (not vectors)
+    if rfc6979_skipped:
+        print("note: signatures were verified, but not made anew: OpenSSL is older than 3.2")
+    return failed
+
+
+# What a valid vector states, and must be caught stating wrongly. A path leads through lists too.
+STATED = {
+    "labels": ["labeled", "sha256"],
+    "keys": ["public_key"],
+    "ecdsa": ["signature"],
+    "login": ["signed", "signature"],
+    "messages": ["payload_hash", "signature"],
+    "chain": ["chains", "head.chain"],
+    "heads": ["signature", "rotations.signature"],
+    "frames": ["messages.request_id", "messages.reply_to", "messages.body"],
+    "names": ["output", "output_utf8"],
+    "idempotency": [],
+    "session": ["bytes", "computed.labeled", "computed.value"]
+    + [f"fields.{part}" for part in ("at", "tag", "value", "field", "meaning")],
+}
+
+
+def damaged(value):
+    """A value of the same type that says something else: a hex digit in the middle differs, if it is hex."""
+    if isinstance(value, int):
+        return value ^ 1
+    if not value:
+        return "00"
+    if not re.fullmatch("([0-9a-f]{2})+", value):
+        return value + "x"
+    middle = len(value) // 2
+    return f"{value[:middle]}{int(value[middle], 16) ^ 1:x}{value[middle + 1 :]}"
+
+
+def damages(holder, path):
+    """Damages the values at a path one at a time, undoing each."""
+    first, _, rest = path.partition(".")
+    keys = range(len(holder)) if isinstance(holder, list) else [first]
+    rest = path if isinstance(holder, list) else rest
+    for key in keys:
+        value = holder[key] if isinstance(holder, list) or key in holder else None
+        if value is None:
+            continue
+        if isinstance(value, list) or rest and isinstance(value, dict):
+            yield from damages(value, rest)
+        else:
+            holder[key] = damaged(value)
+            yield
+            holder[key] = value
+
+
+def mutations(vector, stated):
+    other = {"valid": {"result": "invalid", "error": "NONE"}, "invalid": {"result": "valid"}}
+    yield vector | other[vector["result"]]
+    if vector["result"] == "invalid":
+        yield vector | {"error": "NONE", "alternatives": []}
+        return
+    mutant = copy.deepcopy(vector)
+    for path in stated:
+        for _ in damages(mutant, path):
+            yield mutant
+
+
+def self_test():
+    missed = 0
+    for path in sorted(HERE.glob("*.json")):
+        file = json.loads(path.read_text())
+        made = unnoticed = 0
+        for vector in file["vectors"]:
+            for mutant in mutations(vector, STATED[path.stem]):
+                made += 1
+                if not failure(mutant, file, JUDGES[path.stem]):
+                    unnoticed += 1
+                    changed = [k for k in mutant if mutant[k] != vector.get(k)]
+                    print(f"{path.name} {vector['id']}: damage to {', '.join(changed)} goes unnoticed")
+        print(f"{path.name}: {made} damaged: {made - unnoticed} noticed, {unnoticed} missed")
+        missed += unnoticed
+    return missed
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] not in ([], ["--self-test"]):
+        sys.exit(__doc__)
+    sys.exit(1 if (self_test() if sys.argv[1:] else check()) else 0)
