@@ -34,7 +34,8 @@ cargo_tool() {
 python_tools() {
   PYTHON="$TOOLS/venv/bin/python3"
   "$PYTHON" -c 'import cryptography' 2>/dev/null && return
-  python3 -m venv "$TOOLS/venv"
+  # On Debian and Ubuntu, venv is a package of its own.
+  python3 -m venv "$TOOLS/venv" || { apt-get update -q && apt-get install -qy python3-venv && python3 -m venv "$TOOLS/venv"; }
   "$PYTHON" -m pip install --quiet --disable-pip-version-check 'cryptography>=42,<100'
 }
 

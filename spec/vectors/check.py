@@ -291,6 +291,13 @@ def judge_messages(vector, _file):
     refuse_unless(not 0 < key["revoked_ms"] < vector.get("time_ms", 0), "revoked")
 
 
+def has_sender_and_signature(header):
+    ids = [len(header.get(name, b"")) for name in ("sender_user_id", "sender_device_id", "message_id")]
+    kind, signature = header.get("kind"), len(header.get("signature", b""))
+    known = kind == 1 or kind not in range(2, 6) or signature == 0
+    return ids in ([16] * 3, [0] * 3) and known and (kind != 1 or ids[0] == 16 and signature == 64)
+
+
 def judge_chain(vector, _file):
     conversation, seq, time_ms = unhex(vector, "conversation_id"), vector["from_seq"], 0
     chain, chains = unhex(vector, "prev_chain"), []
@@ -307,6 +314,7 @@ def judge_chain(vector, _file):
         refuse_unless(header["conversation_id"] == conversation, "conversation")
         refuse_unless(header["seq"] == seq, "seq")
         refuse_unless(header["time_ms"] >= time_ms, "time")
+        refuse_unless(has_sender_and_signature(header), "form")
         chain = sha256(label("chain", chain, unhex(entry, "header"), hashed))
         chains.append(chain.hex())
         seq, time_ms = seq + 1, header["time_ms"]

@@ -16,7 +16,7 @@ use zeroize::Zeroizing;
 use crate::{
     Device, Entry, Error, Event, Identity, Member, Options, Receipt, Room, StateError, Trust,
     content, default_data_dir,
-    driver::{Authenticator, Call, Command, Dialer, Driver, Parts, Status},
+    driver::{Authenticator, Call, Command, Dialer, Driver, Message, Parts, Status},
     paths, random,
     store::{Account, Store},
     view,
@@ -282,7 +282,8 @@ impl Client {
         let (receipt, outcome) = oneshot::channel();
         let payload = content::encode_text(text);
         let message_id = random::idempotency_key(self.status.borrow().server_unix_ms());
-        self.command(Command::Send { conversation, message_id, payload, receipt }).await?;
+        let message = Message { conversation, message_id, payload, receipt };
+        self.command(Command::Send(message)).await?;
         Ok(Queued { message_id, outcome })
     }
 

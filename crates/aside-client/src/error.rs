@@ -54,6 +54,9 @@ pub enum Error {
     /// The server acknowledged another text than the one sent (MSG-009).
     #[error(transparent)]
     PayloadDiffers(#[from] PayloadDiffers),
+    /// The device that signed the message was revoked before the server acknowledged it.
+    #[error("the device that signed it was revoked before the server acknowledged it")]
+    DeviceReplaced,
     /// The conversation's log was tampered with; it is not trusted any more.
     #[error("the history of this conversation was tampered with")]
     Tampered,
@@ -191,6 +194,7 @@ impl Error {
             Self::PayloadDiffers(_) | Self::Tampered => {
                 "Tell the other members by another way, and ask the server's operator what happened."
             }
+            Self::DeviceReplaced => "Look whether it is there before you send it again.",
             Self::NotFollowed => "Join it first.",
             Self::MessageTooLong { .. } => "Split it.",
             Self::OutboxFull => "Wait until some were sent.",
@@ -206,6 +210,7 @@ impl Error {
             | Self::WebSocket(_)
             | Self::Unanswered
             | Self::Closed(_) => true,
+            Self::Violation(violation) => !violation.is_of_greeted(),
             Self::Refused(refusal) => retry_of(refusal.code) != Retry::No,
             _ => false,
         }

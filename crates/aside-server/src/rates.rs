@@ -197,6 +197,38 @@ mod tests {
         assert_eq!(buckets.take(&bob), Ok(()));
     }
 
+    // cites: LIM-004
+    #[test]
+    fn log_ins_are_counted_by_address_and_by_account() {
+        let few = Rate { per_second: 0.001, burst: 2 };
+        let many = Rate { per_second: 0.001, burst: 100 };
+        let [here, there] = [1, 2].map(|last| IpAddr::from([10, 0, 0, last]));
+        let [alice, bob] = ["alice", "bob"].map(|name| Name::new(name, 32).unwrap());
+
+        let limits = |login_per_address, login_per_handle| {
+            let (register_per_address, messages_per_user, requests_per_user) = (many, many, many);
+            RateLimits::new(&Rates {
+                register_per_address,
+                login_per_address,
+                login_per_handle,
+                messages_per_user,
+                requests_per_user,
+            })
+        };
+
+        let by_address = limits(few, many);
+        assert_eq!(by_address.password_login(here, Some(&alice)), Ok(()));
+        assert_eq!(by_address.password_login(here, Some(&bob)), Ok(()));
+        assert!(by_address.password_login(here, None).is_err(), "whatever the account");
+        assert_eq!(by_address.password_login(there, Some(&alice)), Ok(()));
+
+        let by_account = limits(many, few);
+        assert_eq!(by_account.password_login(here, Some(&alice)), Ok(()));
+        assert_eq!(by_account.password_login(there, Some(&alice)), Ok(()));
+        assert!(by_account.password_login(there, Some(&alice)).is_err(), "wherever from");
+        assert_eq!(by_account.password_login(there, Some(&bob)), Ok(()));
+    }
+
     #[test]
     fn a_subscribers_ipv6_addresses_are_one() {
         let one: IpAddr = "2001:db8:1:2:3::4".parse().unwrap();

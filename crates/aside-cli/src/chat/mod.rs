@@ -155,9 +155,9 @@ impl Chat {
     fn done(&mut self, done: Done) -> Result<()> {
         match done {
             Done::Says(text) => self.screen.say(&text)?,
-            Done::Sends(message_id) => {
+            Done::Sends { id, to, text } => {
                 if self.input.is_interactive() {
-                    self.screen.typed_here(message_id);
+                    self.screen.typed_here(id, to, text);
                 }
             }
             Done::Room(room) => self.screen.set_room(room),

@@ -1,6 +1,6 @@
 //! What the user sees.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use anyhow::Result;
 use aside_client::{
@@ -27,13 +27,13 @@ pub(super) struct Screen {
     printer: Printer,
     current: Option<Current>,
     /// Messages that stand there already, since they were typed there.
-    typed_here: HashSet<IdempotencyKey>,
+    typed_here: HashMap<IdempotencyKey, (ConversationId, String)>,
     offline: bool,
 }
 
 impl Screen {
     pub(super) fn new(style: Style, printer: Printer) -> Self {
-        Self { style, printer, current: None, typed_here: HashSet::new(), offline: false }
+        Self { style, printer, current: None, typed_here: HashMap::new(), offline: false }
     }
 
     pub(super) fn style(&self) -> Style {
@@ -44,9 +44,9 @@ impl Screen {
         self.current = room;
     }
 
-    /// A message was typed on this screen: it is not to be shown again.
-    pub(super) fn typed_here(&mut self, message_id: IdempotencyKey) {
-        self.typed_here.insert(message_id);
+    /// A message was typed on this screen: it is not to be shown again, unless it comes back as something else.
+    pub(super) fn typed_here(&mut self, id: IdempotencyKey, to: ConversationId, text: String) {
+        self.typed_here.insert(id, (to, text));
     }
 
     pub(super) fn prompt(&self) -> String {
@@ -118,9 +118,7 @@ impl Screen {
     }
 
     fn entry(&mut self, entry: &Entry) -> Result<()> {
-        if let What::Message { message_id, .. } = &entry.what
-            && self.typed_here.remove(message_id)
-        {
+        if self.stands_here(entry) {
             return Ok(());
         }
         let time = self.style.dim(output::clock(entry.time_ms));
@@ -131,5 +129,18 @@ impl Screen {
         };
         let text = format!("{time} {room}{}", self.style.entry(entry));
         self.printer.print(&text)
+    }
+
+    /// Whether an entry is what was typed on this screen: by a device of this user it verifies, and says that there.
+    fn stands_here(&mut self, entry: &Entry) -> bool {
+        let What::Message { message_id, text: Some(text), verified: true, repeats: None } =
+            &entry.what
+        else {
+            return false;
+        };
+        let is_it =
+            |(to, typed): &(ConversationId, String)| *to == entry.conversation && typed == text;
+        self.typed_here.get(message_id).is_some_and(is_it)
+            && self.typed_here.remove(message_id).is_some()
     }
 }

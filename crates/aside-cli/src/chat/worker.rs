@@ -2,8 +2,8 @@
 
 use anyhow::Result;
 use aside_client::{
-    Client, DeviceId, Entry, Error, IdempotencyKey, Queued, Role, Room, display::neutralise_line,
-    v1,
+    Client, ConversationId, DeviceId, Entry, Error, IdempotencyKey, Queued, Role, Room,
+    display::neutralise_line, v1,
 };
 use tokio::sync::mpsc;
 
@@ -21,8 +21,15 @@ use crate::{
 pub(super) enum Done {
     /// To be shown.
     Says(String),
-    /// A message with this id is on its way.
-    Sends(IdempotencyKey),
+    /// A message is on its way.
+    Sends {
+        /// Its id.
+        id: IdempotencyKey,
+        /// Where to.
+        to: ConversationId,
+        /// What it says.
+        text: String,
+    },
     /// The room that is talked in from now on.
     Room(Option<Current>),
     /// A message has arrived, or will not.
@@ -127,8 +134,9 @@ impl Worker {
 
     /// Says something; what becomes of it is waited for by a task of its own, so that the next line need not wait.
     async fn talk(&self, text: &str) -> Result<()> {
-        let queued = self.client.queue(self.here()?.conversation, text).await?;
-        self.tell(Done::Sends(queued.message_id())).await;
+        let to = self.here()?.conversation;
+        let queued = self.client.queue(to, text).await?;
+        self.tell(Done::Sends { id: queued.message_id(), to, text: text.to_owned() }).await;
         let (results, style) = (self.results.clone(), self.style);
         tokio::spawn(async move {
             if let Some(problem) = problem_of(queued).await {

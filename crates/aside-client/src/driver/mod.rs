@@ -34,16 +34,20 @@ use crate::{
     store::{Identity, Store},
 };
 
+/// A message to be sent.
+#[derive(Debug)]
+pub(crate) struct Message {
+    pub(crate) conversation: ConversationId,
+    pub(crate) message_id: IdempotencyKey,
+    pub(crate) payload: Bytes,
+    pub(crate) receipt: oneshot::Sender<Result<Receipt, Error>>,
+}
+
 /// What a [`Client`](crate::Client) asks of its driver.
 #[derive(Debug)]
 pub(crate) enum Command {
     Call(Call),
-    Send {
-        conversation: ConversationId,
-        message_id: IdempotencyKey,
-        payload: Bytes,
-        receipt: oneshot::Sender<Result<Receipt, Error>>,
-    },
+    Send(Message),
     ReadBack {
         conversation: ConversationId,
         until: Place,
@@ -131,7 +135,7 @@ impl Driver {
             revoked_ms: 0,
         };
         store.add_device_key(&own).await?;
-        let outbox = Outbox::restore(store.outbox().await?);
+        let outbox = restore_outbox(&store, &own, &mut out).await?;
         let (status, receiver) = watch::channel(Status {
             identity: parts.identity,
             limits: aside_proto::limits::DEFAULT,
@@ -252,18 +256,16 @@ impl Driver {
             Input::Room => {}
             Input::Close(done) => {
                 self.closing = done;
+                // What was queued before is kept, to be sent by the next run.
+                while let Ok(command) = self.commands.try_recv() {
+                    if let Command::Send(message) = command {
+                        self.queue(message).await?;
+                    }
+                }
                 return Ok(ControlFlow::Break(()));
             }
             Input::Command(Command::Call(call)) => self.calls.push(call),
-            Input::Command(Command::Send { conversation, message_id, payload, receipt }) => {
-                match self.compose(conversation, message_id, payload) {
-                    Ok(draft) => {
-                        self.store.add_to_outbox(&draft).await?;
-                        self.outbox.push(draft, receipt);
-                    }
-                    Err(error) => drop(receipt.send(Err(error))),
-                }
-            }
+            Input::Command(Command::Send(message)) => self.queue(message).await?,
             Input::Command(Command::ReadBack { conversation, until, count, done }) => {
                 self.sync.read_back(conversation, until, count, done);
             }
@@ -278,7 +280,19 @@ impl Driver {
         Ok(ControlFlow::Continue(()))
     }
 
-    /// A message, signed and ready to be sent until it is acknowledged.
+    /// Keeps a message until it is acknowledged, or says why not.
+    async fn queue(&mut self, message: Message) -> Result<(), Error> {
+        match self.compose(message.conversation, message.message_id, message.payload) {
+            Ok(draft) => {
+                self.store.add_to_outbox(&draft).await?;
+                self.outbox.push(draft, message.receipt);
+            }
+            Err(error) => drop(message.receipt.send(Err(error))),
+        }
+        Ok(())
+    }
+
+    /// A message, signed and ready to be sent.
     fn compose(
         &self,
         conversation: ConversationId,
@@ -304,6 +318,19 @@ impl Driver {
             payload,
         ))
     }
+}
+
+/// What an earlier run left to be sent. Messages signed by the device that this one took the place of, which was revoked, are
+/// not: the server would not know them as retries, so one that had arrived would be there twice. The program is told.
+async fn restore_outbox(store: &Store, own: &DeviceKey, out: &mut Outlet) -> Result<Outbox, Error> {
+    let (drafts, foreign) =
+        store.outbox().await?.into_iter().partition::<Vec<_>, _>(|draft| draft.is_signed_by(own));
+    for draft in foreign {
+        store.remove_from_outbox(draft.message_id).await?;
+        let (message_id, conversation) = (draft.message_id, draft.conversation);
+        out.tell(Event::MessageFailed { message_id, conversation, error: Error::DeviceReplaced });
+    }
+    Ok(Outbox::restore(drafts))
 }
 
 impl Status {

@@ -43,7 +43,11 @@ impl Driver {
         if began.elapsed() >= STABLE {
             self.backoff.reset();
         }
-        outcome
+        match outcome {
+            // What the server broke, it may not break on the next connection.
+            Err(error @ Error::Violation(_)) => Ok(End::Lost(error)),
+            outcome => outcome,
+        }
     }
 
     async fn begin(&mut self, established: Established) -> Result<Link, Error> {

@@ -66,11 +66,7 @@ impl Store {
         let device_key = SigningKey::generate(&mut crate::random::fill);
         let sql = "INSERT INTO account (id, device_key) VALUES (1, ?) ON CONFLICT (id) DO UPDATE \
                    SET device_key = excluded.device_key, register_key = NULL, user_id = NULL, device_id = NULL";
-        let mut transaction = self.pool.begin().await?;
-        sqlx::query(sql).bind(&device_key.to_bytes()[..]).execute(&mut *transaction).await?;
-        // Signed by the device that was: the server would not know them as retries.
-        sqlx::query("DELETE FROM outbox").execute(&mut *transaction).await?;
-        transaction.commit().await?;
+        sqlx::query(sql).bind(&device_key.to_bytes()[..]).execute(&self.pool).await?;
         Box::pin(self.account()).await
     }
 

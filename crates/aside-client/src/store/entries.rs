@@ -180,13 +180,15 @@ impl Store {
     }
 }
 
+/// Keeps an entry, unless it is kept: two calls that read back the same past meet here, each with what the chain allows only.
 async fn insert(
     transaction: &mut Transaction<'_, Sqlite>,
     conversation: ConversationId,
     entry: &NewEntry,
 ) -> Result<(), StateError> {
     let sql = "INSERT INTO entries (conversation, seq, header, salt, payload, chain_before, signature, message) \
-               SELECT id, ?, ?, ?, ?, ?, ?, ? FROM conversations WHERE conversation_id = ?";
+               SELECT id, ?, ?, ?, ?, ?, ?, ? FROM conversations WHERE conversation_id = ? \
+               ON CONFLICT (conversation, seq) DO NOTHING";
     let said = entry.accepted.sender.filter(|_| entry.accepted.kind() == v1::EntryKind::Message);
     sqlx::query(sql)
         .bind(signed(entry.accepted.seq))

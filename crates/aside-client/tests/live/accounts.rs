@@ -134,6 +134,46 @@ async fn a_changed_password_revokes_the_other_devices() {
     second.until(|event| matches!(event, Event::Ended(_)).then_some(())).await;
 }
 
+#[tokio::test]
+async fn what_a_revoked_device_did_not_get_sent_is_told() {
+    let world = World::new().await;
+    let alice = world.register("alice").await;
+    let phone = world.options("alice", "phone", with_password(PASSWORD));
+    let second = Person::connect(phone.clone()).await.unwrap();
+    let lobby = second.join("lobby").await;
+    second.client.close().await;
+    alice.client.close().await;
+
+    let World { home, server, address } = world;
+    server.stop().await;
+    let mut away = phone.clone();
+    (away.offline, away.log_in) = (true, LogIn::Remembered);
+    let second = Person::connect(away).await.unwrap();
+    let queued = second.client.queue(lobby, "from under way").await.unwrap().message_id();
+    second.client.close().await;
+
+    let world = World::start_at(home, address, |_| {}).await;
+    let alice = world.come_back("alice").await.unwrap();
+    let new = "another long pass phrase";
+    let old = PASSWORD.to_owned().into();
+    alice.client.change_password(&old, &new.to_owned().into()).await.unwrap();
+    let mut phone = phone;
+    phone.log_in = with_password(new);
+    let mut second = Person::connect(phone).await.unwrap();
+    let failed = second
+        .until(|event| match event {
+            Event::MessageFailed { message_id, error: Error::DeviceReplaced, .. } => {
+                Some(message_id)
+            }
+            _ => None,
+        })
+        .await;
+    assert_eq!(failed, queued);
+    second.client.close().await;
+    let again = Person::connect(world.options("alice", "phone", LogIn::Remembered)).await.unwrap();
+    again.client.send(lobby, "said once").await.unwrap();
+}
+
 // cites: TLS-006, HEAD-004
 #[tokio::test]
 async fn a_server_that_is_not_the_one_it_was_is_refused() {

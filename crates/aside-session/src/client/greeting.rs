@@ -83,6 +83,26 @@ pub enum Violation {
     WrongReply(&'static str),
 }
 
+impl Violation {
+    /// Whether it lies in Greeted: the next would be the same, so the user is told instead of trying again.
+    #[must_use]
+    pub fn is_of_greeted(&self) -> bool {
+        match self {
+            Self::Version(_)
+            | Self::Nonce(_)
+            | Self::Limits(_)
+            | Self::LogKey(_)
+            | Self::Rotation(_)
+            | Self::Signature(_) => true,
+            Self::Frame(_)
+            | Self::Id(_)
+            | Self::DeviceKey(_)
+            | Self::UnknownReply(_)
+            | Self::WrongReply(_) => false,
+        }
+    }
+}
+
 /// Judges the log key of Greeted against the one remembered, if any; the result is to be remembered (HEAD-004, HEAD-007).
 ///
 /// # Errors

@@ -44,6 +44,19 @@ impl Draft {
         Self { conversation, message_id, payload, salt, signature: context.sign(key) }
     }
 
+    /// Whether this device signed it.
+    #[must_use]
+    pub fn is_signed_by(&self, device: &DeviceKey) -> bool {
+        let context = MessageContext {
+            conversation: self.conversation,
+            message_id: self.message_id,
+            user: device.user,
+            device: device.device,
+            payload_hash: aside_crypto::payload_hash(&self.salt, &self.payload),
+        };
+        context.verify(&device.public_key, &self.signature).is_ok()
+    }
+
     /// The request that sends it, the same each time.
     #[must_use]
     pub fn request(&self) -> v1::SendMessage {

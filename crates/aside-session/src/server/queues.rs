@@ -39,6 +39,14 @@ impl Waiting {
     }
 }
 
+/// What a queued frame takes besides its bytes: its place in the queue and its block on the heap. Small frames, such as Pongs,
+/// would else take many times the bound.
+const FRAME_OVERHEAD_BYTES: usize = 64;
+
+fn cost(frame: &Bytes) -> usize {
+    frame.len() + FRAME_OVERHEAD_BYTES
+}
+
 /// Frames for the transport to take.
 #[derive(Debug, Default)]
 pub(super) struct Outbox {
@@ -48,17 +56,17 @@ pub(super) struct Outbox {
 
 impl Outbox {
     pub(super) fn push(&mut self, frame: Bytes) {
-        self.bytes += frame.len();
+        self.bytes += cost(&frame);
         self.frames.push_back(frame);
     }
 
     pub(super) fn pop(&mut self) -> Option<Bytes> {
         let frame = self.frames.pop_front()?;
-        self.bytes -= frame.len();
+        self.bytes -= cost(&frame);
         Some(frame)
     }
 
-    /// Bytes of the frames.
+    /// About the memory that the frames take, in bytes.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }

@@ -12,8 +12,9 @@ use super::{
 
 const DESCRIPTION: &str = "Runs of entries as Fetched has them, and how a client judges them: prev_chain is that of Fetched, and head is \
     a seq and its chain value that the client trusts (from a signed head, or computed earlier). chains are the values \
-    after each entry. Reasons: form (LOG-012, LOG-007), conversation, seq, time (LOG-004, LOG-001), chain (LOG-010, LOG-011). \
-    Whether a later entry redacts one without payload (LOG-013) is not judged here.";
+    after each entry. Checked in this order, entry by entry: form (LOG-012, LOG-007), conversation, seq, time (LOG-004, LOG-001; the \
+    time before the first is 0), form (CONV-006); chain (LOG-010, LOG-011; with from_seq 1, prev_chain has to be chain(0)) at the ends. \
+    Whether a later entry redacts one without payload (LOG-013), and whether signatures verify, is not judged here.";
 
 /// An entry, before it is encoded.
 #[derive(Clone)]
@@ -38,7 +39,10 @@ impl Entry {
             sender_device_id: sender(id(1, 0xd1)),
             message_id: sender(id(1000 * seq, 0xe1)),
             time_ms: TIME_MS + 1000 * seq,
-            signature: Vec::new().into(),
+            signature: match kind {
+                v1::EntryKind::Message => counting::<64>(0x20 * seq as u8).to_vec().into(),
+                _ => Vec::new().into(),
+            },
         };
         let salt = counting::<32>(0x20 * seq as u8).to_vec();
         Self {
@@ -192,7 +196,7 @@ fn tampered() -> Vec<Value> {
             log[2].header.sender_user_id = id(1, 0xa2).to_vec().into()
         }),
         refuse("time-changed", 1, &start, &|log| log[2].header.time_ms += 1),
-        refuse("header-encoded-again", 1, &start, &|log| log[2].more_header = b"\x42\x00"),
+        refuse("header-encoded-again", 1, &start, &|log| log[2].more_header = b"\x18\x01"),
         refuse("wrong-hash-of-redacted", 1, &start, &|log| {
             log[2] = log[2].clone().redacted();
             log[2].payload_hash = Some(counting(0));
@@ -235,5 +239,21 @@ fn out_of_form() -> Vec<Value> {
         refuse("salt-without-payload", "LOG-012", &|entry| entry.payload = None),
         refuse("nothing-at-all", "LOG-012", &|entry| (entry.salt, entry.payload) = (None, None)),
         refuse("short-salt", "LOG-007", &|entry| entry.salt = Some(vec![0; 31])),
+        refuse("message-without-signature", "CONV-006", &|entry| {
+            entry.header.signature = Vec::new().into();
+        }),
+        refuse("short-signature", "CONV-006", &|entry| entry.header.signature.truncate(63)),
+        refuse("short-device-id", "CONV-006", &|entry| {
+            entry.header.sender_device_id.truncate(15);
+        }),
+        refuse("no-message-id", "CONV-006", &|entry| entry.header.message_id.clear()),
+        refuse("message-without-sender", "CONV-006", &|entry| {
+            entry.header.sender_user_id.clear();
+            entry.header.sender_device_id.clear();
+            entry.header.message_id.clear();
+        }),
+        refuse("signature-of-a-membership", "CONV-006", &|entry| {
+            entry.header.kind = v1::EntryKind::MemberLeft.into();
+        }),
     ]
 }

@@ -77,7 +77,7 @@ fn conversation(vector: &Value) -> ConversationId {
     ConversationId::new(array(&vector["conversation_id"]))
 }
 
-// cites: LOG-010, LOG-011, LOG-012, LOG-004
+// cites: LOG-010, LOG-011, LOG-012, LOG-004, CONV-006
 #[test]
 fn chain() {
     check("chain", None, |vector| {
@@ -111,7 +111,8 @@ fn reason(tampering: &Tampering) -> String {
         Tampering::Entry { what: "its number", .. } => "seq",
         Tampering::Entry { what: "its conversation", .. } => "conversation",
         Tampering::Entry { what: "its time", .. } => "time",
-        Tampering::Entry { what: "its payload", .. } | Tampering::PayloadMissing { .. } => "form",
+        Tampering::Entry { what: "its payload" | "its sender" | "its signature", .. }
+        | Tampering::PayloadMissing { .. } => "form",
         Tampering::Shorter { .. } => "shorter",
         other => return format!("{other:?}"),
     }

@@ -46,6 +46,7 @@ impl Log {
         let entry = self.entries.last_mut().unwrap();
         let mut header = v1::EntryHeader::decode(&entry.header[..]).unwrap();
         header.kind = kind.into();
+        header.signature.clear();
         entry.header = header.encode_to_vec().into();
         entry.payload = payload.encode_to_vec().into();
     }

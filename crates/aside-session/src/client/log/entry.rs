@@ -3,6 +3,7 @@
 use aside_crypto::{Hash, chain_next};
 use aside_proto::{
     id::{ConversationId, DeviceId, IdempotencyKey, UserId},
+    limits::SIGNATURE_BYTES,
     v1,
 };
 use prost::Message as _;
@@ -138,6 +139,7 @@ impl Accepted {
             return Err(wrong("its time"));
         }
         let sender = Sender::of(&header).ok_or_else(|| wrong("its sender"))?;
+        check_signed(&header, sender.as_ref()).map_err(wrong)?;
         let payload_hash = message::payload_hash(entry).ok_or_else(|| wrong("its payload"))?;
         // No entry of this version of the protocol redacts another, so no missing payload can be right.
         if entry.salt.is_empty() {
@@ -178,5 +180,16 @@ impl Accepted {
             header,
             entry,
         }
+    }
+}
+
+/// CONV-006: a message has a sender and a signature; of the other kinds, those that are known have none.
+fn check_signed(header: &v1::EntryHeader, sender: Option<&Sender>) -> Result<(), &'static str> {
+    match v1::EntryKind::try_from(header.kind) {
+        Err(_) => Ok(()),
+        Ok(v1::EntryKind::Message) if sender.is_none() => Err("its sender"),
+        Ok(v1::EntryKind::Message) if header.signature.len() == SIGNATURE_BYTES => Ok(()),
+        Ok(kind) if kind != v1::EntryKind::Message && header.signature.is_empty() => Ok(()),
+        Ok(_) => Err("its signature"),
     }
 }

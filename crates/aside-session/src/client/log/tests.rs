@@ -46,8 +46,12 @@ impl Log {
         let mut header = v1::EntryHeader {
             conversation_id: ROOM.to_bytes(),
             seq,
+            kind: v1::EntryKind::Message.into(),
+            sender_user_id: vec![1; 16].into(),
+            sender_device_id: vec![2; 16].into(),
+            message_id: vec![seq as u8; 16].into(),
             time_ms: 1000 + seq / 2,
-            ..Default::default()
+            signature: vec![3; 64].into(),
         };
         change(&mut header);
         self.entries.push(v1::Entry {
@@ -280,15 +284,19 @@ fn fetched(log: &Log, fetch: Fetch) -> v1::Fetched {
     }
 }
 
-// cites: LOG-004, LOG-005, LOG-006
+// cites: LOG-004, LOG-005, LOG-006, CONV-006
 #[test]
 fn an_entry_must_fit_its_place() {
     type Change = fn(&mut v1::EntryHeader);
-    let cases: [(Change, &str); 4] = [
+    let cases: [(Change, &str); 8] = [
         (|header| header.conversation_id = vec![1; 16].into(), "its conversation"),
         (|header| header.seq = 2, "its number"),
         (|header| header.time_ms = 1, "its time"),
-        (|header| header.sender_user_id = vec![1; 16].into(), "its sender"),
+        (|header| header.sender_user_id.clear(), "its sender"),
+        (|header| header.sender_device_id.truncate(15), "its sender"),
+        (clear_sender, "its sender"),
+        (|header| header.signature.truncate(63), "its signature"),
+        (|header| header.kind = v1::EntryKind::MemberLeft.into(), "its signature"),
     ];
     for (change, what) in cases {
         let mut log = Log::of(3);
@@ -297,6 +305,12 @@ fn an_entry_must_fit_its_place() {
         let outcome = catch_up(&mut follower, &log);
         assert_eq!(outcome, Err(Tampering::Entry { seq: 4, what }));
     }
+}
+
+fn clear_sender(header: &mut v1::EntryHeader) {
+    header.sender_user_id.clear();
+    header.sender_device_id.clear();
+    header.message_id.clear();
 }
 
 // cites: HEAD-005
