@@ -260,7 +260,8 @@ impl Config {
     }
 
     /// Applies settings by short names, as conformance scripts give them: `registration`, `origins`,
-    /// `allow_unbound_websocket`, `login_rate`, `message_rate`, `connection_limit`, and every limit by its name.
+    /// `allow_unbound_websocket`, `login_rate`, `message_rate`, `connection_limit`,
+    /// and every limit by its name; `password`, for the cost of one, is for the load generator.
     ///
     /// # Errors
     /// Names the setting at fault.
@@ -276,6 +277,7 @@ impl Config {
                 "allow_unbound_websocket" => &["websocket.allow_unbound"],
                 "connection_limit" => &["connections.per_address"],
                 "message_rate" => &["rates.messages_per_user"],
+                "password" => &["password"],
                 "login_rate" => &["rates.login_per_address", "rates.login_per_handle"],
                 limit => &[&*format!("limits.{limit}")],
             };
@@ -438,11 +440,13 @@ mod tests {
     fn scripts_set_what_they_need_by_short_names() {
         let mut config = Config::for_tests("x");
         let settings = serde_json::json!({
-            "registration": "closed", "max_in_flight": 3, "login_rate": {"per_second": 0.5, "burst": 2}
+            "registration": "closed", "max_in_flight": 3, "login_rate": {"per_second": 0.5, "burst": 2},
+            "password": {"memory_kib": 128, "iterations": 3, "workers": 1, "queue": 2}
         });
         config.apply_settings(settings.as_object().unwrap()).unwrap();
         assert_eq!(config.limits.max_in_flight, 3);
         assert_eq!(config.rates.login_per_handle, Rate { per_second: 0.5, burst: 2 });
+        assert_eq!((config.password.memory_kib, config.password.iterations), (128, 3));
         let unknown = serde_json::json!({"colour": 1});
         assert!(config.apply_settings(unknown.as_object().unwrap()).is_err());
     }
