@@ -11,7 +11,6 @@ use std::{
 
 use anyhow::Result;
 use aside_proto::{frame, v1};
-use serde_json::{Value, json};
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
@@ -20,42 +19,61 @@ use tokio::{
 };
 
 use crate::{
-    peer::{Peer, dial, hello, random},
-    rate::{percentile, talk},
-    target::Target,
+    Stage, crowd,
+    member::{Pace, Script, converse},
+    peer::{dial, hello, random},
+    report::{Latencies, Meter, Report},
+    schedule::Schedule,
+    target::Door,
 };
 
-const BYSTANDER_INTERVAL: Duration = Duration::from_millis(100);
+/// Messages of the bystanders a second.
+const BYSTANDER_RATE: u32 = 10;
 
-pub(crate) async fn run(target: &Target, seconds: u32) -> Result<Value> {
-    let mut alice = Peer::register(target, "alice").await?;
-    let mut bob = Peer::register(target, "bob").await?;
-    let room = alice.room_with("quiet", &mut [&mut bob]).await?;
-    let counts = Arc::new(Counts::default());
-    // Once through everything, so that "before" has what the server allocates on first use.
-    storm(target, &counts, Duration::from_secs(3)).await;
-    let before = target.usage()?;
-    let talking =
-        tokio::spawn(talk(alice, bob, room, Instant::now(), BYSTANDER_INTERVAL, seconds * 10));
-    storm(target, &counts, Duration::from_secs(seconds.into())).await;
-    let mut latencies = talking.await??;
-    latencies.sort_unstable();
-    let after = target.usage()?;
-    Ok(json!({
-        "workload": "abuse",
-        "bystander_messages": latencies.len(),
-        "bystander_p50_ms": percentile(&latencies, 0.5),
-        "bystander_p99_ms": percentile(&latencies, 0.99),
-        "bystander_max_ms": percentile(&latencies, 1.0),
-        "server_pss_before_kib": before.pss_kib,
-        "server_pss_after_kib": after.pss_kib,
-        "server_cpu_ms": after.cpu_ms - before.cpu_ms,
-        "random_frames": counts.random.load(Ordering::Relaxed),
-        "oversized": counts.oversized.load(Ordering::Relaxed),
-        "half_open": counts.half_open.load(Ordering::Relaxed),
-        "slow_drips": counts.slow.load(Ordering::Relaxed),
-        "wrong_phase": counts.wrong_phase.load(Ordering::Relaxed),
-    }))
+/// The choices.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=3600))]
+    seconds: u32,
+}
+
+impl Args {
+    /// Plays it.
+    pub(crate) async fn run(self, stage: &Stage) -> Result<Report> {
+        let mut report = Report::new("abuse");
+        let door = &stage.target.door;
+        let (alice, bob) = crowd::pair(door, "quiet".to_owned()).await?;
+        let counts = Counts::default();
+        stage.bar.set_message("abuse");
+        // Once through everything, so that "before" has what the server allocates on first use.
+        storm(door, &counts, Duration::from_secs(3)).await;
+        let meter = Meter::start(&stage.target)?;
+        let script = self.bystander()?;
+        let (arrivals, acks) = (Arc::clone(&script.arrivals), Arc::clone(&script.acks));
+        let talking = tokio::spawn(converse(alice, bob, script));
+        storm(door, &counts, Duration::from_secs(self.seconds.into())).await;
+        report.tally(talking.await??);
+        report.set("bystander_messages", arrivals.len());
+        report.latencies("bystander_", &arrivals);
+        report.latencies("bystander_ack_", &acks);
+        meter.stop(&mut report)?;
+        counts.report(&mut report);
+        Ok(report)
+    }
+
+    fn bystander(&self) -> Result<Script> {
+        let schedule =
+            Schedule { start: Instant::now(), rate: BYSTANDER_RATE, speakers: 1, speaker: 0 };
+        Ok(Script {
+            speaker: 0,
+            pace: Pace::OnTime(schedule),
+            count: schedule.count(self.seconds),
+            until: None,
+            payload_bytes: 256,
+            arrivals: Arc::new(Latencies::new()?),
+            acks: Arc::new(Latencies::new()?),
+        })
+    }
 }
 
 #[derive(Default)]
@@ -67,14 +85,28 @@ struct Counts {
     wrong_phase: AtomicU64,
 }
 
-async fn storm(target: &Target, counts: &Counts, length: Duration) {
+impl Counts {
+    fn report(&self, report: &mut Report) {
+        for (name, count) in [
+            ("random_frames", &self.random),
+            ("oversized", &self.oversized),
+            ("half_open", &self.half_open),
+            ("slow_drips", &self.slow),
+            ("wrong_phase", &self.wrong_phase),
+        ] {
+            report.set(name, count.load(Ordering::Relaxed));
+        }
+    }
+}
+
+async fn storm(door: &Door, counts: &Counts, length: Duration) {
     let all = async {
         tokio::join!(
-            over_and_over(|| random_frames(target, &counts.random)),
-            over_and_over(|| oversized(target, &counts.oversized)),
-            over_and_over(|| half_open(target, &counts.half_open)),
-            over_and_over(|| slow_drip(target, &counts.slow)),
-            over_and_over(|| wrong_phase(target, &counts.wrong_phase)),
+            over_and_over(|| random_frames(door, &counts.random)),
+            over_and_over(|| oversized(door, &counts.oversized)),
+            over_and_over(|| half_open(door, &counts.half_open)),
+            over_and_over(|| slow_drip(door, &counts.slow)),
+            over_and_over(|| wrong_phase(door, &counts.wrong_phase)),
         )
     };
     // Ends by the clock: a storm has no other end.
@@ -91,8 +123,8 @@ async fn over_and_over<F: Future<Output = Result<()>>>(mut attempt: impl FnMut()
 }
 
 /// After Hello, a frame of random bytes.
-async fn random_frames(target: &Target, count: &AtomicU64) -> Result<()> {
-    let mut stream = dial(target).await?;
+async fn random_frames(door: &Door, count: &AtomicU64) -> Result<()> {
+    let mut stream = dial(door).await?;
     let request =
         v1::ClientFrame { request_id: 1, body: Some(hello(random())), ..Default::default() };
     let mut bytes = frame::encode(&request).to_vec();
@@ -106,18 +138,18 @@ async fn random_frames(target: &Target, count: &AtomicU64) -> Result<()> {
     until_closed(stream).await
 }
 
-async fn oversized(target: &Target, count: &AtomicU64) -> Result<()> {
-    let mut stream = dial(target).await?;
+async fn oversized(door: &Door, count: &AtomicU64) -> Result<()> {
+    let mut stream = dial(door).await?;
     stream.write_all(&u32::MAX.to_be_bytes()).await?;
     count.fetch_add(1, Ordering::Relaxed);
     until_closed(stream).await
 }
 
 /// 50 TCP connections that never speak, kept until the server lets go of them.
-async fn half_open(target: &Target, count: &AtomicU64) -> Result<()> {
+async fn half_open(door: &Door, count: &AtomicU64) -> Result<()> {
     let mut silent = JoinSet::new();
     for _ in 0..50 {
-        let stream = TcpStream::connect(target.address).await?;
+        let stream = TcpStream::connect(door.address).await?;
         count.fetch_add(1, Ordering::Relaxed);
         silent.spawn(until_closed(stream));
     }
@@ -126,8 +158,8 @@ async fn half_open(target: &Target, count: &AtomicU64) -> Result<()> {
 }
 
 /// A Hello byte by byte, slower than the handshake deadline.
-async fn slow_drip(target: &Target, count: &AtomicU64) -> Result<()> {
-    let mut stream = dial(target).await?;
+async fn slow_drip(door: &Door, count: &AtomicU64) -> Result<()> {
+    let mut stream = dial(door).await?;
     count.fetch_add(1, Ordering::Relaxed);
     let request =
         v1::ClientFrame { request_id: 1, body: Some(hello(random())), ..Default::default() };
@@ -141,8 +173,8 @@ async fn slow_drip(target: &Target, count: &AtomicU64) -> Result<()> {
 }
 
 /// Messages before any log-in.
-async fn wrong_phase(target: &Target, count: &AtomicU64) -> Result<()> {
-    let mut stream = dial(target).await?;
+async fn wrong_phase(door: &Door, count: &AtomicU64) -> Result<()> {
+    let mut stream = dial(door).await?;
     for request_id in 1..=20 {
         let body = Some(v1::client_frame::Body::SendMessage(v1::SendMessage::default()));
         let request = v1::ClientFrame { request_id, body, ..Default::default() };

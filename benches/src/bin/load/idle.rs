@@ -1,34 +1,37 @@
 //! So many clients logged in and silent: what does one cost the server?
 
 use anyhow::Result;
-use serde_json::{Value, json};
 
-use crate::{peer::Peer, target::Target};
+use crate::{
+    Stage,
+    account::Account,
+    crowd,
+    report::{Meter, Report},
+};
 
-/// Log-ins under way at once.
-const CONCURRENT: usize = 32;
-
-pub(crate) async fn run(target: &Target, clients: usize) -> Result<Value> {
-    let before = target.usage()?;
-    let mut peers = Vec::with_capacity(clients);
-    while peers.len() < clients {
-        let batch = CONCURRENT.min(clients - peers.len());
-        let first = peers.len();
-        let logins = (0..batch).map(|n| login(target, first + n));
-        peers.extend(futures_util::future::try_join_all(logins).await?);
-    }
-    // The last of them has been served when it gets a reply: nothing is left to settle.
-    let after = target.usage()?;
-    Ok(json!({
-        "workload": "idle",
-        "clients": clients,
-        "server_pss_kib": after.pss_kib,
-        "server_pss_before_kib": before.pss_kib,
-        "kib_a_client": (after.pss_kib.saturating_sub(before.pss_kib)) as f64 / clients as f64,
-        "login_cpu_us": (after.cpu_ms - before.cpu_ms) as f64 * 1000.0 / clients as f64,
-    }))
+/// The choices.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    #[arg(long, default_value_t = 1000)]
+    pub(crate) clients: usize,
 }
 
-async fn login(target: &Target, number: usize) -> Result<Peer> {
-    Peer::register(target, &format!("idle{number}")).await
+impl Args {
+    /// Plays it.
+    pub(crate) async fn run(self, stage: &Stage) -> Result<Report> {
+        let mut report = Report::new("idle");
+        let door = &stage.target.door;
+        let before = stage.target.usage()?;
+        let meter = Meter::start(&stage.target)?;
+        let logins = (0..self.clients)
+            .map(|n| async move { Account::register(door, &format!("idle{n}")).await });
+        let peers = crowd::each(&stage.bar, "clients", logins).await?;
+        // The last of them has been served when it gets a reply: nothing is left to settle.
+        let clients = peers.len() as f64;
+        report.set("clients", peers.len());
+        let spent = meter.stop(&mut report)?;
+        report.ratio("kib_a_client", spent.pss_kib.saturating_sub(before.pss_kib) as f64, clients);
+        report.ratio("login_cpu_us", spent.cpu_seconds * 1e6, clients);
+        Ok(report)
+    }
 }

@@ -1,4 +1,4 @@
-//! A client as small as can be: one connection, one request at a time, events on the side.
+//! A connection as small as can be: requests one at a time or without waiting, events on the side.
 
 use std::{
     collections::VecDeque,
@@ -6,10 +6,9 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
-use aside_crypto::{Binding, MessageContext, SigningKey, Transcript, payload_hash};
 use aside_proto::{
     frame::{self, Decoder},
-    id::{ConversationId, DeviceId, IdempotencyKey, UserId, uuid_v7},
+    id::{ConversationId, IdempotencyKey, uuid_v7},
     limits,
     v1::{self, client_frame::Body, server_frame},
 };
@@ -21,28 +20,40 @@ use tokio::{
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
-use crate::target::Target;
+use crate::target::Door;
 
-const SERVER_NAME: &str = "localhost";
+/// What clients dial.
+pub(crate) const SERVER_NAME: &str = "localhost";
+/// As much as TLS has in a record.
+const READ_BYTES: usize = 16 * 1024;
 
+/// One connection.
 pub(crate) struct Peer {
     stream: TlsStream<TcpStream>,
     decoder: Decoder,
     next_id: u64,
-    key: SigningKey,
-    pub(crate) user: UserId,
-    device: DeviceId,
-    pub(crate) events: VecDeque<server_frame::Body>,
+    events: VecDeque<server_frame::Body>,
+    signature: Bytes,
+}
+
+/// A room as a member first sees it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Room {
+    /// Its id.
+    pub(crate) id: ConversationId,
+    /// The last entry of its log.
+    pub(crate) head: u64,
 }
 
 /// A TLS connection, and nothing more.
-pub(crate) async fn dial(target: &Target) -> Result<TlsStream<TcpStream>> {
-    let tcp = TcpStream::connect(target.address).await?;
+pub(crate) async fn dial(door: &Door) -> Result<TlsStream<TcpStream>> {
+    let tcp = TcpStream::connect(door.address).await?;
     tcp.set_nodelay(true)?;
-    let connector = TlsConnector::from(target.tls.clone());
+    let connector = TlsConnector::from(door.tls.clone());
     Ok(connector.connect(ServerName::try_from(SERVER_NAME)?, tcp).await?)
 }
 
+/// The first request.
 pub(crate) fn hello(client_nonce: [u8; 32]) -> Body {
     Body::Hello(v1::Hello {
         versions: vec![aside_proto::VERSION],
@@ -54,75 +65,39 @@ pub(crate) fn hello(client_nonce: [u8; 32]) -> Body {
 }
 
 impl Peer {
-    /// Registers under a handle and stays logged in.
-    pub(crate) async fn register(target: &Target, handle: &str) -> Result<Self> {
-        let mut peer = Self {
-            stream: dial(target).await?,
+    /// A connection that has said nothing yet.
+    pub(crate) async fn dial(door: &Door) -> Result<Self> {
+        Ok(Self {
+            stream: dial(door).await?,
             decoder: Decoder::new(limits::CLIENT_MAX_FRAME_BYTES),
             next_id: 1,
-            key: SigningKey::generate(&mut fill),
-            user: UserId::new([0; 16]),
-            device: DeviceId::new([0; 16]),
             events: VecDeque::new(),
-        };
-        let client_nonce = random();
-        let server_frame::Body::Greeted(greeted) = peer.request(hello(client_nonce)).await? else {
-            bail!("no Greeted")
-        };
-        let exporter = peer.stream.get_ref().1.export_keying_material(
-            [0; 32],
-            b"EXPORTER-Channel-Binding",
-            None,
-        )?;
-        let server_nonce = greeted.server_nonce[..].try_into().context("server nonce")?;
-        let transcript = Transcript {
-            binding: Binding::Exporter(exporter),
-            server_name: SERVER_NAME,
-            server_nonce: &server_nonce,
-            client_nonce: &client_nonce,
-        };
-        let register = v1::Register {
-            handle: handle.to_owned(),
-            password: "load generator".to_owned(),
-            on_conflict: v1::OnConflict::Suffix.into(),
-            device: Some(v1::NewDevice {
-                public_key: peer.key.public_key().as_bytes().to_vec().into(),
-                name: "load".to_owned(),
-                proof: Some(v1::DeviceProof {
-                    binding_type: v1::BindingType::Exporter.into(),
-                    signature: transcript.sign_bind(&peer.key).as_bytes().to_vec().into(),
-                }),
-            }),
-        };
-        match peer.request(Body::Register(register)).await? {
-            server_frame::Body::Authenticated(who) => {
-                peer.user = UserId::try_from(&who.user_id[..])?;
-                peer.device = DeviceId::try_from(&who.device_id[..])?;
-                Ok(peer)
-            }
-            other => bail!("register: {other:?}"),
+            signature: random::<64>().to_vec().into(),
+        })
+    }
+
+    /// What binds a log-in to this connection (RFC 9266).
+    pub(crate) fn exporter(&self) -> Result<[u8; 32]> {
+        let (_, tls) = self.stream.get_ref();
+        Ok(tls.export_keying_material([0; 32], b"EXPORTER-Channel-Binding", None)?)
+    }
+
+    /// A fresh room; this account is its first member.
+    pub(crate) async fn create_room(&mut self, name: &str) -> Result<Room> {
+        let create = v1::CreateRoom { name: name.to_owned() };
+        match self.request(Body::CreateRoom(create)).await? {
+            server_frame::Body::RoomCreated(made) => Room::of(made.room),
+            other => bail!("instead of RoomCreated came {other:?}"),
         }
     }
 
-    /// A fresh room with these members besides the peer.
-    pub(crate) async fn room_with(
-        &mut self,
-        name: &str,
-        others: &mut [&mut Self],
-    ) -> Result<ConversationId> {
-        let create = v1::CreateRoom { name: name.to_owned() };
-        let server_frame::Body::RoomCreated(made) = self.request(Body::CreateRoom(create)).await?
-        else {
-            bail!("no room")
-        };
-        let id = made.room.context("a room")?.conversation_id;
-        for other in others {
-            let join = Body::Join(v1::Join { conversation_id: id.clone() });
-            let server_frame::Body::Joined(_) = other.request(join).await? else {
-                bail!("not joined")
-            };
+    /// Becomes a member.
+    pub(crate) async fn join(&mut self, room: ConversationId) -> Result<Room> {
+        let join = v1::Join { conversation_id: room.to_bytes() };
+        match self.request(Body::Join(join)).await? {
+            server_frame::Body::Joined(joined) => Room::of(joined.room),
+            other => bail!("instead of Joined came {other:?}"),
         }
-        Ok(ConversationId::try_from(&id[..])?)
     }
 
     /// Sends a request and returns its reply; events that come first are kept.
@@ -151,48 +126,44 @@ impl Peer {
         Ok(id)
     }
 
-    /// Sends a signed message without waiting.
+    /// Sends a message without waiting.
+    ///
+    /// Its signature is noise, the same for all of a connection: the server does not verify it, and making one would cost this
+    /// program more than all else it does, on processors that it shares with the server.
     pub(crate) async fn send_message(
         &mut self,
-        conversation: ConversationId,
+        room: ConversationId,
         payload: Bytes,
-    ) -> Result<u64> {
-        let message_id = new_key();
-        let salt = random();
-        let context = MessageContext {
-            conversation,
-            message_id,
-            user: self.user,
-            device: self.device,
-            payload_hash: payload_hash(&salt, &payload),
-        };
+    ) -> Result<()> {
         let message = v1::SendMessage {
-            conversation_id: conversation.to_bytes(),
-            signature: context.sign(&self.key).as_bytes().to_vec().into(),
-            salt: salt.to_vec().into(),
+            conversation_id: room.to_bytes(),
+            signature: self.signature.clone(),
+            salt: random::<32>().to_vec().into(),
             payload,
         };
-        let id = self.next_id;
-        self.next_id += 1;
-        let body = Some(Body::SendMessage(message));
-        let idempotency_key = message_id.to_bytes();
-        self.write(&frame::encode(&v1::ClientFrame { request_id: id, idempotency_key, body }))
-            .await?;
-        Ok(id)
+        self.send(Body::SendMessage(message)).await.map(drop)
     }
 
-    pub(crate) async fn write(&mut self, bytes: &[u8]) -> Result<()> {
+    async fn write(&mut self, bytes: &[u8]) -> Result<()> {
         self.stream.write_all(bytes).await?;
         Ok(self.stream.flush().await?)
     }
 
+    /// The next event or reply, those kept first. Cancel-safe.
+    pub(crate) async fn next(&mut self) -> Result<server_frame::Body> {
+        match self.events.pop_front() {
+            Some(event) => Ok(event),
+            None => self.receive().await?.body.context("a frame of a kind unknown"),
+        }
+    }
+
     /// The next frame. Cancel-safe: what was read is kept.
-    pub(crate) async fn receive(&mut self) -> Result<v1::ServerFrame> {
-        let mut buffer = [0; 4096];
+    async fn receive(&mut self) -> Result<v1::ServerFrame> {
         loop {
             if let Some(body) = self.decoder.next_body()? {
                 return Ok(frame::decode(body)?);
             }
+            let mut buffer = [0; READ_BYTES];
             match self.stream.read(&mut buffer).await? {
                 0 => bail!("the server closed"),
                 n => self.decoder.extend(&buffer[..n]),
@@ -201,13 +172,23 @@ impl Peer {
     }
 }
 
+impl Room {
+    fn of(room: Option<v1::Room>) -> Result<Self> {
+        let room = room.context("a reply without its room")?;
+        let id = ConversationId::try_from(&room.conversation_id[..])?;
+        Ok(Self { id, head: room.head_seq })
+    }
+}
+
+/// Random bytes.
 pub(crate) fn random<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
     fill(&mut bytes);
     bytes
 }
 
-fn fill(bytes: &mut [u8]) {
+/// Fills a buffer with random bytes.
+pub(crate) fn fill(bytes: &mut [u8]) {
     getrandom::fill(bytes).expect("the system has randomness");
 }
 

@@ -3,7 +3,9 @@
 use std::{fs, net::SocketAddr, path::Path, process::Stdio, sync::Arc};
 
 use anyhow::{Context as _, Result, bail, ensure};
-use rustls::{ClientConfig, RootCertStore, crypto::aws_lc_rs, pki_types::CertificateDer};
+use rustls::{
+    ClientConfig, RootCertStore, client::Resumption, crypto::aws_lc_rs, pki_types::CertificateDer,
+};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::{
@@ -11,12 +13,25 @@ use tokio::{
     process::{Child, ChildStdin, Command},
 };
 
+/// Descriptors that are not clients.
+const SPARE_DESCRIPTORS: u64 = 64;
+
+/// A server of this machine, started for one run.
 pub(crate) struct Target {
-    pub(crate) address: SocketAddr,
-    pub(crate) tls: Arc<ClientConfig>,
+    /// How clients get in.
+    pub(crate) door: Door,
     child: Child,
     stdin: ChildStdin,
     _data: TempDir,
+}
+
+/// Where clients connect to, and whom they trust.
+#[derive(Clone)]
+pub(crate) struct Door {
+    /// On loopback.
+    pub(crate) address: SocketAddr,
+    /// The configuration of all clients.
+    pub(crate) tls: Arc<ClientConfig>,
 }
 
 /// What the server's process has used.
@@ -29,7 +44,9 @@ pub(crate) struct Usage {
 }
 
 impl Target {
-    pub(crate) async fn start(program: &Path, settings: Value) -> Result<Self> {
+    /// Starts a server with an empty database and these settings, for so many clients.
+    pub(crate) async fn start(program: &Path, settings: &Value, clients: usize) -> Result<Self> {
+        ensure_descriptors(clients)?;
         let data = tempfile::tempdir()?;
         let key = rcgen::KeyPair::generate()?;
         let params =
@@ -56,9 +73,11 @@ impl Target {
         let port =
             answer["port"].as_u64().and_then(|p| u16::try_from(p).ok()).context("no port")?;
         let address = SocketAddr::from(([127, 0, 0, 1], port));
-        Ok(Self { address, tls: trust(certificate.der().clone())?, child, stdin, _data: data })
+        let door = Door { address, tls: trust(certificate.der().clone())? };
+        Ok(Self { door, child, stdin, _data: data })
     }
 
+    /// What the server has used until now.
     pub(crate) fn usage(&self) -> Result<Usage> {
         let pid = self.child.id().context("the server has ended")?;
         let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))?;
@@ -73,6 +92,7 @@ impl Target {
         Ok(Usage { pss_kib, cpu_ms: ticks * 10 })
     }
 
+    /// Stops it; fails if it did not end as it should.
     pub(crate) async fn stop(mut self) -> Result<()> {
         drop(self.stdin);
         let status = self.child.wait().await?;
@@ -90,6 +110,16 @@ fn trust(certificate: CertificateDer<'static>) -> Result<Arc<ClientConfig>> {
         .with_protocol_versions(&[&rustls::version::TLS13])?
         .with_root_certificates(roots)
         .with_no_client_auth();
+    // One configuration stands for many clients: none may resume what another began.
+    config.resumption = Resumption::disabled();
     config.alpn_protocols = vec![aside_proto::ALPN.to_vec()];
     Ok(Arc::new(config))
+}
+
+/// Fails if the system does not give a descriptor for each of so many clients. The server inherits the limit.
+fn ensure_descriptors(clients: usize) -> Result<()> {
+    let limit = rlimit::increase_nofile_limit(u64::MAX)?;
+    let wanted = u64::try_from(clients)?.saturating_add(SPARE_DESCRIPTORS);
+    ensure!(limit >= wanted, "{clients} clients need a limit of {wanted} open files, not {limit}");
+    Ok(())
 }
