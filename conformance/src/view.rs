@@ -107,8 +107,10 @@ mod tests {
 
     #[test]
     fn entries_show_what_is_inside_them() {
-        let content =
-            v1::Content { body: Some(v1::content::Body::Text(v1::Text { body: "hi".into() })) };
+        let content = v1::Content {
+            body: Some(v1::content::Body::Text(v1::Text { body: "hi".into(), mentions: vec![] })),
+            reply_to: None,
+        };
         let header = v1::EntryHeader { seq: 3, kind: 1, ..Default::default() };
         let entry = v1::Entry {
             header: header.encode_to_vec().into(),

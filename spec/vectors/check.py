@@ -136,7 +136,7 @@ def read_schema():
 
 
 MESSAGES, ENUMS = read_schema()
-BODY = {"ClientFrame": range(10, 100), "ServerFrame": [2, *range(10, 200)]}
+BODY = {"ClientFrame": range(10, 100), "ServerFrame": [2, *range(10, 200)], "Content": range(1, 10)}
 
 
 def varint(data, at):
@@ -296,6 +296,120 @@ def has_sender_and_signature(header):
     kind, signature = header.get("kind"), len(header.get("signature", b""))
     known = kind == 1 or kind not in range(2, 6) or signature == 0
     return ids in ([16] * 3, [0] * 3) and known and (kind != 1 or ids[0] == 16 and signature == 64)
+
+
+# What messages say.
+
+
+def text_of(text):
+    """A text, with those of its mentions that count."""
+    body, mentions, after = text.get("body", ""), [], 0
+    data = body.encode()
+    boundaries = {len(body[:at].encode()) for at in range(len(body) + 1)}
+    for mention in text.get("mentions", [])[:64]:
+        start, length = mention.get("start", 0), mention.get("length", 0)
+        inside = {start, start + length} <= boundaries and start + length <= len(data)
+        if len(mention.get("user_id", b"")) == 16 and length and inside and start >= after:
+            mentions.append({"user_id": mention["user_id"].hex(), "start": start, "length": length})
+            after = start + length
+    return {"text": body} | ({"mentions": mentions} if mentions else {})
+
+
+def read_content(payload):
+    """The body's name, and the content; Refused if a client can't show it."""
+    try:
+        content = decode("Content", payload)
+    except Malformed:
+        raise Refused("unknown") from None
+    kind = content.get("body")
+    refuse_unless(kind, "unknown")
+    if kind == "reaction":
+        emoji = content["reaction"].get("emoji", "")
+        seen = all(unicodedata.category(c) != "Cc" for c in emoji)
+        refuse_unless(1 <= len(emoji.encode()) <= 32 and seen, "unknown")
+    refuse_unless(kind != "edit" or "text" in content["edit"], "unknown")
+    return kind, content
+
+
+class Log:
+    """Entries of kind MESSAGE, as they are to be shown."""
+
+    def __init__(self, entries):
+        self.entries, firsts = {}, {}
+        for entry in sorted(entries, key=lambda entry: entry["seq"]):
+            if not entry.get("verifies", True):
+                continue
+            seq, kind, content = entry["seq"], "redacted", {}
+            if "payload" in entry:
+                try:
+                    kind, content = read_content(unhex(entry, "payload"))
+                except Refused:
+                    kind = "unknown"
+            first = firsts.setdefault((entry["device_id"], entry["message_id"]), seq)
+            if first != seq:
+                kind, content = "repetition", {"of": first}
+            self.entries[seq] = (kind, entry["user_id"], bytes.fromhex(entry["message_id"]), content)
+
+    def target(self, seq, reference, kinds=("text",)):
+        """The seq that a reference in the entry at `seq` leads to, or None."""
+        to = reference.get("seq", 0)
+        if to >= seq or to not in self.entries:
+            return None
+        kind, _, message_id, _ = self.entries[to]
+        return to if kind in kinds and message_id == reference.get("message_id", b"") else None
+
+    def about(self, original, wanted):
+        """(seq, user, body) of the reactions to a message, or its edits."""
+        for seq, (kind, user, _, content) in self.entries.items():
+            if kind == wanted and self.target(seq, content[kind].get("to", {})) == original:
+                yield seq, user, content[kind]
+
+    def message(self, seq, user, content):
+        shown = {"seq": seq, "as": "message"} | text_of(content["text"])
+        for edit_seq, editor, edit in self.about(seq, "edit"):
+            if editor == user:
+                shown = {"seq": seq, "as": "message"} | text_of(edit["text"]) | {"edited": edit_seq}
+        if "reply_to" in content:
+            to = content["reply_to"]
+            shown["reply"] = {"to": to.get("seq", 0), "there": self.target(seq, to) is not None}
+        last = {(who, it["emoji"]): (at, it.get("remove")) for at, who, it in self.about(seq, "reaction")}
+        reactions = {}
+        for (who, emoji), _ in sorted((item for item in last.items() if not item[1][1]), key=lambda item: item[1][0]):
+            reactions.setdefault(emoji, []).append(who)
+        if reactions:
+            shown["reactions"] = [{"emoji": emoji, "users": users} for emoji, users in reactions.items()]
+        return shown
+
+    def shown(self, seq):
+        kind, user, _, content = self.entries[seq]
+        if kind == "text":
+            return self.message(seq, user, content)
+        if kind == "reaction":
+            reaction, shown = content["reaction"], {"seq": seq, "as": "reaction"}
+            to = self.target(seq, reaction.get("to", {}))
+            shown |= ({} if to is None else {"to": to}) | {"emoji": reaction["emoji"]}
+            return shown | ({"remove": True} if reaction.get("remove") else {})
+        if kind == "edit":
+            return self.edit(seq, user, content["edit"])
+        return {"seq": seq, "as": kind} | content
+
+    def edit(self, seq, user, edit):
+        reference = edit.get("to", {})
+        of = reference.get("seq", 0)
+        target = self.target(seq, reference)
+        if target is not None and self.entries[target][1] == user:
+            return {"seq": seq, "as": "edit", "of": of}
+        if self.target(seq, reference, ("redacted",)) is not None:
+            return {"seq": seq, "as": "edit-of-redacted", "of": of}
+        return {"seq": seq, "as": "stray-edit", "of": of} | text_of(edit["text"])
+
+
+def judge_content(vector, _file):
+    if vector["kind"] == "payload":
+        read_content(unhex(vector, "payload"))
+        return
+    log = Log(vector["entries"])
+    same("view", vector["view"], [log.shown(seq) for seq in log.entries])
 
 
 def judge_chain(vector, _file):
@@ -717,6 +831,11 @@ STATED = {
     "ecdsa": ["signature"],
     "login": ["signed", "signature"],
     "messages": ["payload_hash", "signature"],
+    "content": [
+        f"view.{part}"
+        for part in ("seq", "as", "text", "edited", "of", "to", "emoji", "remove", "reply.to", "reply.there")
+        + ("mentions.user_id", "mentions.start", "mentions.length", "reactions.emoji", "reactions.users")
+    ],
     "chain": ["chains", "head.chain"],
     "heads": ["signature", "rotations.signature"],
     "frames": ["messages.request_id", "messages.reply_to", "messages.body"],

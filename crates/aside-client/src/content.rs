@@ -6,14 +6,15 @@ use prost::Message as _;
 
 /// The payload of a plain text.
 pub(crate) fn encode_text(text: &str) -> Bytes {
-    let body = content::Body::Text(v1::Text { body: text.to_owned() });
-    v1::Content { body: Some(body) }.encode_to_vec().into()
+    let body = content::Body::Text(v1::Text { body: text.to_owned(), mentions: Vec::new() });
+    v1::Content { body: Some(body), reply_to: None }.encode_to_vec().into()
 }
 
 /// The text in a payload; `None` for what this version can't show (MSG-011).
 pub(crate) fn decode_text(payload: &[u8]) -> Option<String> {
     match v1::Content::decode(payload).ok()?.body? {
         content::Body::Text(text) => Some(text.body),
+        content::Body::Reaction(_) | content::Body::Edit(_) => None,
     }
 }
 

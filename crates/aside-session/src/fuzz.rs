@@ -4,9 +4,11 @@
 
 mod decoding;
 mod operations;
+mod timeline;
 
 pub use decoding::{frame_decoding, request_decoding};
 pub use operations::session_operations;
+pub use timeline::timeline;
 
 use aside_proto::v1;
 
@@ -112,6 +114,12 @@ mod tests {
             super::request_decoding(&data);
         }
 
+        // cites: CONT-015
+        #[test]
+        fn timeline(data in prop::collection::vec(any::<u8>(), 0..350)) {
+            super::timeline(&data);
+        }
+
         // cites: FRAME-005, FRAME-007
         #[test]
         fn frame_decoding(data in prop::collection::vec(any::<u8>(), 0..400)) {
@@ -124,5 +132,6 @@ mod tests {
         super::session_operations(&[]);
         super::request_decoding(&[]);
         super::frame_decoding(&[]);
+        super::timeline(&[]);
     }
 }

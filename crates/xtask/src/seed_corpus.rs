@@ -79,6 +79,9 @@ fn seeds(root: &Path) -> Result<Seeds> {
         }
         add(&mut all, "session_operations", &stream.name, session_operations(stream));
     }
+    for (name, log) in timelines() {
+        add(&mut all, "timeline", name, log);
+    }
     for (name, operations) in operations() {
         add(&mut all, "session_operations", &name, operations);
     }
@@ -195,6 +198,41 @@ fn operations() -> Vec<(String, Vec<u8>)> {
         })
     };
     lives.iter().flat_map(named).collect()
+}
+
+/// Logs in pages: limits, the number of entries less one, the entries, then pages of them.
+fn timelines() -> Vec<(&'static str, Vec<u8>)> {
+    const ROOMY: [u8; 2] = [255, 255];
+    const TIGHT: [u8; 2] = [3, 2];
+    const NEW_ID: u8 = 0xff;
+    const BACKWARDS: u8 = 0x80;
+    let own_id = |seq: u8| 64 + seq;
+    let text = |who: u8| vec![2, who, NEW_ID, 1, 0];
+    let reply = |who: u8, to: u8| vec![3, who, NEW_ID, 2, 1, 1, 2, to, own_id(to)];
+    let edit = |who: u8, to: u8| vec![4, who, NEW_ID, to, own_id(to), 3, 1, 2, 4];
+    let reaction = |who: u8, to: u8| vec![6, who, NEW_ID, 0, to, own_id(to)];
+    let back = |who: u8, to: u8| vec![6 | 0x80, who, NEW_ID, 0, to, own_id(to)];
+    let redacted = || vec![0, 0, NEW_ID];
+    let raw = |payload: &[u8]| [&[1, 0, NEW_ID, payload.len() as u8], payload].concat();
+    let again = |who: u8| vec![2, who, 5, 1, 0];
+    let log = |limits: [u8; 2], entries: &[Vec<u8>], pages: &[u8]| {
+        [&limits[..], &[entries.len() as u8 - 1], &entries.concat(), pages].concat()
+    };
+    let life = [text(0), reply(1, 1), reaction(1, 1), edit(0, 1), back(1, 1), reaction(2, 2)];
+    vec![
+        ("forwards", log(ROOMY, &life, &[0, 6])),
+        ("last-page-first", log(ROOMY, &life, &[4, 3, 2, 2, 0, 2])),
+        ("backwards", log(ROOMY, &life, &[0, BACKWARDS | 6])),
+        ("tight", log(TIGHT, &life, &[3, 3, 0, 6])),
+        ("tight-backwards", log(TIGHT, &life, &[0, BACKWARDS | 6])),
+        ("edit-of-an-edit", log(ROOMY, &[text(0), edit(0, 1), edit(0, 2)], &[2, 1])),
+        ("edit-by-another", log(ROOMY, &[text(0), edit(1, 1)], &[1, 1])),
+        ("redacted", log(ROOMY, &[redacted(), edit(0, 1), reaction(1, 1)], &[1, 2])),
+        ("repetition", log(ROOMY, &[again(0), edit(0, 1), again(0), reaction(1, 3)], &[2, 2])),
+        ("to-itself", log(ROOMY, &[reaction(0, 1), edit(0, 2), reply(0, 3)], &[0, 3])),
+        ("raw", log(ROOMY, &[raw(&[0xff]), raw(&[0x0a, 2, 0x0a, 0]), reaction(0, 2)], &[2, 1])),
+        ("nothing-fits", log([0, 0], &life, &[0, 6])),
+    ]
 }
 
 #[cfg(test)]

@@ -8,10 +8,11 @@ use xtask::workspace::{files_below, read, root};
 type Body = fn(&[u8]);
 
 /// The targets, as in `fuzz/targets`.
-const TARGETS: [(&str, Body); 3] = [
+const TARGETS: [(&str, Body); 4] = [
     ("frame_decoder", fuzz::frame_decoding),
     ("request_decoding", fuzz::request_decoding),
     ("session_operations", fuzz::session_operations),
+    ("timeline", fuzz::timeline),
 ];
 
 #[test]

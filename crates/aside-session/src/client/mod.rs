@@ -1,8 +1,9 @@
 //! The client's side of a connection, and what a client checks in what it is told.
 //!
 //! [`Session`] is one connection: Hello, log-in, pipelined requests, events, ping and the exact end. [`log::Follower`] is one
-//! conversation: its cursor, its chain, and when to fetch. They don't know each other; a driver carries replies and
-//! events from the one to the other, and a follower outlives the connections.
+//! conversation: its cursor, its chain, and when to fetch; [`timeline::Timeline`] is what was said in it, as it is to be shown. They
+//! don't know each other; a driver carries replies, events and entries from the one to the other, and a follower outlives the
+//! connections.
 //!
 //! ```text
 //!   bytes ──► Session ──Pushed, Gap, Reply(Fetched)──► Follower ──Accepted──► signature ──► the user
@@ -38,6 +39,7 @@
 //! ```
 
 pub mod log;
+pub mod timeline;
 
 mod event;
 mod greeting;

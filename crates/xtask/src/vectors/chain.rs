@@ -101,7 +101,8 @@ fn log() -> Vec<Entry> {
         role: v1::Role::Member.into(),
     };
     let text = |body: &str| v1::Content {
-        body: Some(v1::content::Body::Text(v1::Text { body: body.into() })),
+        body: Some(v1::content::Body::Text(v1::Text { body: body.into(), mentions: Vec::new() })),
+        reply_to: None,
     };
     vec![
         Entry::new(1, v1::EntryKind::RoomCreated, &created.encode_to_vec()),

@@ -68,8 +68,8 @@ pub(super) fn file() -> File {
 }
 
 fn text(body: &str) -> Vec<u8> {
-    let text = v1::Text { body: body.into() };
-    v1::Content { body: Some(v1::content::Body::Text(text)) }.encode_to_vec()
+    let text = v1::Text { body: body.into(), mentions: Vec::new() };
+    v1::Content { body: Some(v1::content::Body::Text(text)), reply_to: None }.encode_to_vec()
 }
 
 fn usual() -> Message {

@@ -5,6 +5,7 @@
 //! `spec/vectors/check.py` recomputes them without a line of this code.
 
 mod chain;
+mod content;
 mod ecdsa;
 mod file;
 mod frames;
@@ -50,6 +51,7 @@ fn generate() -> Vec<(String, String)> {
         ecdsa::file(),
         login::file(),
         messages::file(),
+        content::file(),
         chain::file(),
         heads::file(),
         frames::file(),

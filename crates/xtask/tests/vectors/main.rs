@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests are tests")]
 
 mod client;
+mod content;
 mod crypto;
 mod replay;
 mod server;

@@ -100,8 +100,8 @@ fn entry(
 }
 
 pub(super) fn content() -> Vec<u8> {
-    let text = v1::Text { body: "Hello!".into() };
-    v1::Content { body: Some(v1::content::Body::Text(text)) }.encode_to_vec()
+    let text = v1::Text { body: "Hello!".into(), mentions: Vec::new() };
+    v1::Content { body: Some(v1::content::Body::Text(text)), reply_to: None }.encode_to_vec()
 }
 
 pub(super) fn message() -> MessageContext {

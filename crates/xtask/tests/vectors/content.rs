@@ -1,0 +1,100 @@
+//! content.json.
+
+use aside_proto::id::{DeviceId, IdempotencyKey, UserId};
+use aside_session::client::timeline::{Body, Message, Said, Shown, Text, Timeline};
+use serde_json::{Value, json};
+
+use super::{array, bytes, check, ensure, number};
+
+// cites: MSG-011, CONT-001, CONT-008
+#[test]
+fn payloads() {
+    check("content", Some("payload"), |vector| {
+        ensure(Body::read(&bytes(&vector["payload"])).is_some(), "unknown")
+    });
+}
+
+// cites: CONT-002, CONT-003, CONT-004, CONT-005, CONT-006, CONT-007, CONT-009, CONT-010, CONT-011, CONT-012, CONT-013, CONT-014
+// cites: CONT-015, MSG-013
+#[test]
+fn logs_look_the_same_whatever_is_loaded_first() {
+    let file = super::read("content");
+    let logs = file["vectors"].as_array().unwrap().iter().filter(|v| v["kind"] == "log");
+    let mut judged = 0;
+    for vector in logs {
+        let entries = vector["entries"].as_array().unwrap();
+        let verified = entries.iter().filter(|entry| entry["verifies"] != false);
+        let said: Vec<_> = verified.map(said).collect();
+        for first in 0..said.len() {
+            let (early, late) = said.split_at(first);
+            assert_eq!(view(late.iter().chain(early)), vector["view"], "{}", vector["id"]);
+            assert_eq!(view(late.iter().chain(early).rev()), vector["view"], "{}", vector["id"]);
+        }
+        judged += 1;
+    }
+    assert!(judged > 20, "{judged} logs");
+}
+
+fn said(entry: &Value) -> Said {
+    let user = UserId::new(array(&entry["user_id"]));
+    let device = DeviceId::new(array(&entry["device_id"]));
+    let message_id = IdempotencyKey::new(array(&entry["message_id"]));
+    let payload = entry["payload"].as_str().map(|hex| hex::decode(hex).unwrap());
+    Said::new(number(&entry["seq"]), (user, device, message_id), payload.as_deref())
+}
+
+/// What is shown once these were loaded, in this order.
+fn view<'a>(entries: impl Iterator<Item = &'a Said>) -> Value {
+    let mut timeline = Timeline::new();
+    entries.for_each(|said| drop(timeline.insert(said.clone())));
+    let shown = timeline.seqs().map(|seq| {
+        let mut value = as_json(timeline.shown(seq).unwrap());
+        value["seq"] = seq.into();
+        value
+    });
+    shown.collect::<Vec<_>>().into()
+}
+
+fn as_json(shown: Shown) -> Value {
+    let mut value = match shown {
+        Shown::Message(it) => message(it),
+        Shown::Reaction { to, emoji, remove } => {
+            let remove = remove.then_some(true);
+            json!({"as": "reaction", "to": to, "emoji": emoji, "remove": remove})
+        }
+        Shown::Edit { of, .. } => json!({"as": "edit", "of": of}),
+        Shown::StrayEdit { of, text } => with_text(json!({"as": "stray-edit", "of": of}), text),
+        Shown::EditOfRedacted { of } => json!({"as": "edit-of-redacted", "of": of}),
+        Shown::Unknown => json!({"as": "unknown"}),
+        Shown::Redacted => json!({"as": "redacted"}),
+        Shown::Repetition { of } => json!({"as": "repetition", "of": of}),
+    };
+    // What there is nothing of is absent.
+    let members = value.as_object_mut().unwrap();
+    members
+        .retain(|_, member| !member.is_null() && member.as_array().is_none_or(|a| !a.is_empty()));
+    value
+}
+
+fn message(message: Message) -> Value {
+    let reply = message.reply.map(|reply| json!({"to": reply.to, "there": reply.there}));
+    let reactions = message.reactions.into_iter().map(|reaction| {
+        let users: Vec<_> =
+            reaction.users.iter().map(|user| hex::encode(user.as_bytes())).collect();
+        json!({"emoji": reaction.emoji, "users": users})
+    });
+    let reactions = Value::from(reactions.collect::<Vec<_>>());
+    let value =
+        json!({"as": "message", "edited": message.edited, "reply": reply, "reactions": reactions});
+    with_text(value, message.text)
+}
+
+fn with_text(mut value: Value, text: Text) -> Value {
+    let mentions = text.mentions.iter().map(|mention| {
+        let user_id = hex::encode(mention.user.as_bytes());
+        json!({"user_id": user_id, "start": mention.range.start, "length": mention.range.len()})
+    });
+    value["mentions"] = mentions.collect::<Vec<_>>().into();
+    value["text"] = text.body.into();
+    value
+}
