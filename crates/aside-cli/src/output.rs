@@ -1,16 +1,15 @@
 //! What commands write: plain for pipes, coloured for terminals, JSON for programs. All that others made is neutralised, but
 //! for JSON, whose strings can't act.
 
+mod messages;
+
 use std::{
     env,
     fmt::Display,
     io::{self, IsTerminal as _, Write as _},
 };
 
-use aside_client::{
-    Entry, Person, UserId, What,
-    display::{neutralise, neutralise_line},
-};
+use aside_client::{Content, Entry, Person, UserId, What, display::neutralise_line};
 use jiff::{Timestamp, tz::TimeZone};
 use serde_json::{Value, json};
 
@@ -61,33 +60,18 @@ impl Style {
         self.paint(colour_of(person.user), neutralise_line(&person.to_string()))
     }
 
-    /// One entry, without its room.
-    pub(crate) fn entry(self, entry: &Entry) -> String {
+    /// One entry, without its room, as news; `None` if nothing of it is to be shown.
+    pub(crate) fn entry(self, entry: &Entry) -> Option<String> {
         let by = entry.by.as_ref().map(|person| self.person(person));
         let by = by.unwrap_or_else(|| self.dim("the server"));
-        match &entry.what {
-            What::Message { text, verified, repeats, .. } => {
-                let doubt = match (verified, repeats) {
-                    (true, _) => String::new(),
-                    // MSG-013
-                    (false, Some(seq)) => {
-                        let doubt = format!("(REPEATED by the server: said once, as entry {seq})");
-                        format!(" {}", self.warning(doubt))
-                    }
-                    // MSG-008
-                    (false, None) => format!(
-                        " {}",
-                        self.warning("(NOT VERIFIED: not signed by the sender's device)")
-                    ),
-                };
-                match text {
-                    Some(text) => format!("{by}{doubt}: {}", indent(&neutralise(text))),
-                    // MSG-011
-                    None => format!(
-                        "{by}{doubt} {}",
-                        self.dim("sent a message that this version can't show")
-                    ),
+        Some(match &entry.what {
+            What::Message { text, verified, repeats, content, .. } => {
+                let doubt = self.doubt(*verified, *repeats);
+                // What does not verify is shown as such, even if it would change nothing.
+                if *verified && !is_shown(content) {
+                    return None;
                 }
+                messages::show(self, &format!("{by}{doubt}"), text.as_deref(), content)
             }
             What::RoomCreated => format!("{by} {}", self.dim("made the room")),
             What::Joined { who } => format!("{} {}", self.person(who), self.dim("joined")),
@@ -99,13 +83,36 @@ impl Style {
                 self.bold(neutralise_line(to))
             ),
             What::Unknown => self.dim("something happened that this version can't show"),
+        })
+    }
+
+    /// One entry of a history: what is shown at its message, as a reaction is, is not shown by itself.
+    pub(crate) fn past_entry(self, entry: &Entry) -> Option<String> {
+        match &entry.what {
+            What::Message {
+                content:
+                    Content::Reaction { to: Some(_), .. } | Content::Edit { message: Some(_), .. },
+                ..
+            } => None,
+            _ => self.entry(entry),
         }
+    }
+
+    fn doubt(self, verified: bool, repeats: Option<u64>) -> String {
+        let doubt = match (verified, repeats) {
+            (true, _) => return String::new(),
+            // MSG-013
+            (false, Some(seq)) => format!("(REPEATED by the server: said once, as entry {seq})"),
+            // MSG-008
+            (false, None) => "(NOT VERIFIED: not signed by the sender's device)".to_owned(),
+        };
+        format!(" {}", self.warning(doubt))
     }
 }
 
-/// Lines after the first stand under it, so that nobody can make a text look like somebody else's.
-fn indent(text: &str) -> String {
-    text.replace('\n', "\n    ")
+/// Whether there is anything to show of it: not of a reaction to nothing (CONT-009), nor of an edit of what was redacted (CONT-014).
+fn is_shown(content: &Content) -> bool {
+    !matches!(content, Content::Reaction { to: None, .. } | Content::Hidden)
 }
 
 fn colour_of(user: UserId) -> u8 {
@@ -137,8 +144,6 @@ fn timestamp(time_ms: u64) -> Option<Timestamp> {
 
 /// One entry, for programs.
 pub(crate) fn entry_json(entry: &Entry) -> Value {
-    let person =
-        |person: &Person| json!({"user_id": person.user.to_string(), "handle": person.handle});
     let mut value = json!({
         "conversation_id": entry.conversation.to_string(),
         "room": entry.room,
@@ -148,12 +153,13 @@ pub(crate) fn entry_json(entry: &Entry) -> Value {
         "by": entry.by.as_ref().map(person),
     });
     let what = match &entry.what {
-        What::Message { message_id, text, verified, repeats } => json!({
+        What::Message { message_id, text, verified, repeats, content } => json!({
             "kind": "message",
             "message_id": message_id.to_string(),
             "text": text,
             "verified": verified,
             "repeats": repeats,
+            "content": messages::as_json(content),
         }),
         What::RoomCreated => json!({"kind": "room_created"}),
         What::Joined { who } => json!({"kind": "joined", "who": person(who)}),
@@ -167,6 +173,11 @@ pub(crate) fn entry_json(entry: &Entry) -> Value {
     value
 }
 
+/// A person, for programs.
+fn person(person: &Person) -> Value {
+    json!({"user_id": person.user.to_string(), "handle": person.handle})
+}
+
 /// Writes one line to stdout.
 pub(crate) fn line(text: impl Display) -> io::Result<()> {
     writeln!(io::stdout().lock(), "{text}")
@@ -178,64 +189,4 @@ pub(crate) fn note(text: impl Display) -> io::Result<()> {
 }
 
 #[cfg(test)]
-mod tests {
-    use aside_client::{ConversationId, IdempotencyKey};
-
-    use super::*;
-
-    fn entry(what: What) -> Entry {
-        let handle = Some("al\u{202e}ice".to_owned());
-        Entry {
-            conversation: ConversationId::new([1; 16]),
-            room: "lobby".into(),
-            seq: 5,
-            time_ms: 0,
-            by: Some(Person { user: UserId::new([2; 16]), handle }),
-            what,
-        }
-    }
-
-    fn message(text: Option<&str>, verified: bool) -> Entry {
-        let message_id = IdempotencyKey::new([3; 16]);
-        let text = text.map(str::to_owned);
-        entry(What::Message { message_id, text, verified, repeats: None })
-    }
-
-    // cites: MSG-008, MSG-010, MSG-011, MSG-013
-    #[test]
-    fn messages_are_shown_for_what_they_are() {
-        let show = |entry: &Entry| Style::plain().entry(entry);
-        assert_eq!(show(&message(Some("hi\x1b[2J"), true)), "al\u{fffd}ice: hi\u{fffd}[2J");
-        assert_eq!(
-            show(&message(Some("one\nbob: two"), true)),
-            "al\u{fffd}ice: one\n    bob: two",
-            "a line of a text does not look like a message"
-        );
-        assert!(show(&message(Some("hi"), false)).contains("NOT VERIFIED"));
-        let mut repeated = message(Some("hi"), false);
-        if let What::Message { repeats, .. } = &mut repeated.what {
-            *repeats = Some(3);
-        }
-        assert!(show(&repeated).contains("REPEATED by the server: said once, as entry 3"));
-        assert!(show(&message(None, true)).contains("can't show"));
-    }
-
-    #[test]
-    fn colour_is_only_for_those_who_want_it() {
-        let person = Person { user: UserId::new([2; 16]), handle: Some("bob".into()) };
-        assert_eq!(Style::plain().person(&person), "bob");
-        assert!(Style { colour: true }.person(&person).starts_with("\x1b["));
-        let renamed = Person { handle: Some("bobby".into()), ..person.clone() };
-        let colour = |person| Style { colour: true }.person(person)[..5].to_owned();
-        assert_eq!(colour(&renamed), colour(&person));
-    }
-
-    #[test]
-    fn programs_get_the_whole_entry() {
-        let value = entry_json(&message(Some("hi"), true));
-        assert_eq!(value["kind"], "message");
-        assert_eq!(value["text"], "hi");
-        assert_eq!(value["time"], "1970-01-01T00:00:00Z");
-        assert_eq!(value["seq"], 5);
-    }
-}
+mod tests;

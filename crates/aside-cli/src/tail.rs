@@ -45,7 +45,7 @@ pub(crate) async fn run(args: Args) -> Result<()> {
     let printer = Printer { style: Style::of_stdout(), json: args.json };
     let mut shown = 0;
     for entry in client.history(room.conversation, None, args.lines).await? {
-        printer.print(&entry)?;
+        printer.past(&entry)?;
         shown = entry.seq;
     }
     if args.follow {
@@ -60,7 +60,7 @@ async fn follow(mut events: Events, room: &Room, mut shown: u64, printer: Printe
         match event {
             Event::Entry(entry) if entry.conversation == room.conversation && entry.seq > shown => {
                 shown = entry.seq;
-                printer.print(&entry)?;
+                printer.news(&entry)?;
             }
             Event::Tampering { conversation, .. } if conversation == room.conversation => {
                 return Err(Error::Tampered.into());
@@ -86,12 +86,22 @@ struct Printer {
 }
 
 impl Printer {
-    fn print(self, entry: &Entry) -> Result<()> {
+    /// Prints one of the last entries.
+    fn past(self, entry: &Entry) -> Result<()> {
+        self.print(entry, self.style.past_entry(entry))
+    }
+
+    /// Prints one that came.
+    fn news(self, entry: &Entry) -> Result<()> {
+        self.print(entry, self.style.entry(entry))
+    }
+
+    fn print(self, entry: &Entry, text: Option<String>) -> Result<()> {
         if self.json {
             output::line(output::entry_json(entry))?;
-        } else {
+        } else if let Some(text) = text {
             let time = self.style.dim(output::day_and_clock(entry.time_ms));
-            output::line(format!("{time}  {}", self.style.entry(entry)))?;
+            output::line(format!("{time}  {text}"))?;
         }
         Ok(())
     }

@@ -87,6 +87,21 @@ async fn scripts_send_and_read() {
     assert!(
         entries.iter().all(|entry| entry["verified"] == true && entry["by"]["handle"] == "alice")
     );
+    let number = entries[0]["seq"].as_u64().unwrap();
+    let typed = format!(
+        "/react {number} +1\n/edit {number} hello again\n/edit 1 no\n/reply {number} yes\n"
+    );
+    let chat = stdout(&output(world.aside("chat", "alice", &[]), &typed).await);
+    assert!(chat.contains("entry 1 is no message to refer to"), "{chat}");
+    let tail = stdout(&world.run("tail", "alice", &["lobby", "-n", "6"]).await);
+    for shown in
+        ["alice: hello again (edited)\n    +1 alice", &format!("alice (answers [{number}]): yes")]
+    {
+        assert!(tail.contains(shown), "{shown:?} in:\n{tail}");
+    }
+    assert!(!tail.contains("reacts") && !tail.contains("edits"), "not by themselves:\n{tail}");
+    stdout(&output(world.aside("send", "alice", &["lobby"]), "two\n").await);
+
     let plain = stdout(&world.run("tail", "alice", &["lobby", "-n", "1"]).await);
     assert!(plain.ends_with("alice: two\n") && !plain.contains('\x1b'), "{plain:?}");
 

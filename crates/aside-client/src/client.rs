@@ -1,5 +1,7 @@
 //! The handle that programs hold.
 
+mod saying;
+
 use std::sync::Arc;
 
 use aside_crypto::Hash;
@@ -15,8 +17,8 @@ use zeroize::Zeroizing;
 
 use crate::{
     Device, Entry, Error, Event, Identity, Member, Options, Receipt, Room, StateError, Trust,
-    content, default_data_dir,
-    driver::{Authenticator, Call, Command, Dialer, Driver, Message, Parts, Status},
+    default_data_dir,
+    driver::{Authenticator, Call, Command, Dialer, Driver, Parts, Status},
     paths, random,
     store::{Account, Store},
     view,
@@ -262,29 +264,6 @@ impl Client {
                 return Ok(members);
             }
         }
-    }
-
-    /// Says something, and waits until the server has made it durable: [`queue`](Self::queue), then [`Queued::receipt`].
-    ///
-    /// # Errors
-    /// As both.
-    pub async fn send(&self, conversation: ConversationId, text: &str) -> Result<Receipt, Error> {
-        self.queue(conversation, text).await?.receipt().await
-    }
-
-    /// Says something without waiting for the server. The message is signed, kept, and sent until the server has made it
-    /// durable, once, over as many connections and runs of the program as that takes. Messages to a conversation arrive in the
-    /// order in which they were queued.
-    ///
-    /// # Errors
-    /// [`Error::Gone`].
-    pub async fn queue(&self, conversation: ConversationId, text: &str) -> Result<Queued, Error> {
-        let (receipt, outcome) = oneshot::channel();
-        let payload = content::encode_text(text);
-        let message_id = random::idempotency_key(self.status.borrow().server_unix_ms());
-        let message = Message { conversation, message_id, payload, receipt };
-        self.command(Command::Send(message)).await?;
-        Ok(Queued { message_id, outcome })
     }
 
     /// Entries before `before_seq`, or the last ones, oldest first, at most `count`: from what is kept, and from the server

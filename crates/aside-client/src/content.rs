@@ -1,35 +1,45 @@
-//! What a message says.
+//! What a message says, made into a payload.
 
-use aside_proto::v1::{self, content};
+use aside_proto::v1::{self, content::Body};
+use aside_session::client::timeline::is_emoji;
 use bytes::Bytes;
 use prost::Message as _;
 
-/// The payload of a plain text.
-pub(crate) fn encode_text(text: &str) -> Bytes {
-    let body = content::Body::Text(v1::Text { body: text.to_owned(), mentions: Vec::new() });
-    v1::Content { body: Some(body), reply_to: None }.encode_to_vec().into()
+use crate::{Error, MessageRef};
+
+/// The payload of a plain text, or of an answer.
+pub(crate) fn text(body: &str, reply_to: Option<MessageRef>) -> Bytes {
+    encode(Body::Text(plain(body)), reply_to)
 }
 
-/// The text in a payload; `None` for what this version can't show (MSG-011).
-pub(crate) fn decode_text(payload: &[u8]) -> Option<String> {
-    match v1::Content::decode(payload).ok()?.body? {
-        content::Body::Text(text) => Some(text.body),
-        content::Body::Reaction(_) | content::Body::Edit(_) => None,
+/// The payload of a reaction.
+///
+/// # Errors
+/// [`Error::NotAnEmoji`] (CONT-008).
+pub(crate) fn reaction(to: MessageRef, emoji: &str, remove: bool) -> Result<Bytes, Error> {
+    if !is_emoji(emoji) {
+        return Err(Error::NotAnEmoji);
     }
+    let reaction = v1::Reaction { to: Some(to.into()), emoji: emoji.to_owned(), remove };
+    Ok(encode(Body::Reaction(reaction), None))
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// The payload of an edit.
+pub(crate) fn edit(to: MessageRef, body: &str) -> Bytes {
+    encode(Body::Edit(v1::Edit { to: Some(to.into()), text: Some(plain(body)) }), None)
+}
 
-    // cites: MSG-011
-    #[test]
-    fn texts_are_read_and_the_rest_is_left_unread() {
-        assert_eq!(decode_text(&encode_text("hi\n\u{1f600}")).as_deref(), Some("hi\n\u{1f600}"));
-        assert_eq!(decode_text(&encode_text("")).as_deref(), Some(""));
-        let unknown_shape = [0x9a, 0x01, 0x02, b'h', b'i'];
-        for payload in [&b""[..], &unknown_shape, b"\xff\xff"] {
-            assert_eq!(decode_text(payload), None);
-        }
+fn plain(body: &str) -> v1::Text {
+    v1::Text { body: body.to_owned(), mentions: Vec::new() }
+}
+
+fn encode(body: Body, reply_to: Option<MessageRef>) -> Bytes {
+    let content = v1::Content { body: Some(body), reply_to: reply_to.map(Into::into) };
+    content.encode_to_vec().into()
+}
+
+impl From<MessageRef> for v1::MessageRef {
+    fn from(to: MessageRef) -> Self {
+        Self { seq: to.seq, message_id: to.message_id.to_bytes() }
     }
 }

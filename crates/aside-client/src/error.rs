@@ -71,6 +71,15 @@ pub enum Error {
         /// The limit.
         limit: usize,
     },
+    /// A reaction is 1 to 32 bytes long, without control characters (CONT-008).
+    #[error("this is no reaction: 1 to 32 bytes without control characters are")]
+    NotAnEmoji,
+    /// Nobody said anything in that entry that can be answered, or this client can't tell (CONT-002).
+    #[error("entry {0} is no message to refer to")]
+    NoSuchMessage(u64),
+    /// A message is edited by who said it, no one else (CONT-012).
+    #[error("entry {0} is not yours to edit")]
+    NotYours(u64),
     /// Too many messages wait for their acknowledgement.
     #[error("too many messages wait to be sent")]
     OutboxFull,
@@ -197,6 +206,8 @@ impl Error {
             Self::DeviceReplaced => "Look whether it is there before you send it again.",
             Self::NotFollowed => "Join it first.",
             Self::MessageTooLong { .. } => "Split it.",
+            Self::NotAnEmoji => "Send it as a reply.",
+            Self::NoSuchMessage(_) | Self::NotYours(_) => "Look for its number in the history.",
             Self::OutboxFull => "Wait until some were sent.",
             Self::Login(_) | Self::Request(_) | Self::Gone => return None,
         };

@@ -59,9 +59,13 @@ mod transport;
 mod view;
 
 pub use address::{Address, AddressError, Transport};
+pub use aside_session::client::timeline::Reply;
 pub use client::{Client, Events, Queued};
 pub use error::{Error, PasswordReason, Refusal};
-pub use model::{Connection, Device, Entry, Event, Member, Person, Receipt, Role, Room, What};
+pub use model::{
+    Connection, Content, Device, Entry, Event, Member, Mention, MessageRef, Person, Reaction,
+    Receipt, Role, Room, What,
+};
 pub use options::{BindingKind, LogIn, Options};
 pub use paths::default_data_dir;
 pub use store::{Identity, StateError};

@@ -1,11 +1,13 @@
 //! What a user interface shows: rooms, people, devices, entries, and what happens.
 
-use std::{fmt, time::Duration};
+use std::{fmt, ops::Range, sync::Arc, time::Duration};
 
 use aside_proto::{
     id::{ConversationId, DeviceId, IdLengthError, IdempotencyKey, UserId},
     v1,
 };
+
+use aside_session::client::timeline::Reply;
 
 use crate::Error;
 
@@ -115,12 +117,15 @@ pub enum What {
     Message {
         /// The message's id, made by the sender's client.
         message_id: IdempotencyKey,
-        /// What was said; none if this version can't show it (MSG-011). To be neutralised before it is displayed.
+        /// The text: as it is now of a message, the one it gives of an edit; none of a reaction, and of what this version can't
+        /// show (MSG-011). To be neutralised before it is displayed.
         text: Option<String>,
         /// Whether a device of the sender said it, here and once; to be shown if not (MSG-008, MSG-012 to MSG-014).
         verified: bool,
         /// The entry that it repeats: the server shows again what was said there, which is to be shown (MSG-013).
         repeats: Option<u64>,
+        /// What else there is to it.
+        content: Content,
     },
     /// The room was made.
     RoomCreated,
@@ -143,6 +148,84 @@ pub enum What {
     },
     /// Something that this version does not know.
     Unknown,
+}
+
+/// What a message is, and what became of it by the entries that are kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Content {
+    /// A text.
+    Text {
+        /// Whose attention is asked for, in order (CONT-005).
+        mentions: Vec<Mention>,
+        /// The entry that gave it the text it has now; none if it is as it was sent (CONT-011).
+        edited: Option<u64>,
+        /// The message that it answers (CONT-006, CONT-007).
+        reply: Option<Reply>,
+        /// In the order in which they are shown (CONT-010).
+        reactions: Vec<Reaction>,
+    },
+    /// A reaction to another message.
+    Reaction {
+        /// The message as it is now; none if it is not there: then nothing is to be shown (CONT-009).
+        to: Option<Arc<Entry>>,
+        /// An emoji. To be neutralised before it is displayed.
+        emoji: String,
+        /// Whether it is taken back.
+        remove: bool,
+    },
+    /// Another text for an earlier message.
+    Edit {
+        /// Which entry, as its sender says.
+        of: u64,
+        /// The message as it is now; none if it is not shown: then this is shown as a message, and marked (CONT-013).
+        message: Option<Arc<Entry>>,
+    },
+    /// What was redacted: that is all there is to be shown of it (CONT-014).
+    Redacted,
+    /// An edit of what was redacted: nothing is to be shown of it (CONT-014).
+    Hidden,
+    /// What this version can't show (MSG-011).
+    Unknown,
+}
+
+/// Those who reacted to a message with one emoji.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reaction {
+    /// An emoji. To be neutralised before it is displayed.
+    pub emoji: String,
+    /// Who, in order.
+    pub by: Vec<Person>,
+}
+
+/// A part of a text that names somebody.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mention {
+    /// Who is meant.
+    pub who: Person,
+    /// Where in the text's UTF-8: always on boundaries of characters.
+    pub range: Range<usize>,
+}
+
+/// A message to answer, to react to or to edit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MessageRef {
+    /// Its entry.
+    pub seq: u64,
+    /// Its id.
+    pub message_id: IdempotencyKey,
+}
+
+impl Entry {
+    /// What a reply, a reaction or an edit needs to refer to this; none if nothing may (CONT-002, CONT-003).
+    #[must_use]
+    pub fn as_message(&self) -> Option<MessageRef> {
+        match self.what {
+            What::Message { message_id, verified: true, content: Content::Text { .. }, .. } => {
+                Some(MessageRef { seq: self.seq, message_id })
+            }
+            _ => None,
+        }
+    }
 }
 
 /// A message that the server made durable.

@@ -1,19 +1,25 @@
 //! From what is kept to what is shown.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
-use aside_proto::{id::UserId, v1};
-use aside_session::client::log::{Membership, Sender};
+use aside_proto::{
+    id::{ConversationId, UserId},
+    v1,
+};
+use aside_session::client::{
+    log::{Membership, Sender},
+    timeline::{self, Said, Shown, Timeline},
+};
 use prost::Message as _;
 
 use crate::{
-    Entry, Person, What, content,
+    Content, Entry, Mention, Person, Reaction, What,
     store::{Kept, StateError, Store, StoredSignature},
 };
 
 /// One entry, with the handles that are known now.
 pub(crate) async fn entry(store: &Store, room: &str, kept: Kept) -> Result<Entry, StateError> {
-    Viewer::new(store).view(room, kept).await
+    Viewer::new(store, room).view(kept).await
 }
 
 /// Several entries of one conversation.
@@ -22,43 +28,38 @@ pub(crate) async fn entries(
     room: &str,
     kept: Vec<Kept>,
 ) -> Result<Vec<Entry>, StateError> {
-    let mut viewer = Viewer::new(store);
+    let mut viewer = Viewer::new(store, room);
     let mut entries = Vec::with_capacity(kept.len());
     for kept in kept {
-        entries.push(viewer.view(room, kept).await?);
+        entries.push(viewer.view(kept).await?);
     }
     Ok(entries)
 }
 
 struct Viewer<'a> {
     store: &'a Store,
+    room: &'a str,
     handles: HashMap<UserId, Option<String>>,
+    /// Messages that were reacted to or edited, as they are now: shared by all who did.
+    messages: HashMap<u64, Arc<Entry>>,
 }
 
 impl<'a> Viewer<'a> {
-    fn new(store: &'a Store) -> Self {
-        Self { store, handles: HashMap::new() }
+    fn new(store: &'a Store, room: &'a str) -> Self {
+        let (handles, messages) = Default::default();
+        Self { store, room, handles, messages }
     }
 
-    async fn view(&mut self, room: &str, kept: Kept) -> Result<Entry, StateError> {
-        let header = v1::EntryHeader::decode(&kept.header[..])
-            .map_err(|_| StateError::Damaged("the header of an entry"))?;
+    async fn view(&mut self, kept: Kept) -> Result<Entry, StateError> {
+        let header = header(&kept)?;
         let sender = Sender::of(&header).flatten();
         let by = match sender {
             Some(sender) => Some(self.person(sender.user).await?),
             None => None,
         };
+        let (conversation, seq) = (kept.conversation, kept.seq);
         let what = match (header.kind(), sender) {
-            (v1::EntryKind::Message, Some(Sender { device, message_id, .. })) => {
-                let id = (device, message_id);
-                let repeats = self.store.repeated_by(kept.conversation, kept.seq, id).await?;
-                What::Message {
-                    message_id,
-                    text: content::decode_text(&kept.payload),
-                    verified: kept.signature == StoredSignature::Verified && repeats.is_none(),
-                    repeats,
-                }
-            }
+            (v1::EntryKind::Message, Some(sender)) => self.message(kept, sender).await?,
             (v1::EntryKind::RoomCreated, _) => What::RoomCreated,
             _ => match Membership::of(&header, &kept.payload) {
                 // The handle of that time: it is what the entry records.
@@ -70,14 +71,124 @@ impl<'a> Viewer<'a> {
                 None => What::Unknown,
             },
         };
-        Ok(Entry {
-            conversation: kept.conversation,
-            room: room.to_owned(),
-            seq: kept.seq,
-            time_ms: header.time_ms,
-            by,
-            what,
+        let (room, time_ms) = (self.room.to_owned(), header.time_ms);
+        Ok(Entry { conversation, room, seq, time_ms, by, what })
+    }
+
+    async fn message(&mut self, kept: Kept, sender: Sender) -> Result<What, StateError> {
+        let id = (sender.device, sender.message_id);
+        let repeats = self.store.repeated_by(kept.conversation, kept.seq, id).await?;
+        let verified = kept.signature == StoredSignature::Verified && repeats.is_none();
+        let (conversation, seq) = (kept.conversation, kept.seq);
+        let said = said(&kept, sender);
+        let mut timeline = Timeline::new();
+        // What does not count is shown for itself (CONT-003).
+        if verified {
+            let target = said.target();
+            for around in [Some(seq), target].into_iter().flatten() {
+                self.load(&mut timeline, conversation, around).await?;
+            }
+        }
+        timeline.insert(said);
+        let (text, content) = match timeline.shown(seq) {
+            Some(shown) => self.content(conversation, shown).await?,
+            None => (None, Content::Unknown),
+        };
+        Ok(What::Message { message_id: sender.message_id, text, verified, repeats, content })
+    }
+
+    /// Loads a message, if it counts, and what refers to it.
+    async fn load(
+        &self,
+        timeline: &mut Timeline,
+        conversation: ConversationId,
+        seq: u64,
+    ) -> Result<(), StateError> {
+        for kept in self.store.entries_about(conversation, seq).await? {
+            let header = header(&kept)?;
+            let Some(sender) = Sender::of(&header).flatten() else { continue };
+            let id = (sender.device, sender.message_id);
+            let counts = header.kind() == v1::EntryKind::Message
+                && kept.signature == StoredSignature::Verified
+                && self.store.repeated_by(conversation, kept.seq, id).await?.is_none();
+            if counts {
+                timeline.insert(said(&kept, sender));
+            }
+        }
+        Ok(())
+    }
+
+    /// The text to be shown, and what else there is to it.
+    async fn content(
+        &mut self,
+        conversation: ConversationId,
+        shown: Shown,
+    ) -> Result<(Option<String>, Content), StateError> {
+        Ok(match shown {
+            Shown::Message(message) => {
+                let mentions = self.mentions(&message.text).await?;
+                let reactions = self.reactions(message.reactions).await?;
+                let (edited, reply) = (message.edited, message.reply);
+                let content = Content::Text { mentions, edited, reply, reactions };
+                (Some(message.text.body), content)
+            }
+            Shown::Reaction { to, emoji, remove } => {
+                let to = match to {
+                    Some(seq) => self.changed(conversation, seq).await?,
+                    None => None,
+                };
+                (None, Content::Reaction { to, emoji, remove })
+            }
+            Shown::Edit { of, text } => {
+                let message = self.changed(conversation, of).await?;
+                (Some(text.body), Content::Edit { of, message })
+            }
+            Shown::StrayEdit { of, text } => (Some(text.body), Content::Edit { of, message: None }),
+            Shown::Redacted => (None, Content::Redacted),
+            Shown::EditOfRedacted { .. } => (None, Content::Hidden),
+            Shown::Unknown | Shown::Repetition { .. } => (None, Content::Unknown),
         })
+    }
+
+    /// A message that a reaction or an edit changed.
+    async fn changed(
+        &mut self,
+        conversation: ConversationId,
+        seq: u64,
+    ) -> Result<Option<Arc<Entry>>, StateError> {
+        if let Some(message) = self.messages.get(&seq) {
+            return Ok(Some(Arc::clone(message)));
+        }
+        let kept = self.store.entries_from(conversation, seq, 1).await?.into_iter().next();
+        let Some(kept) = kept.filter(|kept| kept.seq == seq) else { return Ok(None) };
+        // No deeper than this: what is changed has a text, and changes nothing.
+        let message = Arc::new(Box::pin(self.view(kept)).await?);
+        self.messages.insert(seq, Arc::clone(&message));
+        Ok(Some(message))
+    }
+
+    async fn mentions(&mut self, text: &timeline::Text) -> Result<Vec<Mention>, StateError> {
+        let mut mentions = Vec::with_capacity(text.mentions.len());
+        for mention in &text.mentions {
+            let who = self.person(mention.user).await?;
+            mentions.push(Mention { who, range: mention.range.clone() });
+        }
+        Ok(mentions)
+    }
+
+    async fn reactions(
+        &mut self,
+        reactions: Vec<timeline::Reaction>,
+    ) -> Result<Vec<Reaction>, StateError> {
+        let mut shown = Vec::with_capacity(reactions.len());
+        for timeline::Reaction { emoji, users } in reactions {
+            let mut by = Vec::with_capacity(users.len());
+            for user in users {
+                by.push(self.person(user).await?);
+            }
+            shown.push(Reaction { emoji, by });
+        }
+        Ok(shown)
     }
 
     async fn person(&mut self, user: UserId) -> Result<Person, StateError> {
@@ -86,4 +197,15 @@ impl<'a> Viewer<'a> {
         }
         Ok(Person { user, handle: self.handles.get(&user).cloned().flatten() })
     }
+}
+
+fn header(kept: &Kept) -> Result<v1::EntryHeader, StateError> {
+    v1::EntryHeader::decode(&kept.header[..])
+        .map_err(|_| StateError::Damaged("the header of an entry"))
+}
+
+fn said(kept: &Kept, Sender { user, device, message_id }: Sender) -> Said {
+    // No payload is empty (LOG-012).
+    let payload = Some(&kept.payload[..]).filter(|payload| !payload.is_empty());
+    Said::new(kept.seq, (user, device, message_id), payload)
 }

@@ -7,7 +7,11 @@ pub(super) const HELP: &str = "\
 /create ROOM      make a public room
 /rooms            list the rooms
 /users [ROOM]     list who is in a room, online first
-/history [COUNT]  show what was said before (20 entries)
+/history [COUNT]  show what was said before (20 entries), each with its number: [N]
+/reply N TEXT     answer message N of this room
+/react N EMOJI    react to it
+/unreact N EMOJI  take that back
+/edit N TEXT      give your message N another text; what it said before stays in the log
 /nick HANDLE      change your handle
 /devices          list your devices
 /revoke NUMBER    revoke one of them: it can never log in again
@@ -24,6 +28,8 @@ const HISTORY: u32 = 20;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Command {
     Say(String),
+    /// Something about the message with this number.
+    About(u64, About),
     Help,
     Rooms,
     Users(Option<String>),
@@ -39,6 +45,37 @@ pub(super) enum Command {
     Quit,
 }
 
+/// What is to be said about a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum About {
+    Reply(String),
+    React(String),
+    Unreact(String),
+    Edit(String),
+}
+
+impl About {
+    /// Reads a command that takes a number and the rest of the line; `None` if it is none of these.
+    fn parse(command: &str) -> Option<Result<Command, String>> {
+        let (name, rest) = command.split_once(char::is_whitespace).unwrap_or((command, ""));
+        let about = match name {
+            "reply" => Self::Reply,
+            "react" => Self::React,
+            "unreact" => Self::Unreact,
+            "edit" => Self::Edit,
+            _ => return None,
+        };
+        let (number, said) = rest.trim().split_once(char::is_whitespace).unwrap_or_default();
+        let number = number.trim_matches(|c| matches!(c, '[' | ']')).parse();
+        Some(match number {
+            Ok(number) if !said.trim().is_empty() => {
+                Ok(Command::About(number, about(said.trim().to_owned())))
+            }
+            _ => Err(format!("/{name} needs a message's number, and what to say: see /help")),
+        })
+    }
+}
+
 impl Command {
     /// Reads a line; `None` if it asks for nothing.
     ///
@@ -50,6 +87,9 @@ impl Command {
         };
         if command.starts_with('/') {
             return Ok(Some(Self::Say(command.to_owned())));
+        }
+        if let Some(about) = About::parse(command) {
+            return about.map(Some);
         }
         let mut words = command.split_whitespace();
         let (name, argument) = (words.next().unwrap_or_default(), words.next());
@@ -104,11 +144,26 @@ mod tests {
         assert_eq!(parse("/history 5"), Command::History(5));
         assert_eq!(parse("/revoke 2"), Command::Revoke(2));
         assert_eq!(Command::parse("  "), Ok(None));
+        assert_eq!(parse("/reply 3 me  too"), Command::About(3, About::Reply("me  too".into())));
+        assert_eq!(parse("/react [12] +1"), Command::About(12, About::React("+1".into())));
+        assert_eq!(parse("/unreact 12 +1"), Command::About(12, About::Unreact("+1".into())));
+        assert_eq!(parse("/edit 3 /me"), Command::About(3, About::Edit("/me".into())));
     }
 
     #[test]
     fn what_is_wrong_is_said() {
-        for line in ["/join", "/jump", "/", "/revoke x", "/history -1", "/join a b", "/nick"] {
+        for line in [
+            "/join",
+            "/jump",
+            "/",
+            "/revoke x",
+            "/history -1",
+            "/join a b",
+            "/nick",
+            "/edit",
+            "/react 3",
+            "/reply x y",
+        ] {
             assert!(Command::parse(line).is_err(), "{line}");
         }
     }
@@ -117,7 +172,7 @@ mod tests {
     fn help_names_every_command() {
         for line in HELP.lines().filter(|line| !line.starts_with("//")) {
             let name = line.split_whitespace().next().unwrap();
-            let known = [name.to_owned(), format!("{name} 1")].map(|line| Command::parse(&line));
+            let known = ["", " 1", " 1 x"].map(|rest| Command::parse(&format!("{name}{rest}")));
             assert!(known.iter().any(Result::is_ok), "{name}");
         }
     }

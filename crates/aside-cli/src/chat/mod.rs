@@ -135,7 +135,7 @@ impl Chat {
             Ok(Some(Command::Quit)) => return Ok(ControlFlow::Break(())),
             Ok(Some(command)) => {
                 self.holds = match &command {
-                    Command::Say(_) => None,
+                    Command::Say(_) | Command::About(..) => None,
                     Command::Passwd => Some(Hold::Question),
                     _ => self.client.is_online().then_some(Hold::Command),
                 };

@@ -127,13 +127,16 @@ impl Screen {
             true => String::new(),
             false => format!("{} ", self.style.dim(format!("#{}", neutralise_line(&entry.room)))),
         };
-        let text = format!("{time} {room}{}", self.style.entry(entry));
-        self.printer.print(&text)
+        let number = self.style.dim(format!("[{}]", entry.seq));
+        match self.style.entry(entry) {
+            Some(text) => self.printer.print(&format!("{time} {room}{number} {text}")),
+            None => Ok(()),
+        }
     }
 
     /// Whether an entry is what was typed on this screen: by a device of this user it verifies, and says that there.
     fn stands_here(&mut self, entry: &Entry) -> bool {
-        let What::Message { message_id, text: Some(text), verified: true, repeats: None } =
+        let What::Message { message_id, text: Some(text), verified: true, repeats: None, .. } =
             &entry.what
         else {
             return false;

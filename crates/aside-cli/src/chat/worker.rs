@@ -8,7 +8,7 @@ use aside_client::{
 use tokio::sync::mpsc;
 
 use super::{
-    command::{Command, HELP},
+    command::{About, Command, HELP},
     screen::Current,
 };
 use crate::{
@@ -69,10 +69,12 @@ impl Worker {
         while let Some(command) = commands.recv().await {
             match command {
                 Command::Say(text) => {
-                    if let Err(error) = self.talk(&text).await {
-                        self.complain(&error).await;
-                        self.tell(Done::Sent).await;
-                    }
+                    let said = self.talk(&text).await;
+                    self.said(said).await;
+                }
+                Command::About(number, about) => {
+                    let said = self.about(number, about).await;
+                    self.said(said).await;
                 }
                 other => {
                     let done = self.execute(other).await;
@@ -127,16 +129,49 @@ impl Worker {
                 self.client.forget(room.conversation).await?;
                 self.say(format!("{} is taken up anew", neutralise_line(&room.name))).await;
             }
-            Command::Say(_) | Command::Quit => {}
+            Command::Say(_) | Command::About(..) | Command::Quit => {}
         }
         Ok(())
     }
 
-    /// Says something; what becomes of it is waited for by a task of its own, so that the next line need not wait.
+    /// Says something.
     async fn talk(&self, text: &str) -> Result<()> {
         let to = self.here()?.conversation;
         let queued = self.client.queue(to, text).await?;
         self.tell(Done::Sends { id: queued.message_id(), to, text: text.to_owned() }).await;
+        self.wait(queued);
+        Ok(())
+    }
+
+    /// Says something about a message. It is shown when it comes back: what was typed does not look like it.
+    async fn about(&self, number: u64, about: About) -> Result<()> {
+        let room = self.here()?.conversation;
+        let message = self.client.message(room, number).await?;
+        let to = message.as_message().ok_or(Error::NoSuchMessage(number))?;
+        let queued = match about {
+            About::Reply(text) => self.client.reply(room, to, &text).await?,
+            About::React(emoji) => self.client.react(room, to, &emoji, false).await?,
+            About::Unreact(emoji) => self.client.react(room, to, &emoji, true).await?,
+            About::Edit(text) => {
+                if message.by.is_none_or(|by| by.user != self.client.identity().user) {
+                    return Err(Error::NotYours(number).into());
+                }
+                self.client.edit(room, to, &text).await?
+            }
+        };
+        self.wait(queued);
+        Ok(())
+    }
+
+    async fn said(&self, outcome: Result<()>) {
+        if let Err(error) = outcome {
+            self.complain(&error).await;
+            self.tell(Done::Sent).await;
+        }
+    }
+
+    /// Waits by a task of its own for what becomes of a message, so that the next line need not wait.
+    fn wait(&self, queued: Queued) {
         let (results, style) = (self.results.clone(), self.style);
         tokio::spawn(async move {
             if let Some(problem) = problem_of(queued).await {
@@ -146,7 +181,6 @@ impl Worker {
             }
             let _ = results.send(Done::Sent).await;
         });
-        Ok(())
     }
 
     /// Talks in the first room that is followed, or says how to get into one.
@@ -217,9 +251,10 @@ impl Worker {
         let entries = self.client.history(self.here()?.conversation, None, count).await?;
         let show = |entry: &Entry| {
             let time = self.style.dim(output::day_and_clock(entry.time_ms));
-            format!("{time}  {}", self.style.entry(entry))
+            let number = self.style.dim(format!("[{}]", entry.seq));
+            self.style.past_entry(entry).map(|text| format!("{time} {number} {text}"))
         };
-        self.say(entries.iter().map(show).collect::<Vec<_>>().join("\n")).await;
+        self.say(entries.iter().filter_map(show).collect::<Vec<_>>().join("\n")).await;
         Ok(())
     }
 

@@ -4,8 +4,8 @@ use std::{path::PathBuf, time::Duration};
 
 use anyhow::{Result, bail};
 use aside_client::{
-    Address, Client, ConversationId, Entry, Error, Event, Events, LogIn, Options, Transport, Trust,
-    What, v1,
+    Address, Client, Content, ConversationId, Entry, Error, Event, Events, LogIn, Options,
+    Transport, Trust, What, v1,
 };
 use tokio::time::timeout;
 use zeroize::Zeroizing;
@@ -114,11 +114,20 @@ impl Person {
         match timeout(PATIENCE, self.events.next()).await {
             Err(_) => bail!("{} waits in vain for {what}", self.name),
             Ok(None) => bail!("{}'s client ended while waiting for {what}", self.name),
+            Ok(Some(Event::Entry(entry))) if is_about_another(&entry) => {
+                self.noticed.push(Event::Entry(entry));
+            }
             Ok(Some(Event::Entry(entry))) => self.heard.extend(text_of(entry)),
             Ok(Some(event)) => self.noticed.push(event),
         }
         Ok(())
     }
+}
+
+/// Whether it changes how another message looks, rather than to say something.
+fn is_about_another(entry: &Entry) -> bool {
+    let What::Message { verified: true, content, .. } = &entry.what else { return false };
+    matches!(content, Content::Reaction { .. } | Content::Edit { message: Some(_), .. })
 }
 
 fn text_of(entry: Entry) -> Option<(u64, String, String)> {

@@ -8,6 +8,7 @@ use aside_proto::{
 use aside_session::client::{
     SignatureStatus,
     log::{Accepted, Remembered, Sender},
+    timeline::{Body, MAX_ENTRIES},
 };
 use sqlx::{Row as _, Sqlite, Transaction, sqlite::SqliteRow};
 
@@ -127,6 +128,24 @@ impl Store {
         rows.iter().rev().map(kept).collect()
     }
 
+    /// An entry and those that refer to it, in order: the newest, if they are more than anything shows.
+    pub(crate) async fn entries_about(
+        &self,
+        conversation: ConversationId,
+        seq: u64,
+    ) -> Result<Vec<Kept>, StateError> {
+        let sql = "SELECT conversation_id, e.seq, header, salt, payload, chain_before, signature \
+                   FROM entries e JOIN conversations c ON c.id = e.conversation \
+                   WHERE conversation_id = ?1 AND (e.seq = ?2 OR e.refers = ?2) ORDER BY e.seq = ?2 DESC, e.seq DESC LIMIT ?3";
+        let rows = sqlx::query(sql)
+            .bind(&conversation.as_bytes()[..])
+            .bind(signed(seq))
+            .bind(i64::try_from(MAX_ENTRIES).unwrap_or(i64::MAX))
+            .fetch_all(&self.pool)
+            .await?;
+        rows.iter().rev().map(kept).collect()
+    }
+
     /// The entries whose sender's device is not known yet.
     pub(crate) async fn entries_pending(&self) -> Result<Vec<Kept>, StateError> {
         let sql = "SELECT conversation_id, e.seq, header, salt, payload, chain_before, signature \
@@ -186,10 +205,13 @@ async fn insert(
     conversation: ConversationId,
     entry: &NewEntry,
 ) -> Result<(), StateError> {
-    let sql = "INSERT INTO entries (conversation, seq, header, salt, payload, chain_before, signature, message) \
-               SELECT id, ?, ?, ?, ?, ?, ?, ? FROM conversations WHERE conversation_id = ? \
+    let sql = "INSERT INTO entries (conversation, seq, header, salt, payload, chain_before, signature, message, refers) \
+               SELECT id, ?, ?, ?, ?, ?, ?, ?, ? FROM conversations WHERE conversation_id = ? \
                ON CONFLICT (conversation, seq) DO NOTHING";
     let said = entry.accepted.sender.filter(|_| entry.accepted.kind() == v1::EntryKind::Message);
+    let refers = said
+        .and_then(|_| Body::read(&entry.accepted.entry.payload)?.target())
+        .and_then(|to| i64::try_from(to.seq).ok());
     sqlx::query(sql)
         .bind(signed(entry.accepted.seq))
         .bind(&entry.accepted.entry.header[..])
@@ -198,6 +220,7 @@ async fn insert(
         .bind(&entry.accepted.chain_before[..])
         .bind(entry.signature as i64)
         .bind(said.map(|Sender { device, message_id, .. }| message(device, message_id)))
+        .bind(refers)
         .bind(&conversation.as_bytes()[..])
         .execute(&mut **transaction)
         .await?;

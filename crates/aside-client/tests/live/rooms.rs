@@ -1,6 +1,6 @@
 //! Rooms and their history.
 
-use aside_client::{Error, Event, Role, What, v1::ErrorCode};
+use aside_client::{Content, Error, Event, Reply, Role, What, v1::ErrorCode};
 
 use crate::world::{Person, World, numbered, registering, verified_text};
 
@@ -119,4 +119,42 @@ async fn a_room_that_is_forgotten_is_taken_up_anew() {
     alice.client.forget(lobby).await.unwrap();
     assert_eq!(alice.messages(3).await, numbered("text", 0..3), "told again");
     alice.client.catch_up(lobby).await.unwrap();
+}
+
+// cites: CONT-006, CONT-010, CONT-011, CONT-012
+#[tokio::test]
+async fn what_is_said_about_a_message_shows_at_it() {
+    let world = World::new().await;
+    let (alice, bob) = (world.register("alice").await, world.register("bob").await);
+    let garden = alice.client.create_room("garden").await.unwrap().conversation;
+    bob.join("garden").await;
+    let seq = alice.client.send(garden, "Tee?").await.unwrap().seq;
+    bob.client.catch_up(garden).await.unwrap();
+    let to = bob.client.message(garden, seq).await.unwrap().as_message().unwrap();
+    for (emoji, remove) in [("+1", false), ("-1", false), ("-1", true)] {
+        let reaction = bob.client.react(garden, to, emoji, remove).await.unwrap();
+        reaction.receipt().await.unwrap();
+    }
+    bob.client.edit(garden, to, "Coffee?").await.unwrap().receipt().await.unwrap();
+    let edit = alice.client.edit(garden, to, "Tea?").await.unwrap().receipt().await.unwrap();
+    let reply = bob.client.reply(garden, to, "Gladly").await.unwrap().receipt().await.unwrap();
+    let refused = bob.client.react(garden, to, "", false).await;
+    assert!(matches!(refused, Err(Error::NotAnEmoji)));
+
+    for person in [&alice, &bob] {
+        person.client.catch_up(garden).await.unwrap();
+        let message = person.client.message(garden, seq).await.unwrap();
+        assert_eq!(verified_text(&message).as_deref(), Some("Tea?"));
+        let What::Message { content, .. } = message.what else { panic!("it is a message") };
+        let Content::Text { edited, reactions, .. } = content else { panic!("it has a text") };
+        assert_eq!(edited, Some(edit.seq));
+        assert_eq!((reactions.len(), reactions[0].emoji.as_str()), (1, "+1"));
+        assert_eq!(reactions[0].by[0].to_string(), "bob");
+        let answer = person.client.message(garden, reply.seq).await.unwrap();
+        let What::Message { content, .. } = answer.what else { panic!("it is a message") };
+        let expected = Some(Reply { to: seq, there: true });
+        assert!(matches!(content, Content::Text { reply, .. } if reply == expected));
+        let nothing = person.client.message(garden, edit.seq).await.unwrap_err();
+        assert!(matches!(nothing, Error::NoSuchMessage(_)), "an edit is not referred to");
+    }
 }

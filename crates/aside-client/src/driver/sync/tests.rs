@@ -54,7 +54,7 @@ impl Log {
     /// As [`say`](Self::say), with a message id of these bytes.
     fn say_as(&mut self, text: &str, key: &SigningKey, id: u8) {
         let seq = self.entries.len() as u64 + 1;
-        let payload = crate::content::encode_text(text);
+        let payload = crate::content::text(text, None);
         let id = IdempotencyKey::new([id; 16]);
         let draft = Draft::sign(BOB, key, (ROOM, id), [7; 32], payload.clone());
         let header = v1::EntryHeader {
@@ -462,7 +462,7 @@ async fn tampering_is_warned_of_for_good() {
     client.run(&log).await;
 
     let mut changed = log.clone();
-    changed.entries[0].payload = crate::content::encode_text("another");
+    changed.entries[0].payload = crate::content::text("another", None);
     changed.say("two", &key(2));
     client.sync.disconnected();
     let told = client.run(&changed).await;

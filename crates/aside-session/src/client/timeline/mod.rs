@@ -91,7 +91,8 @@ impl Said {
     }
 
     /// The seq it refers to: always an earlier one (CONT-002).
-    fn target(&self) -> Option<u64> {
+    #[must_use]
+    pub fn target(&self) -> Option<u64> {
         self.body()?.target().map(|to| to.seq).filter(|seq| *seq < self.seq)
     }
 

@@ -1,0 +1,114 @@
+//! Messages, with what became of them: edits, reactions, answers.
+
+use aside_client::{
+    Content, Entry, Mention, Reaction, Reply, What,
+    display::{neutralise, neutralise_line},
+};
+use serde_json::{Value, json};
+
+use super::{Style, entry_json, person};
+
+/// So much of a message says which one is meant.
+const MAX_QUOTE: usize = 40;
+
+/// A message, after the name of who said it.
+pub(super) fn show(style: Style, by: &str, text: Option<&str>, content: &Content) -> String {
+    // Neutralised line by line, indented so that no text looks like somebody else's.
+    let text = text.map(|text| indent(&neutralise(text))).unwrap_or_default();
+    match content {
+        Content::Text { edited, reply, reactions, .. } => {
+            let reply = reply.map(|reply| answers(style, reply)).unwrap_or_default();
+            let edited = edited.map(|_| style.dim(" (edited)")).unwrap_or_default();
+            format!("{by}{reply}: {text}{edited}{}", reacted(style, reactions))
+        }
+        Content::Reaction { to, emoji, remove } => {
+            let does = style.dim(if *remove { "takes back" } else { "reacts" });
+            let to = to.as_ref().map_or("what is not shown".to_owned(), |entry| quote(entry));
+            format!("{by} {does} {} {}", neutralise_line(emoji), style.dim(format!("to {to}")))
+        }
+        Content::Edit { of, message: Some(_) } => {
+            format!("{by} {}: {text}", style.dim(format!("edits [{of}]")))
+        }
+        // CONT-013
+        Content::Edit { of, message: None } => {
+            let mark = format!("(an edit of [{of}], which is not shown)");
+            format!("{by} {}: {text}", style.dim(mark))
+        }
+        Content::Redacted => format!("{by} {}", style.dim("sent a message that was removed")),
+        Content::Hidden => format!("{by} {}", style.dim("edits a message that was removed")),
+        // MSG-011
+        Content::Unknown => {
+            format!("{by} {}", style.dim("sent a message that this version can't show"))
+        }
+    }
+}
+
+fn answers(style: Style, reply: Reply) -> String {
+    // CONT-007
+    let missing = if reply.there { "" } else { ", which is not there" };
+    style.dim(format!(" (answers [{}]{missing})", reply.to))
+}
+
+/// The reactions, on a line below.
+fn reacted(style: Style, reactions: &[Reaction]) -> String {
+    let shown: Vec<_> = reactions
+        .iter()
+        .map(|reaction| {
+            let by: Vec<_> = reaction.by.iter().map(|person| style.person(person)).collect();
+            format!("{} {}", neutralise_line(&reaction.emoji), by.join(", "))
+        })
+        .collect();
+    if shown.is_empty() { String::new() } else { format!("\n    {}", shown.join("  ")) }
+}
+
+/// Which message is meant.
+fn quote(entry: &Entry) -> String {
+    let text = match &entry.what {
+        What::Message { text: Some(text), .. } => text.as_str(),
+        _ => "",
+    };
+    let mut quoted: String = neutralise_line(text).chars().take(MAX_QUOTE).collect();
+    if text.chars().nth(MAX_QUOTE).is_some() {
+        quoted.push('\u{2026}');
+    }
+    format!("[{}] {quoted}", entry.seq)
+}
+
+/// Lines after the first stand under it, so that nobody can make a text look like somebody else's.
+fn indent(text: &str) -> String {
+    text.replace('\n', "\n    ")
+}
+
+/// What there is to a message beside its text, for programs.
+pub(super) fn as_json(content: &Content) -> Value {
+    match content {
+        Content::Text { mentions, edited, reply, reactions } => json!({
+            "kind": "text",
+            "mentions": mentions.iter().map(mention).collect::<Vec<_>>(),
+            "edited": edited,
+            "reply": reply.map(|reply| json!({"to": reply.to, "there": reply.there})),
+            "reactions": reactions.iter().map(reaction).collect::<Vec<_>>(),
+        }),
+        Content::Reaction { to, emoji, remove } => json!({
+            "kind": "reaction",
+            "emoji": emoji,
+            "remove": remove,
+            "message": to.as_deref().map(entry_json),
+        }),
+        Content::Edit { of, message } => {
+            json!({"kind": "edit", "of": of, "message": message.as_deref().map(entry_json)})
+        }
+        Content::Redacted => json!({"kind": "redacted"}),
+        Content::Hidden => json!({"kind": "hidden"}),
+        Content::Unknown => json!({"kind": "unknown"}),
+    }
+}
+
+fn reaction(reaction: &Reaction) -> Value {
+    json!({"emoji": reaction.emoji, "by": reaction.by.iter().map(person).collect::<Vec<_>>()})
+}
+
+fn mention(mention: &Mention) -> Value {
+    let range = &mention.range;
+    json!({"who": person(&mention.who), "start": range.start, "length": range.len()})
+}

@@ -1,0 +1,111 @@
+//! Saying things: texts, replies, reactions and edits.
+
+use aside_proto::id::ConversationId;
+use bytes::Bytes;
+use tokio::sync::oneshot;
+
+use super::{Client, Queued};
+use crate::{
+    Entry, Error, MessageRef, Receipt, content,
+    driver::{Command, Message},
+    random,
+};
+
+impl Client {
+    /// Says something, and waits until the server has made it durable: [`queue`](Self::queue), then [`Queued::receipt`].
+    ///
+    /// # Errors
+    /// As both.
+    pub async fn send(&self, conversation: ConversationId, text: &str) -> Result<Receipt, Error> {
+        self.queue(conversation, text).await?.receipt().await
+    }
+
+    /// Says something without waiting for the server. The message is signed, kept, and sent until the server has made it
+    /// durable, once, over as many connections and runs of the program as that takes. Messages to a conversation arrive in the
+    /// order in which they were queued.
+    ///
+    /// # Errors
+    /// [`Error::Gone`].
+    pub async fn queue(&self, conversation: ConversationId, text: &str) -> Result<Queued, Error> {
+        self.queue_payload(conversation, content::text(text, None)).await
+    }
+
+    /// Answers a message (CONT-006), as [`queue`](Self::queue) does.
+    ///
+    /// # Errors
+    /// [`Error::Gone`].
+    pub async fn reply(
+        &self,
+        conversation: ConversationId,
+        to: MessageRef,
+        text: &str,
+    ) -> Result<Queued, Error> {
+        self.queue_payload(conversation, content::text(text, Some(to))).await
+    }
+
+    /// Reacts to a message, or takes a reaction back (CONT-010), as [`queue`](Self::queue) does.
+    ///
+    /// # Errors
+    /// [`Error::NotAnEmoji`], [`Error::Gone`].
+    pub async fn react(
+        &self,
+        conversation: ConversationId,
+        to: MessageRef,
+        emoji: &str,
+        remove: bool,
+    ) -> Result<Queued, Error> {
+        self.queue_payload(conversation, content::reaction(to, emoji, remove)?).await
+    }
+
+    /// Gives a message of the user's another text (CONT-011), as [`queue`](Self::queue) does. Nobody shows an edit of what somebody
+    /// else said as one.
+    ///
+    /// # Errors
+    /// [`Error::Gone`].
+    pub async fn edit(
+        &self,
+        conversation: ConversationId,
+        to: MessageRef,
+        text: &str,
+    ) -> Result<Queued, Error> {
+        self.queue_payload(conversation, content::edit(to, text)).await
+    }
+
+    /// The message at `seq`, to refer to: one that was just said, too, if the connection stands.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchMessage`]; and as [`history`](Self::history), from which it is read, and [`catch_up`](Self::catch_up).
+    pub async fn message(&self, conversation: ConversationId, seq: u64) -> Result<Entry, Error> {
+        let kept = self.entry_at(conversation, seq).await?;
+        let entry = match kept {
+            None if self.is_online() => {
+                self.catch_up(conversation).await?;
+                self.entry_at(conversation, seq).await?
+            }
+            kept => kept,
+        };
+        entry.filter(|entry| entry.as_message().is_some()).ok_or(Error::NoSuchMessage(seq))
+    }
+
+    async fn entry_at(
+        &self,
+        conversation: ConversationId,
+        seq: u64,
+    ) -> Result<Option<Entry>, Error> {
+        let Some(before) = seq.checked_add(1) else { return Ok(None) };
+        let found = self.history(conversation, Some(before), 1).await?.pop();
+        Ok(found.filter(|entry| entry.seq == seq))
+    }
+
+    async fn queue_payload(
+        &self,
+        conversation: ConversationId,
+        payload: Bytes,
+    ) -> Result<Queued, Error> {
+        let (receipt, outcome) = oneshot::channel();
+        let message_id = random::idempotency_key(self.status.borrow().server_unix_ms());
+        let message = Message { conversation, message_id, payload, receipt };
+        self.command(Command::Send(message)).await?;
+        Ok(Queued { message_id, outcome })
+    }
+}
