@@ -22,7 +22,7 @@ impl Default for Profile {
     /// What the reference server claims.
     fn default() -> Self {
         Self {
-            capabilities: vec!["talk".to_owned()],
+            capabilities: vec!["sync".to_owned(), "talk".to_owned()],
             websocket: true,
             known_failures: BTreeMap::new(),
             untestable: BTreeMap::new(),

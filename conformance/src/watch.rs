@@ -52,11 +52,11 @@ impl Watch {
         let order = match (reply_to, kind.as_str()) {
             (0, "entry_appended") => self.push(body, user_id),
             (0, "gap") => self.gap(body),
-            (0, "error") => None,
+            (0, "error" | "watermark_moved") => None,
             (0, other) => {
                 Some(violation("REQ-003", format!("{other} came as an event (reply_to 0)")))
             }
-            (_, "entry_appended" | "gap") => {
+            (_, "entry_appended" | "gap" | "watermark_moved") => {
                 Some(violation("REQ-003", format!("{kind} came as a reply to request {reply_to}")))
             }
             (_, kind) => self.reply(reply_to, kind),

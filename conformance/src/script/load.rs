@@ -197,7 +197,8 @@ fn check(name: &str, script: &Script, raw: &Json) -> Result<(), String> {
         return Err("a script stands in a folder of its area".into());
     }
     for need in &script.needs {
-        let known = ["talk", "websocket", "control.settings", "control.restart", "control.kill"];
+        let known =
+            ["sync", "talk", "websocket", "control.settings", "control.restart", "control.kill"];
         if !known.contains(&need.as_str()) {
             return Err(format!("needs: {need:?} is none of {}", known.join(", ")));
         }

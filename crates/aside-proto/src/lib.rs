@@ -57,3 +57,5 @@ pub const WEBSOCKET_PROTOCOL: &str = "aside.v1";
 pub const VERSION: u32 = 1;
 /// The capability of accounts, rooms and messages.
 pub const TALK: &str = "talk";
+/// The capability of summaries and watermarks (SUM-001, MARK-001).
+pub const SYNC: &str = "sync";

@@ -32,6 +32,8 @@ pub const MAX_USER_AGENT_BYTES: usize = 64;
 pub const MAX_PING_BYTES: usize = 64;
 /// DEV-002.
 pub const MAX_DEVICE_NAME_BYTES: usize = 64;
+/// SUM-005: entries of kind MESSAGE that are looked at to count the unread ones.
+pub const MAX_UNREAD: u32 = 1000;
 /// ROOM-019.
 pub const MAX_PAGE_TOKEN_BYTES: usize = 64;
 /// ERR-005.
@@ -65,6 +67,8 @@ pub const DEFAULT: v1::Limits = v1::Limits {
     max_password_bytes: 256,
     max_rooms_per_user: 1000,
     max_devices_per_user: 32,
+    // One mark costs as many pushes.
+    max_live_members: 256,
 };
 
 const _: () = {
@@ -139,6 +143,7 @@ pub fn check(limits: &v1::Limits) -> Result<(), LimitError> {
         (l.min_password_chars >= 1, "min_password_chars", "at least 1", "HELLO-011"),
         (l.max_rooms_per_user >= 1, "max_rooms_per_user", "at least 1", "HELLO-011"),
         (l.max_devices_per_user >= 1, "max_devices_per_user", "at least 1", "HELLO-011"),
+        (l.max_live_members >= 1, "max_live_members", "at least 1", "HELLO-011"),
     ];
     match rules.into_iter().find(|(holds, ..)| !holds) {
         None => Ok(()),

@@ -132,6 +132,27 @@ pub(crate) const ALL: &[RequestInfo] = &[
         mutating: false,
         capability: "talk",
     },
+    RequestInfo {
+        name: "list_summaries",
+        number: 60,
+        phases: &[Phase::Authenticated],
+        mutating: false,
+        capability: "sync",
+    },
+    RequestInfo {
+        name: "mark",
+        number: 61,
+        phases: &[Phase::Authenticated],
+        mutating: false,
+        capability: "sync",
+    },
+    RequestInfo {
+        name: "list_watermarks",
+        number: 66,
+        phases: &[Phase::Authenticated],
+        mutating: false,
+        capability: "sync",
+    },
 ];
 
 pub(crate) fn info(body: &Body) -> &'static RequestInfo {
@@ -154,5 +175,8 @@ pub(crate) fn info(body: &Body) -> &'static RequestInfo {
         Body::SendMessage(_) => 15,
         Body::Fetch(_) => 16,
         Body::GetHead(_) => 17,
+        Body::ListSummaries(_) => 18,
+        Body::Mark(_) => 19,
+        Body::ListWatermarks(_) => 20,
     }]
 }

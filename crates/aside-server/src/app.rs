@@ -8,7 +8,7 @@ use std::{
 
 use aside_crypto::SigningKey;
 use aside_proto::{
-    TALK,
+    SYNC, TALK,
     id::{DeviceId, UserId},
     name::Name,
     v1::{self, ErrorCode},
@@ -116,7 +116,7 @@ impl App {
         }
         match from.identity {
             None => Box::pin(self.log_in(from, command)),
-            Some(identity) => self.authenticated(identity, command),
+            Some(identity) => self.authenticated(identity, from.attachment, command),
         }
     }
 
@@ -139,6 +139,7 @@ impl App {
     fn authenticated(
         self: Arc<Self>,
         who: Identity,
+        attachment: u64,
         command: Command,
     ) -> BoxFuture<'static, Outcome> {
         /// Each its own future, so that a message's is not as large as the largest of all.
@@ -191,6 +192,25 @@ impl App {
             Command::ListMembers { conversation, online_only, page_token, page_size } => {
                 answer!(self.list_members(who, conversation, online_only, page_token, page_size))
             }
+            Command::ListSummaries { page_token, page_size } => {
+                answer!(self.list_summaries(who, page_token, page_size))
+            }
+            Command::Mark { conversation, delivered_seq, read_seq } => {
+                let (user, device) = (who.user, who.device);
+                let mark = aside_store::Mark {
+                    user,
+                    device,
+                    attachment,
+                    conversation,
+                    delivered_seq,
+                    read_seq,
+                };
+                answer!(self.mark(mark))
+            }
+            Command::ListWatermarks { conversation, page_token, page_size } => {
+                let list = aside_store::ListWatermarks { conversation, page_token, page_size };
+                answer!(self.list_watermarks(who, list))
+            }
             Command::Register { .. }
             | Command::PasswordLogin { .. }
             | Command::FindDevice { .. }
@@ -206,7 +226,7 @@ fn session_config(config: &Config, keys: &LogKeys) -> session::Config {
     session::Config {
         limits: config.limits,
         server_names: config.server.names.clone(),
-        capabilities: vec![TALK.to_owned()],
+        capabilities: vec![SYNC.to_owned(), TALK.to_owned()],
         registration: match config.registration {
             Registration::Open => v1::RegistrationMode::Open,
             Registration::Closed => v1::RegistrationMode::Closed,

@@ -13,7 +13,7 @@ use std::{
 };
 
 use aside_proto::{
-    frame,
+    SYNC, frame,
     id::{ConversationId, DeviceId, UserId},
     v1,
 };
@@ -42,6 +42,8 @@ struct State {
 #[derive(Debug)]
 struct Connection {
     queue: Arc<PushQueue>,
+    /// Whether the capability `sync` is in force, which its events need (EXT-006).
+    sync: bool,
     attached: Option<Attached>,
 }
 
@@ -71,10 +73,17 @@ impl Hub {
         if state.stopping {
             queue.signal(CloseSignal::ShuttingDown);
         }
-        let connection = Connection { queue: Arc::clone(&queue), attached: None };
+        let connection = Connection { queue: Arc::clone(&queue), sync: false, attached: None };
         state.connections.insert(id, connection);
         drop(state);
         Attachment { hub: Arc::clone(self), id, queue }
+    }
+
+    /// Notes which capabilities are in force on a connection, before it is attached.
+    pub(crate) fn agree(&self, id: u64, capabilities: &[String]) {
+        if let Some(connection) = self.lock().connections.get_mut(&id) {
+            connection.sync = capabilities.iter().any(|name| name == SYNC);
+        }
     }
 
     /// Whether the user has an authenticated connection (ROOM-020).
@@ -168,6 +177,12 @@ impl State {
                     connection.queue.signal(CloseSignal::DeviceRevoked);
                 }
             }
+            Effect::WatermarkMoved { conversation, user, attachment, to_members, .. } => {
+                if let Some(frame) = watermark_frame(effect) {
+                    let whose = (!to_members).then_some(*user);
+                    self.hint(*conversation, whose, *attachment, &frame);
+                }
+            }
             Effect::Attached { user, device, attachment, conversations } => {
                 self.attach(*user, *device, *attachment, conversations);
             }
@@ -183,6 +198,18 @@ impl State {
         }
         let pushed = frames.len() * subscribers.len();
         metrics::counter!("aside_entries_pushed_total").increment(pushed as u64);
+    }
+
+    /// Queues an event of `sync` for a conversation's connections, or those of one user, but for one connection.
+    fn hint(&self, conversation: ConversationId, only: Option<UserId>, except: u64, frame: &Bytes) {
+        let ids = self.subscribers.get(&conversation).into_iter().flat_map(HashMap::keys);
+        for connection in ids.filter(|id| **id != except).filter_map(|id| self.connections.get(id))
+        {
+            let user = connection.attached.as_ref().map(|attached| attached.user);
+            if connection.sync && (only.is_none() || only == user) {
+                connection.queue.hint(frame);
+            }
+        }
     }
 
     fn attach(
@@ -253,6 +280,22 @@ fn entry_frame(effect: &Effect) -> Option<(u64, Bytes)> {
     Some((*seq, frame::encode(&v1::ServerFrame { reply_to: 0, body: Some(body) })))
 }
 
+/// The event that says how far a user has got.
+fn watermark_frame(effect: &Effect) -> Option<Bytes> {
+    let Effect::WatermarkMoved { conversation, user, delivered_seq, read_seq, .. } = effect else {
+        return None;
+    };
+    let watermark = v1::Watermark {
+        user_id: user.to_bytes(),
+        delivered_seq: *delivered_seq,
+        read_seq: *read_seq,
+    };
+    let event =
+        v1::WatermarkMoved { conversation_id: conversation.to_bytes(), watermark: Some(watermark) };
+    let body = Some(v1::server_frame::Body::WatermarkMoved(event));
+    Some(frame::encode(&v1::ServerFrame { reply_to: 0, body }))
+}
+
 impl Drop for Attachment {
     fn drop(&mut self) {
         self.hub.lock().disconnect(self.id);
@@ -294,6 +337,36 @@ mod tests {
         let left = Effect::Left { user: ALICE, conversation: ROOM };
         hub.committed(&[joined, appended(3), appended(4), left, appended(5)]);
         assert_eq!((pushed(&one), pushed(&two)), (2, 2));
+    }
+
+    // cites: EXT-006, MARK-009, MARK-010
+    #[test]
+    fn watermarks_are_told_to_those_who_understand_and_do_not_know() {
+        let hub = Arc::new(Hub::default());
+        let own = [hub.connect(1 << 20), hub.connect(1 << 20), hub.connect(1 << 20)];
+        let other = hub.connect(1 << 20);
+        for connection in [&own[0], &own[1], &other] {
+            hub.agree(connection.id, &["sync".to_owned(), "talk".to_owned()]);
+        }
+        hub.agree(own[2].id, &["talk".to_owned()]);
+        hub.committed(&own.each_ref().map(|connection| attached(connection, &[ROOM])));
+        let bob = UserId::new([4; 16]);
+        let conversations = vec![ROOM];
+        let attachment = other.id;
+        hub.committed(&[Effect::Attached { user: bob, device: PHONE, attachment, conversations }]);
+        for to_members in [true, false] {
+            let moved = Effect::WatermarkMoved {
+                conversation: ROOM,
+                user: ALICE,
+                delivered_seq: 3,
+                read_seq: 2,
+                attachment: own[0].id,
+                to_members,
+            };
+            hub.committed(&[moved]);
+            assert_eq!(own.each_ref().map(pushed), [0, 1, 0]);
+            assert_eq!(pushed(&other), usize::from(to_members));
+        }
     }
 
     // cites: ROOM-020

@@ -64,6 +64,17 @@ impl PushQueue {
         state.wake();
     }
 
+    /// Queues a frame that may be left out without a word when there is no room: a later one makes up for it (MARK-013).
+    pub(crate) fn hint(&self, frame: &Bytes) {
+        let mut state = self.lock();
+        if state.bytes >= self.bound {
+            metrics::counter!("aside_hints_left_out_total").increment(1);
+            return;
+        }
+        state.add(frame.clone());
+        state.wake();
+    }
+
     /// Asks the connection to close.
     pub(crate) fn signal(&self, signal: CloseSignal) {
         let mut state = self.lock();
@@ -163,6 +174,18 @@ mod tests {
         assert_eq!(queue.pop(Waker::noop()), Some(entry(1)));
         queue.push(ROOM, &[(3, entry(3))]);
         assert_eq!(drain(&queue), [gap(ROOM, 2), entry(3)]);
+    }
+
+    // cites: MARK-013, PUSH-005
+    #[test]
+    fn past_the_bound_hints_are_left_out_without_a_gap() {
+        let queue = PushQueue::new(40);
+        for n in 1..100 {
+            queue.hint(&entry(n));
+        }
+        assert_eq!(drain(&queue), [entry(1)]);
+        queue.hint(&entry(100));
+        assert_eq!(drain(&queue), [entry(100)]);
     }
 
     #[test]

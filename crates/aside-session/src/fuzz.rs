@@ -38,7 +38,9 @@ impl<'a> Reader<'a> {
 fn check_command(command: &Command, limits: &v1::Limits) {
     match command {
         Command::ListRooms { page_token, page_size, .. }
-        | Command::ListMembers { page_token, page_size, .. } => {
+        | Command::ListMembers { page_token, page_size, .. }
+        | Command::ListSummaries { page_token, page_size }
+        | Command::ListWatermarks { page_token, page_size, .. } => {
             assert!((1..=limits.max_page_items).contains(page_size));
             assert!(page_token.len() <= 64);
         }
@@ -63,6 +65,9 @@ fn check_command(command: &Command, limits: &v1::Limits) {
         }
         Command::Rename { handle: name, .. } | Command::CreateRoom { name, .. } => {
             assert!(name.as_str().chars().count() <= limits.max_name_chars as usize);
+        }
+        Command::Mark { delivered_seq, read_seq, .. } => {
+            assert!(*delivered_seq != 0 || *read_seq != 0);
         }
         Command::FindDevice { .. }
         | Command::Attach { .. }

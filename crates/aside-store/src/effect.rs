@@ -31,6 +31,21 @@ pub enum Effect {
         /// Where.
         conversation: ConversationId,
     },
+    /// A member's watermarks have moved (MARK-008).
+    WatermarkMoved {
+        /// Where.
+        conversation: ConversationId,
+        /// Who.
+        user: UserId,
+        /// As they are now.
+        delivered_seq: u64,
+        /// As they are now.
+        read_seq: u64,
+        /// The connection that is told by the reply (MARK-009).
+        attachment: u64,
+        /// Whether other members are told too: there are at most `max_live_members` (MARK-010).
+        to_members: bool,
+    },
     /// A device was revoked: its connections are to be closed (DEV-004).
     DeviceRevoked {
         /// Which.

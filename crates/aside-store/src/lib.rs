@@ -60,6 +60,7 @@ mod request;
 mod rooms;
 mod sql;
 mod store;
+mod summaries;
 #[cfg(test)]
 mod tests;
 mod write;
@@ -69,7 +70,7 @@ pub use error::{DatabaseError, Refused, StoreError};
 pub use journal::Reply;
 pub use request::{
     Append, BindDevice, ChangePassword, CreateRoom, DeviceRecord, HeadState, Join, Leave,
-    ListRooms, LogKey, LogKeys, LoggedIn, MembersPage, PublicKeyBytes, Register, Rename,
-    RevokeDevice, SetLogKey,
+    ListRooms, ListSummaries, ListWatermarks, LogKey, LogKeys, LoggedIn, Mark, MembersPage,
+    PublicKeyBytes, Register, Rename, RevokeDevice, SetLogKey,
 };
 pub use store::{Clock, Entropy, Options, Store};

@@ -75,7 +75,7 @@ pub(crate) async fn fetch(
             fetched.prev_chain = row.bytes(5)?;
             continue;
         }
-        let entry = entry(&row)?;
+        let entry = entry(&row, 6)?;
         bytes += ENTRY_OVERHEAD_BYTES + entry.encoded_len();
         if bytes > max_bytes && !fetched.entries.is_empty() {
             break;
@@ -126,11 +126,12 @@ fn view(row: &Row) -> Result<View, Stop> {
     Ok(View { first_seq: row.number(0)?, anchor: row.array(1)?, head_seq: row.number(2)? })
 }
 
-fn entry(row: &Row) -> Result<v1::Entry, sqlx::Error> {
+/// The entry whose header, salt and payload are the columns from `first` on.
+pub(crate) fn entry(row: &Row, first: usize) -> Result<v1::Entry, sqlx::Error> {
     Ok(v1::Entry {
-        header: row.bytes(6)?,
-        salt: row.bytes(7)?,
-        payload: row.bytes(8)?,
+        header: row.bytes(first)?,
+        salt: row.bytes(first + 1)?,
+        payload: row.bytes(first + 2)?,
         payload_hash: bytes::Bytes::new(),
     })
 }

@@ -10,6 +10,10 @@ pub enum List {
     Rooms,
     /// ListMembers: the id is a `user_id`.
     Members,
+    /// ListSummaries: the id is a `conversation_id`.
+    Summaries,
+    /// ListWatermarks: the id is a `user_id`.
+    Watermarks,
 }
 
 /// Not a token that this server can have made for this list (ROOM-019).
@@ -44,6 +48,8 @@ fn tag(list: List) -> u8 {
     match list {
         List::Rooms => 1,
         List::Members => 2,
+        List::Summaries => 3,
+        List::Watermarks => 4,
     }
 }
 
@@ -62,6 +68,8 @@ mod tests {
         assert_eq!(after(List::Rooms, &made), Ok(Some(id)));
         assert_eq!(after(List::Rooms, &[]), Ok(None));
         assert_eq!(after(List::Members, &made), Err(TokenInvalid));
+        assert_eq!(after(List::Summaries, &made), Err(TokenInvalid));
+        assert_eq!(after(List::Watermarks, &token(List::Members, &id)), Err(TokenInvalid));
         assert_eq!(after(List::Rooms, &made[..16]), Err(TokenInvalid));
         assert_eq!(after(List::Rooms, &[&made[..], &[0]].concat()), Err(TokenInvalid));
         assert_eq!(after(List::Rooms, &[0xff; 17]), Err(TokenInvalid));

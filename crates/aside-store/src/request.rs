@@ -156,6 +156,45 @@ pub struct Leave {
     pub conversation: ConversationId,
 }
 
+/// How far a user has got in a conversation.
+#[derive(Debug, Clone)]
+pub struct Mark {
+    /// Who.
+    pub user: UserId,
+    /// By which device.
+    pub device: DeviceId,
+    /// By which connection: the number that [`Store::attach`](crate::Store::attach) was given.
+    pub attachment: u64,
+    /// In which conversation.
+    pub conversation: ConversationId,
+    /// Every entry up to this seq reached a device; 0 says nothing.
+    pub delivered_seq: u64,
+    /// Every entry up to this seq was shown; 0 says nothing.
+    pub read_seq: u64,
+}
+
+/// Which page of a user's summaries to list.
+#[derive(Debug, Clone, Default)]
+pub struct ListSummaries {
+    /// As the client sent it; empty for the first page.
+    pub page_token: Bytes,
+    /// 1 to `max_page_items`.
+    pub page_size: u32,
+    /// The greatest encoded Summaries: the page ends early rather than be larger (SUM-004).
+    pub max_bytes: usize,
+}
+
+/// Which page of a conversation's watermarks to list.
+#[derive(Debug, Clone)]
+pub struct ListWatermarks {
+    /// Which conversation.
+    pub conversation: ConversationId,
+    /// As the client sent it; empty for the first page.
+    pub page_token: Bytes,
+    /// 1 to `max_page_items`.
+    pub page_size: u32,
+}
+
 /// Which rooms to list.
 #[derive(Debug, Clone, Default)]
 pub struct ListRooms {

@@ -22,7 +22,7 @@ pub(crate) struct Standing {
 }
 
 /// Columns of a room as the user `m` sees it: see [`from_row`].
-const COLUMNS: &str =
+pub(crate) const COLUMNS: &str =
     "c.conversation_id, c.kind, c.name, c.member_count, m.role, c.is_default, c.first_seq,
     COALESCE((SELECT MAX(seq) FROM entries e WHERE e.conversation = c.id), c.first_seq - 1)";
 const ALL: &str = "conversations c LEFT JOIN members m ON m.conversation = c.id AND m.user_id = ?";
@@ -144,7 +144,11 @@ pub(crate) async fn members_among(
 }
 
 /// The surrogate key of a conversation that the user is a member of.
-async fn membership(pool: &Pool, conversation: ConversationId, user: UserId) -> Result<i64, Stop> {
+pub(crate) async fn membership(
+    pool: &Pool,
+    conversation: ConversationId,
+    user: UserId,
+) -> Result<i64, Stop> {
     let standing = standing(pool, conversation, user).await?;
     if standing.is_member { Ok(standing.key) } else { Err(Refused::NotAMember.into()) }
 }
@@ -158,7 +162,8 @@ fn member(row: &Row) -> Result<v1::Member, sqlx::Error> {
     })
 }
 
-fn from_row(row: &Row) -> Result<v1::Room, sqlx::Error> {
+/// A room of a row that begins with [`COLUMNS`].
+pub(crate) fn from_row(row: &Row) -> Result<v1::Room, sqlx::Error> {
     Ok(v1::Room {
         conversation_id: row.bytes(0)?,
         kind: row.number(1)? as i32,
@@ -171,7 +176,7 @@ fn from_row(row: &Row) -> Result<v1::Room, sqlx::Error> {
     })
 }
 
-/// SQL put together from the literals above.
-fn literal(sql: String) -> AssertSqlSafe<String> {
+/// SQL put together from literals of this crate.
+pub(crate) fn literal(sql: String) -> AssertSqlSafe<String> {
     AssertSqlSafe(sql)
 }

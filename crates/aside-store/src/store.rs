@@ -19,10 +19,10 @@ use crate::{
     logs,
     request::{
         Append, BindDevice, ChangePassword, CreateRoom, DeviceRecord, HeadState, Join, Leave,
-        ListRooms, LogKeys, LoggedIn, MembersPage, PublicKeyBytes, Register, Rename, RevokeDevice,
-        SetLogKey,
+        ListRooms, ListSummaries, ListWatermarks, LogKeys, LoggedIn, Mark, MembersPage,
+        PublicKeyBytes, Register, Rename, RevokeDevice, SetLogKey,
     },
-    rooms,
+    rooms, summaries,
     write::Context,
 };
 
@@ -173,6 +173,12 @@ impl Store {
     /// Leaves a room (ROOM-007, ROOM-008). Refuses with [`Refused::NoSuchConversation`], [`Refused::KeyReused`].
     pub fn leave(&self, leave: Leave) -> Reply<v1::Left> {
         self.journal.put(leave)
+    }
+
+    /// Moves a user's watermarks forward (MARK-001 to MARK-005). Refuses with [`Refused::NoSuchConversation`],
+    /// [`Refused::NotAMember`], [`Refused::SeqOutOfRange`].
+    pub fn mark(&self, mark: Mark) -> Reply<v1::Watermark> {
+        self.journal.put(mark)
     }
 
     /// Notes that devices were seen now. Unknown ones are ignored. Unlike other writes it needs someone to wait for it:
@@ -344,6 +350,30 @@ impl Store {
         conversation: ConversationId,
     ) -> Result<HeadState, Refused> {
         judged(logs::head(&self.readers, user, conversation)).await
+    }
+
+    /// A page of what there is to show of a user's conversations (SUM-001 to SUM-006).
+    ///
+    /// # Errors
+    /// [`Refused::PageTokenInvalid`], [`Refused::Failed`].
+    pub async fn list_summaries(
+        &self,
+        user: UserId,
+        list: &ListSummaries,
+    ) -> Result<v1::Summaries, Refused> {
+        judged(summaries::list(&self.readers, user, list)).await
+    }
+
+    /// A page of the watermarks of a conversation's members, for a member (MARK-012).
+    ///
+    /// # Errors
+    /// [`Refused::PageTokenInvalid`], [`Refused::NoSuchConversation`], [`Refused::NotAMember`], [`Refused::Failed`].
+    pub async fn list_watermarks(
+        &self,
+        user: UserId,
+        list: &ListWatermarks,
+    ) -> Result<v1::Watermarks, Refused> {
+        judged(summaries::watermarks(&self.readers, user, list)).await
     }
 
     /// The server's log key; none before [`Store::set_log_key`] has set one.

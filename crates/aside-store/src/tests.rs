@@ -17,7 +17,7 @@ use crate::{
     db::{Connection, Database},
     logs, recall, rooms,
     suite::Lab,
-    write,
+    summaries, write,
 };
 
 struct Fixture {
@@ -102,7 +102,7 @@ async fn a_newer_schema_is_refused() {
         )
         .await;
     let error = open(&fixture.lab.url).await.err().expect("refused");
-    assert!(matches!(error, StoreError::NewerSchema { found: 9999, known: 2 }), "{error}");
+    assert!(matches!(error, StoreError::NewerSchema { found: 9999, known: 3 }), "{error}");
     // Refused, but not harmed or held.
     fixture.sql("DELETE FROM _sqlx_migrations WHERE version = 9999").await;
     open(&fixture.lab.url).await.unwrap().close().await;
@@ -383,6 +383,8 @@ async fn the_paths_that_are_hot_use_indexes() {
         (&write::ASK, "entries_by_message (message_id=? AND device=?)"),
         (&write::ASK, "m USING PRIMARY KEY (conversation=? AND user_id=?)"),
         (&write::ASK, "r USING PRIMARY KEY (key=? AND device=?)"),
+        (&write::ASK_MARKS, "m USING PRIMARY KEY (conversation=? AND user_id=?)"),
+        (&write::ASK_MARKS, "d USING INDEX"),
         (&write::HEADS, "e USING INDEX entries_by_seq (conversation=? AND seq=?)"),
         (&write::TOUCH, "(device_id=?)"),
         (&accounts::DEVICE_KEYS, "(device_id=?)"),
@@ -402,6 +404,11 @@ async fn the_paths_that_are_hot_use_indexes() {
         (write::MEMBERSHIPS, "members_by_user (user_id=?)"),
         (write::OWN, "handles_of_user (user_id=?)"),
         (write::UNUSED, "USING PRIMARY KEY (handle=?)"),
+        (write::MOVE, "USING PRIMARY KEY (conversation=? AND user_id=?)"),
+        (summaries::WATERMARKS, "USING PRIMARY KEY (conversation=? AND user_id>?)"),
+        (&summaries::SUMMARY, "e USING COVERING INDEX messages_by_seq (conversation=? AND seq>?)"),
+        (&summaries::SUMMARY, "l USING INDEX entries_by_seq (conversation=? AND seq=?)"),
+        (&summaries::SUMMARY, "e USING COVERING INDEX messages_by_seq (conversation=?)"),
     ];
     for (sql, expected) in statements {
         assert_looks_up(&mut connection, sql, expected).await;

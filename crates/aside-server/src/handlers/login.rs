@@ -51,7 +51,8 @@ impl App {
                 self.password_login(handle, password, device).await
             }
             Command::FindDevice { device_id } => self.find_device(device_id).await,
-            Command::Attach { user_id, device_id } => {
+            Command::Attach { user_id, device_id, capabilities } => {
+                self.hub.agree(from.attachment, &capabilities);
                 let attached = self.store.attach(user_id, device_id, from.attachment).await;
                 attached
                     .map(|handle| Outcome::Attached { handle })

@@ -4,6 +4,7 @@ mod accounts;
 mod log;
 mod login;
 mod rooms;
+mod sync;
 
 use aside_proto::v1::{self, ErrorCode};
 use aside_session::server::{OnConflict, Refusal};

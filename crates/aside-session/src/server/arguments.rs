@@ -49,6 +49,9 @@ pub(super) fn judge(limits: &v1::Limits, request: &Admitted) -> Verdict {
         Body::SendMessage(r) => send_message(limits, request.key(), r).into(),
         Body::Fetch(r) => fetch(limits, r).into(),
         Body::GetHead(r) => get_head(r).into(),
+        Body::ListSummaries(r) => list_summaries(limits, r).into(),
+        Body::Mark(r) => mark(r).into(),
+        Body::ListWatermarks(r) => list_watermarks(limits, r).into(),
         Body::Hello(_) | Body::Register(_) | Body::PasswordLogin(_) | Body::DeviceLogin(_) => {
             Verdict::Refuse(Refusal::of(v1::ErrorCode::WrongPhase))
         }
@@ -174,6 +177,32 @@ fn fetch(limits: &v1::Limits, request: &v1::Fetch) -> Result<Command, Refusal> {
 
 fn get_head(request: &v1::GetHead) -> Result<Command, Refusal> {
     Ok(Command::GetHead { conversation: id(&request.conversation_id, "get_head.conversation_id")? })
+}
+
+fn list_summaries(limits: &v1::Limits, request: &v1::ListSummaries) -> Result<Command, Refusal> {
+    Ok(Command::ListSummaries {
+        page_token: page_token(&request.page_token, "list_summaries.page_token")?,
+        page_size: at_most(request.page_size, limits.max_page_items),
+    })
+}
+
+/// MARK-006.
+fn mark(request: &v1::Mark) -> Result<Command, Refusal> {
+    let conversation = id(&request.conversation_id, "mark.conversation_id")?;
+    let (delivered_seq, read_seq) = (request.delivered_seq, request.read_seq);
+    if delivered_seq == 0 && read_seq == 0 {
+        let message = "A Mark says how far something was delivered, or read.";
+        return Err(Refusal::invalid_argument("mark.read_seq", message));
+    }
+    Ok(Command::Mark { conversation, delivered_seq, read_seq })
+}
+
+fn list_watermarks(limits: &v1::Limits, request: &v1::ListWatermarks) -> Result<Command, Refusal> {
+    Ok(Command::ListWatermarks {
+        conversation: id(&request.conversation_id, "list_watermarks.conversation_id")?,
+        page_token: page_token(&request.page_token, "list_watermarks.page_token")?,
+        page_size: at_most(request.page_size, limits.max_page_items),
+    })
 }
 
 /// A handle in canonical form (NAME-001, NAME-002).

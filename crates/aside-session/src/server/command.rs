@@ -69,6 +69,8 @@ pub enum Command {
         user_id: UserId,
         /// With which device.
         device_id: DeviceId,
+        /// The capabilities in force, sorted: what the connection may be pushed (EXT-006).
+        capabilities: Box<[String]>,
     },
     /// Change the handle. Outcome: `Renamed`.
     Rename {
@@ -173,6 +175,31 @@ pub enum Command {
     GetHead {
         /// Which log.
         conversation: ConversationId,
+    },
+    /// List what there is to show of the user's conversations. Outcome: `Summaries`.
+    ListSummaries {
+        /// At most 64 bytes; whether the server made it is the driver's to say.
+        page_token: Bytes,
+        /// 1 to `max_page_items`.
+        page_size: u32,
+    },
+    /// Move the user's watermarks forward. Outcome: `Marked`.
+    Mark {
+        /// In which conversation.
+        conversation: ConversationId,
+        /// What reached a device; 0 says nothing.
+        delivered_seq: u64,
+        /// What was shown; 0 says nothing, but not both.
+        read_seq: u64,
+    },
+    /// List the watermarks of a conversation's members. Outcome: `Watermarks`.
+    ListWatermarks {
+        /// Which conversation.
+        conversation: ConversationId,
+        /// At most 64 bytes; whether the server made it is the driver's to say.
+        page_token: Bytes,
+        /// 1 to `max_page_items`.
+        page_size: u32,
     },
 }
 

@@ -173,7 +173,8 @@ impl LoggingIn {
         match advance(&greeted, context, step, outcome) {
             Ok(Progress::Attach { user_id, device_id }) => {
                 let step = Step::Attaching { user_id, device_id };
-                let command = Command::Attach { user_id, device_id };
+                let capabilities = greeted.capabilities().into();
+                let command = Command::Attach { user_id, device_id, capabilities };
                 (Phase::LoggingIn(Self { greeted, step }), Verdict::Execute(command))
             }
             Ok(Progress::Done { user_id, device_id, handle }) => {

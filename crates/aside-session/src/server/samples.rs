@@ -71,7 +71,7 @@ pub(crate) fn transcript() -> Transcript<'static> {
 pub(crate) fn hello() -> v1::Hello {
     v1::Hello {
         versions: vec![0x0a0a, 1],
-        capabilities: vec!["talk".into(), "grease-1".into()],
+        capabilities: vec!["talk".into(), "grease-1".into(), "sync".into()],
         client_nonce: Bytes::copy_from_slice(&CLIENT_NONCE),
         server_name: SERVER_NAME.into(),
         user_agent: "test".into(),
@@ -140,6 +140,10 @@ pub(crate) fn fetch() -> Body {
     Body::Fetch(v1::Fetch { conversation_id, from_seq: 1, max_entries: 0, signed_head: false })
 }
 
+pub(crate) fn mark() -> Body {
+    Body::Mark(v1::Mark { conversation_id: ROOM.to_bytes(), delivered_seq: 2, read_seq: 1 })
+}
+
 /// One of each request of phase Authenticated but Ping, as it should be.
 pub(crate) fn requests() -> Vec<Body> {
     let conversation_id = ROOM.to_bytes();
@@ -162,7 +166,10 @@ pub(crate) fn requests() -> Vec<Body> {
         }),
         Body::SendMessage(send_message()),
         fetch(),
-        Body::GetHead(v1::GetHead { conversation_id }),
+        Body::GetHead(v1::GetHead { conversation_id: conversation_id.clone() }),
+        Body::ListSummaries(v1::ListSummaries::default()),
+        mark(),
+        Body::ListWatermarks(v1::ListWatermarks { conversation_id, ..Default::default() }),
     ]
 }
 
@@ -199,6 +206,9 @@ pub(crate) fn outcome(command: &Command) -> Outcome {
         Command::SendMessage { .. } => Body::Sent(v1::Sent::default()),
         Command::Fetch { .. } => Body::Fetched(v1::Fetched::default()),
         Command::GetHead { .. } => Body::Head(v1::Head::default()),
+        Command::ListSummaries { .. } => Body::Summaries(v1::Summaries::default()),
+        Command::Mark { .. } => Body::Marked(v1::Marked::default()),
+        Command::ListWatermarks { .. } => Body::Watermarks(v1::Watermarks::default()),
     })
 }
 

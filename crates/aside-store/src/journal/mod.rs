@@ -19,7 +19,7 @@ use crate::{
     effect::{Effect, Observer},
     error::{Refused, StoreError},
     store::{Clock, Entropy},
-    write::Context,
+    write::{Context, Moved},
 };
 
 /// What operations need to know besides the request and the database.
@@ -152,7 +152,8 @@ impl Drop for Writer {
     }
 }
 
-/// Does all of a batch in order: each run of messages together, everything else by itself.
+/// Does all of a batch in order: each run of messages or of marks together, everything else by itself. Watermarks that
+/// moved are written once, at the end or before an operation that may change memberships.
 async fn write_all(
     surroundings: &Surroundings,
     transaction: &mut Transaction<'_>,
@@ -160,15 +161,25 @@ async fn write_all(
     effects: &mut Vec<Effect>,
 ) -> Result<(), sqlx::Error> {
     let now = (surroundings.clock)();
-    for run in batch.chunk_by_mut(|a, b| a.is_append() && b.is_append()) {
-        if let [Op::Single(single)] = run {
-            write_one(surroundings, now, transaction, single, effects).await?;
-        } else {
-            let mut jobs: Vec<_> = run.iter_mut().filter_map(Op::as_append).collect();
-            Context::new(surroundings, now, transaction, effects).append(&mut jobs).await?;
+    let mut moved = Moved::default();
+    for run in batch.chunk_by_mut(|a, b| a.goes_with(b)) {
+        let mut context = Context::new(surroundings, now, transaction, effects);
+        match run {
+            [Op::Single(single)] => {
+                context.write_moved(&mut moved).await?;
+                write_one(surroundings, now, transaction, single, effects).await?;
+            }
+            [Op::Mark(_), ..] => {
+                let mut jobs: Vec<_> = run.iter_mut().filter_map(Op::as_mark).collect();
+                context.mark(&mut jobs, &mut moved).await?;
+            }
+            _ => {
+                let mut jobs: Vec<_> = run.iter_mut().filter_map(Op::as_append).collect();
+                context.append(&mut jobs).await?;
+            }
         }
     }
-    Ok(())
+    Context::new(surroundings, now, transaction, effects).write_moved(&mut moved).await
 }
 
 /// Does one operation, so that it leaves no trace unless it succeeds.

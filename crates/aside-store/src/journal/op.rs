@@ -11,8 +11,8 @@ use super::queue::Reply;
 use crate::{
     error::{Refused, Stop, StoreError},
     request::{
-        Append, BindDevice, ChangePassword, CreateRoom, Join, Leave, LoggedIn, Register, Rename,
-        RevokeDevice, SetLogKey,
+        Append, BindDevice, ChangePassword, CreateRoom, Join, Leave, LoggedIn, Mark, Register,
+        Rename, RevokeDevice, SetLogKey,
     },
     sql::MAX_LENGTH,
     write::Context,
@@ -85,6 +85,8 @@ pub(crate) struct Prune;
 pub(crate) enum Op {
     /// A message: neighbours are appended together.
     Append(Job<Append, v1::Sent>),
+    /// Watermarks to move: neighbours are judged together, and those of a batch are written together.
+    Mark(Job<Mark, v1::Watermark>),
     /// Done by itself.
     Single(Single),
 }
@@ -94,7 +96,7 @@ impl Op {
     pub(super) fn cost(&self) -> usize {
         match self {
             Self::Append(job) => OP_BYTES + job.input.payload.len(),
-            Self::Single(_) => OP_BYTES,
+            Self::Mark(_) | Self::Single(_) => OP_BYTES,
         }
     }
 
@@ -102,18 +104,28 @@ impl Op {
     pub(super) fn as_append(&mut self) -> Option<&mut Job<Append, v1::Sent>> {
         match self {
             Self::Append(job) => Some(job),
-            Self::Single(_) => None,
+            Self::Mark(_) | Self::Single(_) => None,
         }
     }
 
-    pub(super) fn is_append(&self) -> bool {
-        matches!(self, Self::Append(_))
+    /// The job of watermarks to move.
+    pub(super) fn as_mark(&mut self) -> Option<&mut Job<Mark, v1::Watermark>> {
+        match self {
+            Self::Mark(job) => Some(job),
+            Self::Append(_) | Self::Single(_) => None,
+        }
+    }
+
+    /// Whether it is done together with another that follows it.
+    pub(super) fn goes_with(&self, other: &Self) -> bool {
+        matches!((self, other), (Self::Append(_), Self::Append(_)) | (Self::Mark(_), Self::Mark(_)))
     }
 
     /// Gives the answer that was kept: its effects are durable, or it has none.
     pub(super) fn acknowledge(self) {
         match self {
             Self::Append(job) => job.acknowledge(),
+            Self::Mark(job) => job.acknowledge(),
             Self::Single(single) => single.acknowledge(),
         }
     }
@@ -122,6 +134,7 @@ impl Op {
     pub(super) fn refuse(self, refusal: Refused) {
         match self {
             Self::Append(job) => job.refuse(refusal),
+            Self::Mark(job) => job.refuse(refusal),
             Self::Single(single) => single.refuse(refusal),
         }
     }
@@ -130,6 +143,12 @@ impl Op {
 impl From<Job<Append, v1::Sent>> for Op {
     fn from(job: Job<Append, v1::Sent>) -> Self {
         Self::Append(job)
+    }
+}
+
+impl From<Job<Mark, v1::Watermark>> for Op {
+    fn from(job: Job<Mark, v1::Watermark>) -> Self {
+        Self::Mark(job)
     }
 }
 

@@ -10,6 +10,7 @@ mod heads;
 mod idempotency;
 mod journal;
 mod log;
+mod marks;
 mod messages;
 mod model;
 mod rooms;
@@ -54,6 +55,7 @@ pub fn cases() -> Vec<Case> {
         idempotency::CASES,
         journal::CASES,
         log::CASES,
+        marks::CASES,
         messages::CASES,
         model::CASES,
         rooms::CASES,

@@ -7,6 +7,7 @@ mod entries;
 mod handles;
 mod idempotency;
 mod log_keys;
+mod marks;
 mod rooms;
 
 use aside_proto::{
@@ -30,6 +31,9 @@ use entries::EntryRow;
 pub(crate) use entries::HEADS;
 #[cfg(test)]
 pub(crate) use handles::{OWN, UNUSED};
+pub(crate) use marks::Moved;
+#[cfg(test)]
+pub(crate) use marks::{ASK_MARKS, MOVE};
 
 /// What an operation works with.
 pub(crate) struct Context<'a> {

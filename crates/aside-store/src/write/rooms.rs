@@ -13,7 +13,7 @@ use super::{
     entries::{Head, Place},
 };
 use crate::{
-    db::Columns as _,
+    db::{Columns as _, signed},
     effect::Effect,
     error::{Refused, Stop},
     recall::Kind,
@@ -144,7 +144,18 @@ impl Context<'_> {
             role: role.into(),
         };
         self.effects.push(Effect::Joined { user: who.user, conversation: place.id });
-        self.seal_record(place, head, v1::EntryKind::MemberJoined, Some(who.origin(key)), &payload);
+        let origin = Some(who.origin(key));
+        let sealed = self.seal_record(place, head, v1::EntryKind::MemberJoined, origin, &payload);
+        // MARK-002: what was said before is not unread.
+        sqlx::query(
+            "INSERT INTO watermarks (conversation, user_id, delivered_seq, read_seq) VALUES (?, ?, ?, ?)",
+        )
+        .bind(place.key)
+        .bind(who.user.as_bytes().as_slice())
+        .bind(signed(sealed.seq))
+        .bind(signed(sealed.seq))
+        .execute(&mut *self.connection)
+        .await?;
         self.flush().await
     }
 
@@ -155,6 +166,12 @@ impl Context<'_> {
         place: Place,
     ) -> Result<(), Stop> {
         sqlx::query("DELETE FROM members WHERE conversation = ? AND user_id = ?")
+            .bind(place.key)
+            .bind(who.user.as_bytes().as_slice())
+            .execute(&mut *self.connection)
+            .await?;
+        // MARK-011.
+        sqlx::query("DELETE FROM watermarks WHERE conversation = ? AND user_id = ?")
             .bind(place.key)
             .bind(who.user.as_bytes().as_slice())
             .execute(&mut *self.connection)

@@ -193,12 +193,13 @@ fn reply(reply_to: u64, body: server_frame::Body) -> Bytes {
 
 /// Whether the reply may be of the greatest size.
 fn is_bulky(frame: &v1::ClientFrame) -> bool {
-    matches!(frame.body, Some(Body::Fetch(_)))
+    matches!(frame.body, Some(Body::Fetch(_) | Body::ListSummaries(_)))
 }
 
 /// Whether it has an effect: it waits for those before it that have none, and the other way about (REQ-012).
 fn writes(frame: &v1::ClientFrame) -> bool {
-    frame.body.as_ref().is_some_and(|body| request::info(body).mutating)
+    let writes = |body| request::info(body).mutating || matches!(body, Body::Mark(_));
+    frame.body.as_ref().is_some_and(writes)
 }
 
 /// Whether the outcome decides how the next requests are judged: it changes the phase, or counts as an attempt.

@@ -58,6 +58,9 @@ fn requests_become_commands() {
         },
         Command::Fetch { conversation, from_seq: 1, max_entries: 20, signed_head: false },
         Command::GetHead { conversation },
+        Command::ListSummaries { page_token: Bytes::new(), page_size: 10 },
+        Command::Mark { conversation, delivered_seq: 2, read_seq: 1 },
+        Command::ListWatermarks { conversation, page_token: Bytes::new(), page_size: 10 },
     ];
     let commands: Vec<_> = samples::requests().into_iter().map(command).collect();
     assert_eq!(commands, expected);
@@ -181,11 +184,36 @@ fn broken() -> Vec<(Body, ErrorCode, &'static str)> {
             bad,
             "fetch.conversation_id",
         ),
-        (Body::GetHead(v1::GetHead { conversation_id: short }), bad, "get_head.conversation_id"),
+        (
+            Body::GetHead(v1::GetHead { conversation_id: short.clone() }),
+            bad,
+            "get_head.conversation_id",
+        ),
+        (
+            Body::ListSummaries(v1::ListSummaries { page_token: long.clone(), page_size: 1 }),
+            bad,
+            "list_summaries.page_token",
+        ),
+        (mark(&short, 1), bad, "mark.conversation_id"),
+        (mark(&id, 0), bad, "mark.read_seq"),
+        (watermarks(&short, &Bytes::new()), bad, "list_watermarks.conversation_id"),
+        (watermarks(&id, &long), bad, "list_watermarks.page_token"),
     ]
 }
 
-// cites: CONV-001, NAME-002, PASS-002, ACCT-007, DEV-009, ROOM-019, MSG-005, ERR-002, ERR-006, EXT-007
+fn mark(conversation: &Bytes, delivered_seq: u64) -> Body {
+    Body::Mark(v1::Mark { conversation_id: conversation.clone(), delivered_seq, read_seq: 0 })
+}
+
+fn watermarks(conversation: &Bytes, page_token: &Bytes) -> Body {
+    Body::ListWatermarks(v1::ListWatermarks {
+        conversation_id: conversation.clone(),
+        page_token: page_token.clone(),
+        page_size: 0,
+    })
+}
+
+// cites: CONV-001, NAME-002, PASS-002, ACCT-007, DEV-009, ROOM-019, MSG-005, MARK-006, ERR-002, ERR-006, EXT-007
 #[test]
 fn what_breaks_a_rule_is_refused_by_its_field() {
     let mut peer = Peer::authenticated();

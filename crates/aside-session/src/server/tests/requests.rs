@@ -77,7 +77,19 @@ fn reads_and_writes_wait_for_each_other_and_not_for_their_like() {
     let (read, command) = peer.next_command().unwrap();
     assert_eq!((&command, peer.next_command()), (&Command::ListDevices, None));
     peer.session.handle_outcome(peer.now, read, samples::outcome(&command));
-    assert!(matches!(peer.next_command(), Some((_, Command::CreateRoom { .. }))));
+    let (third, command) = peer.next_command().unwrap();
+    assert!(matches!(command, Command::CreateRoom { .. }));
+
+    // A Mark is not mutating, and has an effect all the same.
+    peer.send_request(20, samples::mark());
+    let (mark, command) = peer.next_command().unwrap();
+    assert!(matches!(command, Command::Mark { .. }), "beside what writes: {command:?}");
+    peer.send_request(21, list_devices());
+    assert_eq!(peer.next_command(), None);
+    let create = samples::outcome(&Command::ListDevices);
+    peer.session.handle_outcome(peer.now, third, create);
+    peer.session.handle_outcome(peer.now, mark, samples::outcome(&command));
+    assert!(matches!(peer.next_command(), Some((_, Command::ListDevices))));
 }
 
 // cites: REQ-005, REQ-006

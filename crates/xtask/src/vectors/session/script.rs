@@ -132,6 +132,7 @@ fn limits() -> v1::Limits {
         max_password_bytes: 256,
         max_rooms_per_user: 1000,
         max_devices_per_user: 32,
+        max_live_members: 256,
     }
 }
 

@@ -1,0 +1,44 @@
+//! Summaries and watermarks.
+
+use std::sync::Arc;
+
+use aside_proto::v1::{self, server_frame::Body};
+use aside_store::{ListSummaries, ListWatermarks, Mark};
+use bytes::Bytes;
+
+use super::{PLAIN, Request, refusal};
+use crate::app::{Answer, App, Identity};
+
+const LIST_SUMMARIES: Request = Request { page_token: "list_summaries.page_token", ..PLAIN };
+const LIST_WATERMARKS: Request = Request { page_token: "list_watermarks.page_token", ..PLAIN };
+
+/// What a frame adds to the reply in it, at most: the number of the request, field keys and lengths.
+const FRAME_OVERHEAD_BYTES: usize = 64;
+
+impl App {
+    pub(crate) async fn list_summaries(
+        self: Arc<Self>,
+        who: Identity,
+        page_token: Bytes,
+        page_size: u32,
+    ) -> Answer {
+        let max_bytes = self.config.limits.max_frame_bytes as usize - FRAME_OVERHEAD_BYTES;
+        let list = ListSummaries { page_token, page_size, max_bytes };
+        let summaries = self.store.list_summaries(who.user, &list).await;
+        summaries.map(Body::Summaries).map_err(|r| refusal(r, LIST_SUMMARIES))
+    }
+
+    pub(crate) async fn mark(self: Arc<Self>, mark: Mark) -> Answer {
+        let watermark = self.store.mark(mark).await.map_err(|r| refusal(r, PLAIN))?;
+        Ok(Body::Marked(v1::Marked { watermark: Some(watermark) }))
+    }
+
+    pub(crate) async fn list_watermarks(
+        self: Arc<Self>,
+        who: Identity,
+        list: ListWatermarks,
+    ) -> Answer {
+        let watermarks = self.store.list_watermarks(who.user, &list).await;
+        watermarks.map(Body::Watermarks).map_err(|r| refusal(r, LIST_WATERMARKS))
+    }
+}
