@@ -3,14 +3,18 @@
 use std::{
     num::NonZero,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
     thread,
 };
 
-use argon2::{Algorithm, Argon2, Params, PasswordHasher as _, PasswordVerifier as _, Version};
+use argon2::{
+    Algorithm, Argon2, Block, Params, Version,
+    password_hash::phc::{Output, ParamsString, PasswordHash, Salt},
+};
 use aside_session::server::Secret;
+use subtle::ConstantTimeEq as _;
 use tokio::{sync::Semaphore, task};
 
 use crate::config::PasswordConfig;
@@ -31,6 +35,7 @@ pub(crate) enum HashError {
 pub(crate) struct Passwords {
     argon2: Argon2<'static>,
     workers: Arc<Semaphore>,
+    memory: Arc<Memory>,
     waiting: Arc<AtomicUsize>,
     most_waiting: usize,
     /// The hash of a password no one knows, compared for handles no one has (AUTH-021).
@@ -47,10 +52,12 @@ impl Passwords {
             0 => thread::available_parallelism().map_or(1, NonZero::get),
             workers => workers,
         };
-        let decoy = hash_now(&argon2, &random::<32>()).map_err(|e| e.to_string())?;
+        let memory = Arc::new(Memory::default());
+        let decoy = memory.hash(&argon2, &random::<32>()).map_err(|e| e.to_string())?;
         Ok(Self {
             argon2,
             workers: Arc::new(Semaphore::new(workers)),
+            memory,
             waiting: Arc::default(),
             most_waiting: config.queue + workers,
             decoy: decoy.into(),
@@ -60,7 +67,8 @@ impl Passwords {
     /// A PHC string for this password.
     pub(crate) async fn hash(&self, password: Secret) -> Result<String, HashError> {
         let argon2 = self.argon2.clone();
-        self.run(move || hash_now(&argon2, password.expose().as_bytes())).await
+        let memory = Arc::clone(&self.memory);
+        self.run(move || memory.hash(&argon2, password.expose().as_bytes())).await
     }
 
     /// Whether this is the password of that PHC string. With no string it does the same work and says no.
@@ -69,11 +77,11 @@ impl Passwords {
         password: Secret,
         stored: Option<String>,
     ) -> Result<bool, HashError> {
-        let argon2 = self.argon2.clone();
+        let memory = Arc::clone(&self.memory);
         let decoy = Arc::clone(&self.decoy);
         self.run(move || {
             let hash = stored.as_deref().unwrap_or(&decoy);
-            let matches = argon2.verify_password(password.expose().as_bytes(), hash).is_ok();
+            let matches = memory.verify(password.expose().as_bytes(), hash)?;
             Ok(matches && stored.is_some())
         })
         .await
@@ -112,11 +120,63 @@ impl Drop for Place {
     }
 }
 
-fn hash_now(argon2: &Argon2<'_>, password: &[u8]) -> Result<String, HashError> {
-    argon2
-        .hash_password_with_salt(password, &random::<16>())
-        .map(|hash| hash.to_string())
-        .map_err(|_| HashError::Failed)
+/// The memory in which hashes are computed, kept from one to the next: as many pieces as were ever computed at once. Freed and
+/// allocated anew, aligned as they are, pieces of 19 MiB do not fit into the holes that they leave in some allocators.
+#[derive(Debug, Default)]
+struct Memory(Mutex<Vec<Vec<Block>>>);
+
+impl Memory {
+    /// A PHC string for this password, with a salt of its own.
+    fn hash(&self, argon2: &Argon2<'_>, password: &[u8]) -> Result<String, HashError> {
+        let salt = Salt::new(&random::<{ Salt::RECOMMENDED_LENGTH }>());
+        let salt = salt.map_err(|_| HashError::Failed)?;
+        let output = self.compute(argon2, password, &salt, Params::DEFAULT_OUTPUT_LEN)?;
+        let params = ParamsString::try_from(argon2.params()).map_err(|_| HashError::Failed)?;
+        let hash = PasswordHash {
+            algorithm: Algorithm::Argon2id.ident(),
+            version: Some(Version::V0x13.into()),
+            params,
+            salt: Some(salt),
+            hash: Some(output),
+        };
+        Ok(hash.to_string())
+    }
+
+    /// Whether this is the password of that PHC string.
+    fn verify(&self, password: &[u8], stored: &str) -> Result<bool, HashError> {
+        let stored = PasswordHash::new(stored).map_err(|_| HashError::Failed)?;
+        let algorithm =
+            Algorithm::try_from(stored.algorithm.as_str()).map_err(|_| HashError::Failed)?;
+        let version = stored.version.map_or(Ok(Version::default()), Version::try_from);
+        let params = Params::try_from(&stored).map_err(|_| HashError::Failed)?;
+        let argon2 = Argon2::new(algorithm, version.map_err(|_| HashError::Failed)?, params);
+        let (Some(salt), Some(expected)) = (stored.salt, stored.hash) else {
+            return Err(HashError::Failed);
+        };
+        let computed = self.compute(&argon2, password, &salt, expected.len())?;
+        Ok(computed.as_bytes().ct_eq(expected.as_bytes()).into())
+    }
+
+    fn compute(
+        &self,
+        argon2: &Argon2<'_>,
+        password: &[u8],
+        salt: &[u8],
+        length: usize,
+    ) -> Result<Output, HashError> {
+        let mut output = [0; Output::MAX_LENGTH];
+        let output = output.get_mut(..length).ok_or(HashError::Failed)?;
+        let mut blocks = self.pieces().pop().unwrap_or_default();
+        blocks.resize(argon2.params().block_count(), Block::default());
+        let computed = argon2.hash_password_into_with_memory(password, salt, output, &mut blocks);
+        self.pieces().push(blocks);
+        computed.map_err(|_| HashError::Failed)?;
+        Output::new(output).map_err(|_| HashError::Failed)
+    }
+
+    fn pieces(&self) -> std::sync::MutexGuard<'_, Vec<Vec<Block>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// Bytes from the system's random source.
@@ -133,6 +193,8 @@ pub(crate) fn fill_random(bytes: &mut [u8]) {
 
 #[cfg(test)]
 mod tests {
+    use argon2::PasswordVerifier as _;
+
     use super::*;
 
     fn passwords(queue: usize) -> Passwords {
@@ -159,6 +221,24 @@ mod tests {
     #[test]
     fn a_decoy_costs_what_a_stored_password_costs() {
         assert!(passwords(8).decoy.starts_with("$argon2id$v=19$m=64,t=1,p=1$"));
+    }
+
+    // A string made elsewhere, with other parameters than the server's: those of the string count.
+    #[tokio::test]
+    async fn a_stored_hash_keeps_the_cost_it_was_made_with() {
+        let stored = Memory::default()
+            .hash(&Argon2::from(Params::new(32, 2, 1, None).unwrap()), b"correct horse")
+            .unwrap();
+        assert!(stored.starts_with("$argon2id$v=19$m=32,t=2,p=1$"), "{stored}");
+        let passwords = passwords(8);
+        assert_eq!(passwords.verify(secret("correct horse"), Some(stored.clone())).await, Ok(true));
+        assert_eq!(
+            passwords.verify(secret("Correct horse"), Some(stored.clone())).await,
+            Ok(false)
+        );
+        assert!(Argon2::default().verify_password(b"correct horse", stored.as_str()).is_ok());
+        let damaged = stored.replace("argon2id", "argon3");
+        assert_eq!(passwords.verify(secret("x"), Some(damaged)).await, Err(HashError::Failed));
     }
 
     // cites: LIM-009
