@@ -129,7 +129,7 @@ async fn summary(
     user: UserId,
     conversation: [u8; 16],
 ) -> Result<v1::Summary, sqlx::Error> {
-    let row = sqlx::query(rooms::literal(SUMMARY.clone()))
+    let row = sqlx::query(SUMMARY.as_str())
         .bind(user.as_bytes().as_slice())
         .bind(ConversationId::new(conversation).as_bytes().as_slice())
         .fetch_one(connection)
