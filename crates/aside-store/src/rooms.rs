@@ -177,6 +177,6 @@ pub(crate) fn from_row(row: &Row) -> Result<v1::Room, sqlx::Error> {
 }
 
 /// SQL put together from literals of this crate.
-pub(crate) fn literal(sql: String) -> AssertSqlSafe<String> {
+fn literal(sql: String) -> AssertSqlSafe<String> {
     AssertSqlSafe(sql)
 }

@@ -2,11 +2,7 @@
 
 use std::sync::LazyLock;
 
-use aside_proto::{
-    id::{ConversationId, UserId},
-    limits::MAX_UNREAD,
-    v1,
-};
+use aside_proto::{id::UserId, limits::MAX_UNREAD, v1};
 use bytes::Bytes;
 use prost::Message as _;
 
@@ -74,7 +70,7 @@ pub(crate) async fn list(
     let mut last = None;
     for row in rows.iter().take(list.page_size as usize) {
         let conversation: [u8; 16] = row.array(0)?;
-        let mut next = summary(&mut transaction, user, conversation).await?;
+        let mut next = summary(&mut transaction, user, &conversation).await?;
         if bytes + size(&next) > list.max_bytes {
             if !summaries.is_empty() {
                 break;
@@ -127,11 +123,11 @@ pub(crate) async fn watermarks(
 async fn summary(
     connection: &mut Connection,
     user: UserId,
-    conversation: [u8; 16],
+    conversation: &[u8; 16],
 ) -> Result<v1::Summary, sqlx::Error> {
     let row = sqlx::query(SUMMARY.as_str())
         .bind(user.as_bytes().as_slice())
-        .bind(ConversationId::new(conversation).as_bytes().as_slice())
+        .bind(&conversation[..])
         .fetch_one(connection)
         .await?;
     let watermark = v1::Watermark {
