@@ -20,10 +20,10 @@ step() {
   printf -- '-- %s: %d s\n' "$current" "$((SECONDS - from))"
 }
 
-# cargo_tool CRATE VERSION: installs a cargo subcommand unless some version is there. Built quickly rather than to run fast.
+# cargo_tool CRATE VERSION: installs a cargo subcommand unless that version is there. Built quickly rather than to run fast.
 cargo_tool() {
   local name=$1 version=$2
-  command -v "$name" >/dev/null && return
+  "$name" --version 2>/dev/null | grep -qF "$version" && return
   CARGO_PROFILE_RELEASE_OPT_LEVEL=1 CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
     CARGO_PROFILE_RELEASE_DEBUG=false CARGO_TARGET_DIR="$TOOLS/build" \
     cargo install --quiet --locked "$name@$version"

@@ -87,6 +87,13 @@ impl Passwords {
         .await
     }
 
+    /// Whether the PHC string was made at another cost than today's.
+    pub(crate) fn is_dated(&self, stored: &str) -> bool {
+        let cost = |params: &Params| (params.m_cost(), params.t_cost(), params.p_cost());
+        let params = PasswordHash::new(stored).ok().and_then(|hash| Params::try_from(&hash).ok());
+        params.as_ref().map(cost) != Some(cost(self.argon2.params()))
+    }
+
     async fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> Result<T, HashError> + Send + 'static,
@@ -236,6 +243,9 @@ mod tests {
             passwords.verify(secret("Correct horse"), Some(stored.clone())).await,
             Ok(false)
         );
+        assert!(passwords.is_dated(&stored));
+        let renewed = passwords.hash(secret("correct horse")).await.unwrap();
+        assert!(!passwords.is_dated(&renewed), "{renewed}");
         assert!(Argon2::default().verify_password(b"correct horse", stored.as_str()).is_ok());
         let damaged = stored.replace("argon2id", "argon3");
         assert_eq!(passwords.verify(secret("x"), Some(damaged)).await, Err(HashError::Failed));

@@ -59,6 +59,8 @@ pub struct BindDevice {
     /// The hash that the password was verified against: refused if it is no longer the account's, so that a log-in
     /// that races with a change of the password can't leave a device behind.
     pub verified_hash: String,
+    /// Takes its place: the same password at today's cost.
+    pub new_hash: Option<String>,
     /// The device's.
     pub public_key: PublicKeyBytes,
     /// The device's, if it is new.

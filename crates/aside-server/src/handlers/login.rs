@@ -11,7 +11,7 @@ use aside_proto::{
 use aside_session::server::{
     Command, DeviceBinding, DeviceRecord, DeviceState, Outcome, Refusal, Secret,
 };
-use aside_store::{BindDevice, LoggedIn, Register};
+use aside_store::{BindDevice, LoggedIn, Refused, Register};
 
 use super::{BUSY_RETRY_MS, PLAIN, Request, failed, on_conflict, refusal};
 use crate::{
@@ -70,31 +70,53 @@ impl App {
         Ok(logged_in(made))
     }
 
-    /// AUTH-020, AUTH-021: an unknown handle costs what a wrong password costs, and ends alike.
     async fn password_login(
         &self,
         handle: Option<Name>,
         password: Secret,
         device: DeviceBinding,
     ) -> Result<Outcome, Refusal> {
-        let account = match &handle {
+        let bind = async || self.check_and_bind(handle.as_ref(), &password, &device).await;
+        match bind().await? {
+            // Another log-in renewed the hash meanwhile, or the password was changed: then it is wrong now.
+            Err(Refused::PasswordChanged) => bind().await?,
+            bound => bound,
+        }
+        .map(logged_in)
+        .map_err(|refused| refusal(refused, PASSWORD_LOGIN))
+    }
+
+    /// AUTH-020, AUTH-021: an unknown handle costs what a wrong password costs, and ends alike.
+    async fn check_and_bind(
+        &self,
+        handle: Option<&Name>,
+        password: &Secret,
+        device: &DeviceBinding,
+    ) -> Result<Result<LoggedIn, Refused>, Refusal> {
+        let account = match handle {
             Some(handle) => self.store.password_hash(handle).await.map_err(|e| failed(&e))?,
             None => None,
         };
         let (user, hash) = account.unzip();
-        let verified = self.passwords.verify(password, hash.clone()).await.map_err(hash_refusal)?;
+        let verified =
+            self.passwords.verify(password.clone(), hash.clone()).await.map_err(hash_refusal)?;
         let (true, Some(user), Some(verified_hash)) = (verified, user, hash) else {
             metrics::counter!("aside_logins_failed_total").increment(1);
             return Err(Refusal::authentication_failed());
         };
+        // A hash that costs less, or more, than that of the decoy would tell an account from none (AUTH-021).
+        let new_hash = match self.passwords.is_dated(&verified_hash) {
+            true => self.passwords.hash(password.clone()).await.ok(),
+            false => None,
+        };
         let bind = BindDevice {
             user,
             verified_hash,
+            new_hash,
             public_key: *device.public_key.as_bytes(),
-            device_name: device.name,
+            device_name: device.name.clone(),
         };
-        let device = self.store.bind_device(bind).await.map_err(|r| refusal(r, PASSWORD_LOGIN))?;
-        Ok(logged_in(LoggedIn { user, device }))
+        Ok(self.store.bind_device(bind).await.map(|device| LoggedIn { user, device }))
     }
 
     async fn find_device(&self, device_id: DeviceId) -> Result<Outcome, Refusal> {

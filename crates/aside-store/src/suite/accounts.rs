@@ -267,6 +267,7 @@ fn binding(lab: &Lab, actor: Actor) -> BindDevice {
     BindDevice {
         user: actor.user,
         verified_hash: "$hash$alice".to_owned(),
+        new_hash: None,
         public_key: lab.bytes(),
         device_name: "another".to_owned(),
     }

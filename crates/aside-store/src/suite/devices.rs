@@ -11,6 +11,7 @@ use crate::{BindDevice, Effect, LoggedIn, Refused, RevokeDevice};
 list![
     a_known_key_logs_in_the_same_device,
     another_key_binds_another_device_up_to_the_limit,
+    a_log_in_can_renew_the_hash_of_the_same_password,
     a_key_of_another_account_or_of_a_revoked_device_is_refused,
     devices_are_listed_in_order_of_creation,
     a_revoked_device_can_do_nothing,
@@ -48,6 +49,20 @@ async fn another_key_binds_another_device_up_to_the_limit(lab: Lab) {
     lab.store.revoke_device(revoking(&lab, alice, last)).await.must();
     lab.store.bind_device(binding(&lab, alice)).await.must();
     assert_refused!(lab.store.bind_device(binding(&lab, alice)).await, Refused::TooManyDevices);
+}
+
+// cites: AUTH-021
+async fn a_log_in_can_renew_the_hash_of_the_same_password(lab: Lab) {
+    let alice = lab.register("alice").await;
+    let binding = binding(&lab, alice);
+    let renewing = BindDevice { new_hash: Some("$hash$renewed".to_owned()), ..binding.clone() };
+    let device = lab.store.bind_device(renewing.clone()).await.must();
+    let hash = lab.store.password_hash_of(alice.user).await.must();
+    assert_eq!(hash.as_deref(), Some("$hash$renewed"));
+    // Another that was verified against the hash before has raced with it, and may be tried again.
+    assert_refused!(lab.store.bind_device(renewing).await, Refused::PasswordChanged);
+    let again = BindDevice { verified_hash: "$hash$renewed".to_owned(), ..binding };
+    assert_eq!(lab.store.bind_device(again).await.must(), device);
 }
 
 // cites: AUTH-015, DEV-007
@@ -234,6 +249,7 @@ fn binding(lab: &Lab, actor: Actor) -> BindDevice {
     BindDevice {
         user: actor.user,
         verified_hash: "$hash$alice".to_owned(),
+        new_hash: None,
         public_key: lab.bytes(),
         device_name: "another".to_owned(),
     }

@@ -185,6 +185,7 @@ async fn bind(lab: &Lab, actor: Actor) -> Actor {
     let binding = crate::BindDevice {
         user: actor.user,
         verified_hash: "$hash$alice".to_owned(),
+        new_hash: None,
         public_key: lab.bytes(),
         device_name: "phone".to_owned(),
     };

@@ -184,6 +184,7 @@ impl World {
             let binding = BindDevice {
                 user,
                 verified_hash: lab.store.password_hash_of(user).await.must().expect("registered"),
+                new_hash: None,
                 public_key: lab.bytes(),
                 device_name: "another".to_owned(),
             };

@@ -241,6 +241,7 @@ async fn every_device_of_a_member_may_write(lab: Lab) {
     let binding = crate::BindDevice {
         user: alice.user,
         verified_hash: "$hash$alice".to_owned(),
+        new_hash: None,
         public_key: lab.bytes(),
         device_name: "phone".to_owned(),
     };

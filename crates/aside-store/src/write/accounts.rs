@@ -82,11 +82,7 @@ impl Context<'_> {
             return Ok(reply);
         }
         self.check_password(who.user, &change.verified_hash).await?;
-        sqlx::query("UPDATE users SET password_hash = ? WHERE user_id = ?")
-            .bind(&change.new_hash)
-            .bind(who.user.as_bytes().as_slice())
-            .execute(&mut *self.connection)
-            .await?;
+        self.set_password_hash(who.user, &change.new_hash).await?;
         let revoked = self.revoke_others(who.user, who.device_key).await?;
         let reply = v1::PasswordChanged { revoked_devices: revoked };
         self.remember(&who, change.key, Kind::ChangePassword, &reply).await?;
@@ -106,6 +102,19 @@ impl Context<'_> {
             .await?
             .map(|_| ())
             .ok_or_else(|| Refused::PasswordChanged.into())
+    }
+
+    pub(super) async fn set_password_hash(
+        &mut self,
+        user: UserId,
+        hash: &str,
+    ) -> Result<(), sqlx::Error> {
+        sqlx::query("UPDATE users SET password_hash = ? WHERE user_id = ?")
+            .bind(hash)
+            .bind(user.as_bytes().as_slice())
+            .execute(&mut *self.connection)
+            .await?;
+        Ok(())
     }
 
     /// ACCT-004: the first rename is free.

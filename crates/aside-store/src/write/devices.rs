@@ -36,6 +36,9 @@ impl Context<'_> {
     /// AUTH-015, AUTH-023, AUTH-024, AUTH-033.
     pub(crate) async fn bind_device(&mut self, bind: &BindDevice) -> Result<DeviceId, Stop> {
         self.check_password(bind.user, &bind.verified_hash).await?;
+        if let Some(hash) = &bind.new_hash {
+            self.set_password_hash(bind.user, hash).await?;
+        }
         if let Some(bound) = self.device_of_key(&bind.public_key).await? {
             if bound.is_revoked || bound.who.user != bind.user {
                 return Err(Refused::PublicKeyBound.into());
