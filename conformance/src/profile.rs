@@ -12,6 +12,8 @@ pub struct Profile {
     pub capabilities: Vec<String>,
     /// Whether it offers WebSocket.
     pub websocket: bool,
+    /// Whether those who start it can have it say something to everyone who is connected.
+    pub notice: bool,
     /// Scripts that are known to fail, and why.
     pub known_failures: BTreeMap<String, String>,
     /// Scripts that can't be run against it, and why.
@@ -24,6 +26,7 @@ impl Default for Profile {
         Self {
             capabilities: vec!["sync".to_owned(), "talk".to_owned()],
             websocket: true,
+            notice: true,
             known_failures: BTreeMap::new(),
             untestable: BTreeMap::new(),
         }

@@ -122,6 +122,10 @@ pub(crate) fn payload_of(kind: i32) -> Option<MessageDescriptor> {
         3 => "MemberJoinedPayload",
         4 => "MemberLeftPayload",
         5 => "MemberRenamedPayload",
+        6 => "RoomUpdatedPayload",
+        7 => "MemberInvitedPayload",
+        9 => "MessagePinnedPayload",
+        8 => "RedactedPayload",
         _ => return None,
     };
     Some(message(name))

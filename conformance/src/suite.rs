@@ -150,7 +150,8 @@ impl Suite {
     fn lacking(&self, script: &Loaded) -> Vec<String> {
         let abilities = self.pool.abilities();
         let has = |need: &&String| {
-            abilities.contains(&need.as_str())
+            (abilities.contains(&need.as_str())
+                && (*need != "control.notice" || self.profile.notice))
                 || self.profile.capabilities.contains(need)
                 || (*need == "websocket" && self.profile.websocket)
         };
@@ -192,7 +193,8 @@ impl Suite {
     /// Runs a script on its server, and notes what became of it.
     async fn play(&self, script: &Loaded, record: &mut Record) {
         let settings = &script.script.settings;
-        let own = script.needs.contains("control.restart") || script.needs.contains("control.kill");
+        let controls = ["control.restart", "control.kill", "control.notice"];
+        let own = controls.iter().any(|control| script.needs.contains(*control));
         let leased = if own {
             self.pool.private(settings).await.map(Leased::Own)
         } else {

@@ -16,6 +16,10 @@ fn violation(requirement: &'static str, what: impl Into<String>) -> Violation {
     Violation { requirement, what: what.into() }
 }
 
+/// Events that may be left out, and that nothing hangs on.
+const HINTS: [&str; 5] =
+    ["watermark_moved", "invitation", "presence_changed", "typing_changed", "notice"];
+
 /// What is known of one connection.
 #[derive(Default)]
 pub(crate) struct Watch {
@@ -52,11 +56,12 @@ impl Watch {
         let order = match (reply_to, kind.as_str()) {
             (0, "entry_appended") => self.push(body, user_id),
             (0, "gap") => self.gap(body),
-            (0, "error" | "watermark_moved") => None,
+            (0, "error") => None,
+            (0, hint) if HINTS.contains(&hint) => None,
             (0, other) => {
                 Some(violation("REQ-003", format!("{other} came as an event (reply_to 0)")))
             }
-            (_, "entry_appended" | "gap" | "watermark_moved") => {
+            (_, kind) if kind == "entry_appended" || kind == "gap" || HINTS.contains(&kind) => {
                 Some(violation("REQ-003", format!("{kind} came as a reply to request {reply_to}")))
             }
             (_, kind) => self.reply(reply_to, kind),

@@ -412,11 +412,35 @@ def judge_content(vector, _file):
     same("view", vector["view"], [log.shown(seq) for seq in log.entries])
 
 
+def judge_rooms(vector, _file):
+    entries = sorted(vector["entries"], key=lambda entry: entry["seq"])
+    view, changes = {}, {}
+    for entry in entries:
+        seq, kind, payload = entry["seq"], entry["kind"], unhex(entry, "payload")
+        if kind in (2, 6):
+            told = decode("RoomCreatedPayload" if kind == 2 else "RoomUpdatedPayload", payload)
+            texts = {part: told.get(part, "") for part in ("name", "topic", "description")}
+            view["settings"] = texts | {"invite_only": told.get("invite_only", False)}
+        if kind == 9:
+            change = decode("MessagePinnedPayload", payload)
+            changes[change["seq"]] = (seq, change["message_id"].hex(), change.get("pinned", False))
+    there = {entry["seq"]: entry for entry in entries}
+    view["pins"] = []
+    for of, (seq, message_id, pinned) in sorted(changes.items(), key=lambda item: -item[1][0]):
+        entry = there.get(of, {"message_id": message_id, "payload": ""})
+        if pinned and entry.get("message_id") == message_id and "payload" in entry:
+            view["pins"].append({"seq": of, "pin_seq": seq})
+    same("view", vector["view"], view)
+
+
 def judge_chain(vector, _file):
     conversation, seq, time_ms = unhex(vector, "conversation_id"), vector["from_seq"], 0
     chain, chains = unhex(vector, "prev_chain"), []
+def follow(conversation, run):
+    """The entries of a run, each with its header and the chain value after it."""
+    seq, time_ms, chain = run["from_seq"], 0, unhex(run, "prev_chain")
     refuse_unless(seq > 1 or chain == sha256(label("chain-start", conversation)), "chain")
-    for entry in vector["entries"]:
+    for entry in run["entries"]:
         salt, payload = unhex(entry, "salt"), unhex(entry, "payload")
         if "payload_hash" in entry:
             hashed = unhex(entry, "payload_hash")
@@ -430,11 +454,36 @@ def judge_chain(vector, _file):
         refuse_unless(header["time_ms"] >= time_ms, "time")
         refuse_unless(has_sender_and_signature(header), "form")
         chain = sha256(label("chain", chain, unhex(entry, "header"), hashed))
-        chains.append(chain.hex())
         seq, time_ms = seq + 1, header["time_ms"]
-    same("the last seq", vector["head"]["seq"], seq - 1)
-    refuse_unless(chain.hex() == vector["head"]["chain"], "chain")
+        yield entry, header, chain.hex()
+
+
+def judge_chain(vector, _file):
+    chains = [chain for _, _, chain in follow(unhex(vector, "conversation_id"), vector)]
+    same("the last seq", vector["head"]["seq"], vector["from_seq"] - 1 + len(vector["entries"]))
+    refuse_unless((chains or [vector["prev_chain"]])[-1] == vector["head"]["chain"], "chain")
     same("chains", vector["chains"], chains)
+
+
+def judge_redaction(vector, _file):
+    cursor, chain, missing, redacted, after = 0, None, {}, set(), []
+    for page in vector["pages"]:
+        same("from_seq", page["from_seq"], cursor + 1)
+        same("prev_chain", page["prev_chain"], chain or page["prev_chain"])
+        for entry, header, chain in follow(unhex(vector, "conversation_id"), page):
+            cursor, kind = header["seq"], ENUMS["EntryKind"].get(header["kind"])
+            if "payload" not in entry:
+                refuse_unless(kind in (None, "ENTRY_KIND_MESSAGE"), "kind")
+                missing[cursor] = page["head_seq"]
+            elif kind == "ENTRY_KIND_REDACTED":
+                seqs = decode("RedactedPayload", unhex(entry, "payload")).get("seqs", [])
+                named = {seq for seq in seqs if 0 < seq < cursor}
+                redacted |= named
+                missing = {seq: at for seq, at in missing.items() if seq not in named or at < cursor}
+        refuse_unless(all(head_seq > cursor for head_seq in missing.values()), "missing")
+        after.append(sorted(missing))
+    same("missing", vector["missing"], after)
+    same("redacted", vector["redacted"], sorted(redacted))
 
 
 def judge_heads(vector, _file):
@@ -836,7 +885,10 @@ STATED = {
         for part in ("seq", "as", "text", "edited", "of", "to", "emoji", "remove", "reply.to", "reply.there")
         + ("mentions.user_id", "mentions.start", "mentions.length", "reactions.emoji", "reactions.users")
     ],
+    "rooms": [f"view.settings.{part}" for part in ("name", "topic", "description", "invite_only")]
+    + [f"view.pins.{part}" for part in ("seq", "pin_seq")],
     "chain": ["chains", "head.chain"],
+    "redaction": ["pages.prev_chain", "redacted"],
     "heads": ["signature", "rotations.signature"],
     "frames": ["messages.request_id", "messages.reply_to", "messages.body"],
     "names": ["output", "output_utf8"],

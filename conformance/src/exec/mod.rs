@@ -183,7 +183,7 @@ impl<'a> Run<'a> {
                 tokio::time::sleep(Duration::from_millis(ms)).await;
                 Ok(())
             }
-            StepBody::Server(control) => self.control(*control).await,
+            StepBody::Server(control) => self.control(control).await,
         }
     }
 
@@ -233,7 +233,7 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    async fn control(&self, control: ServerControl) -> Result<(), Stop> {
+    async fn control(&self, control: &ServerControl) -> Result<(), Stop> {
         let Leased::Own(lease) = &self.server else {
             return Err(Stop::Script(ScriptError("the server is shared".into())));
         };
@@ -244,8 +244,11 @@ impl<'a> Run<'a> {
                 tokio::join!(lease.stop(), self.see_the_end());
             }
             ServerControl::Start => {}
+            ServerControl::Notice(text) => {
+                return lease.notice(text).await.map_err(launch_stop);
+            }
         }
-        if control == ServerControl::Stop {
+        if *control == ServerControl::Stop {
             return Ok(());
         }
         self.pool.start_again(lease).await.map_err(launch_stop)

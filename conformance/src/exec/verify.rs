@@ -18,6 +18,8 @@ use super::Run;
 
 /// MESSAGE of EntryKind.
 const MESSAGE: i128 = 1;
+/// REDACTED of EntryKind.
+const REDACTED: i128 = 8;
 /// The most pages of a log that are read.
 const MAX_PAGES: usize = 10_000;
 
@@ -243,6 +245,8 @@ struct Log {
     next_seq: i128,
     chain: Hash,
     time_ms: i128,
+    /// Entries without payload that nothing redacts so far, and the head that was told with each.
+    missing: BTreeMap<i128, i128>,
     /// The chain value of each entry.
     chains: BTreeMap<i128, Hash>,
 }
@@ -255,6 +259,7 @@ impl Log {
             next_seq: 1,
             chain,
             time_ms: 0,
+            missing: BTreeMap::new(),
             chains: BTreeMap::new(),
         }
     }
@@ -279,9 +284,28 @@ impl Log {
             self.chain = chain_next(&self.chain, entry)?;
             self.chains.insert(self.next_seq, self.chain);
             self.time_ms = int(entry, "time_ms");
+            self.note_redaction(entry, int(fetched, "head_seq"));
             self.next_seq += 1;
         }
-        Ok(entries.to_vec())
+        match self.missing.iter().find(|(_, head_seq)| **head_seq < self.next_seq) {
+            Some((seq, head_seq)) => broken(
+                "REDACT-001",
+                format!("an entry up to {head_seq} that redacts the one at {seq}"),
+                "none",
+            ),
+            None => Ok(entries.to_vec()),
+        }
+    }
+
+    fn note_redaction(&mut self, entry: &Val, head_seq: i128) {
+        if bytes(entry, "salt").is_empty() {
+            self.missing.insert(self.next_seq, head_seq);
+        }
+        let redacts = int(entry, "kind") == REDACTED;
+        let named = entry.field("body").filter(|_| redacts).and_then(|body| body.field("seqs"));
+        for seq in named.and_then(Val::as_list).unwrap_or_default() {
+            self.missing.retain(|missing, _| Some(*missing) != seq.as_int());
+        }
     }
 
     fn check_entry(&self, entry: &Val) -> Result<(), Stop> {
@@ -309,7 +333,11 @@ impl Log {
             return broken("LOG-012", "salt and payload, or payload_hash alone", entry.to_string());
         }
         let kind = int(entry, "kind");
-        if kind != MESSAGE && (2..=5).contains(&kind) && entry.field("body").is_none() {
+        if redacted && kind != MESSAGE {
+            return broken("REDACT-004", "a payload in all but messages", entry.to_string());
+        }
+        let has_payload = (2..=5).contains(&kind) || kind == REDACTED;
+        if has_payload && entry.field("body").is_none() {
             return broken("LOG-008", "a payload of the entry's kind", entry.to_string());
         }
         let lengths = ["sender_user_id", "sender_device_id", "message_id"]

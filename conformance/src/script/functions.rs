@@ -59,6 +59,7 @@ const FUNCTIONS: &[(&str, Shape, std::ops::RangeInclusive<usize>)] = &[
     ("login_proof", Shape::Named, 0..=0),
     ("other_s", Shape::Value, 1..=1),
     ("sha256", Shape::Value, 1..=1),
+    ("token_hash", Shape::Value, 1..=1),
     ("payload_hash", Shape::Value, 2..=2),
     ("chain_start", Shape::Value, 1..=1),
     ("chain", Shape::Value, 2..=2),
@@ -264,7 +265,7 @@ impl Eval<'_> {
                 Ok(Val::Bytes(key.sign(&label, &fields)))
             }
             "fresh" | "uuid7" | "now" | "random" => self.changing(name, arguments),
-            "sha256" | "payload_hash" | "chain_start" | "chain" | "other_s" => {
+            "sha256" | "token_hash" | "payload_hash" | "chain_start" | "chain" | "other_s" => {
                 self.hash(name, arguments)
             }
             "len" | "min" | "max" | "mul" | "div" => self.number(name, arguments),
@@ -301,6 +302,7 @@ impl Eval<'_> {
         let first = self.bytes(&arguments[0])?;
         let hash = match name {
             "sha256" => truth::sha256(&first),
+            "token_hash" => truth::hash("token", &[&first]),
             "payload_hash" => truth::payload_hash(&first, &self.bytes(&arguments[1])?),
             "chain_start" => truth::hash("chain-start", &[&first]),
             "chain" => {

@@ -182,8 +182,7 @@ fn needs(script: &Script) -> BTreeSet<String> {
     }
     steps(&script.steps, &mut |step| {
         if let StepBody::Server(control) = &step.body {
-            let kills = *control == super::ServerControl::Kill;
-            needs.insert(if kills { "control.kill" } else { "control.restart" }.into());
+            needs.insert(control.need().into());
         }
     });
     needs
@@ -197,8 +196,15 @@ fn check(name: &str, script: &Script, raw: &Json) -> Result<(), String> {
         return Err("a script stands in a folder of its area".into());
     }
     for need in &script.needs {
-        let known =
-            ["sync", "talk", "websocket", "control.settings", "control.restart", "control.kill"];
+        let known = [
+            "sync",
+            "talk",
+            "websocket",
+            "control.settings",
+            "control.restart",
+            "control.kill",
+            "control.notice",
+        ];
         if !known.contains(&need.as_str()) {
             return Err(format!("needs: {need:?} is none of {}", known.join(", ")));
         }

@@ -37,7 +37,7 @@ pub(crate) struct Script {
     /// Ids of the specification that the script as a whole checks.
     #[serde(default)]
     pub(crate) requirements: Vec<String>,
-    /// Capabilities, websocket, control.settings, control.restart, control.kill.
+    /// Capabilities, websocket, control.settings, control.restart, control.kill, control.notice.
     #[serde(default)]
     pub(crate) needs: Vec<String>,
     /// Settings of the server to run against.
@@ -286,7 +286,7 @@ pub(crate) struct Wait {
 }
 
 /// What happens to the server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum ServerControl {
     /// It is stopped in good order.
@@ -297,6 +297,19 @@ pub(crate) enum ServerControl {
     Restart,
     /// It is killed, and started again on the same data.
     Kill,
+    /// Its operator has something to say to everyone who is connected.
+    Notice(String),
+}
+
+impl ServerControl {
+    /// What the target must allow.
+    pub(crate) fn need(&self) -> &'static str {
+        match self {
+            Self::Stop | Self::Start | Self::Restart => "control.restart",
+            Self::Kill => "control.kill",
+            Self::Notice(_) => "control.notice",
+        }
+    }
 }
 
 /// Actors who make sure that all events have arrived.

@@ -1,6 +1,6 @@
 //! Servers started by a command: JSON on its stdin and stdout, as README.md says.
 
-use std::{net::SocketAddr, path::Path, process::Stdio, time::Duration};
+use std::{io, net::SocketAddr, path::Path, process::Stdio, time::Duration};
 
 use rustls::pki_types::CertificateDer;
 use serde::{Deserialize, Serialize};
@@ -14,6 +14,8 @@ use super::{Boxed, Endpoint, Launch, LaunchError, Launcher, Server};
 
 /// How long a server may take to start or to stop.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// The line that answers a notice.
+const SAID: &str = r#"{"said":true}"#;
 /// The names that the certificate is made for.
 const NAMES: [&str; 2] = ["localhost", "127.0.0.1"];
 
@@ -121,6 +123,12 @@ async fn start(
     }
 }
 
+/// What it reads while it runs.
+#[derive(Serialize)]
+struct Say {
+    notice: String,
+}
+
 struct Running {
     child: Child,
     address: SocketAddr,
@@ -134,6 +142,19 @@ impl Server for Running {
             server_name: NAMES[0].to_owned(),
             authorities: vec![self.certificate.clone()],
         }
+    }
+
+    fn notice(mut self: Box<Self>, text: String) -> Boxed<Result<Box<dyn Server>, LaunchError>> {
+        Box::pin(async move {
+            let failed = |why: String| LaunchError::Failed(format!("a notice: {why}"));
+            let answer = timeout(PATIENCE, say(&mut self.child, Say { notice: text })).await;
+            match answer {
+                Ok(Ok(answer)) if answer.trim() == SAID => Ok(self as Box<dyn Server>),
+                Ok(Ok(answer)) => Err(failed(format!("it wrote {answer:?}, not {SAID}"))),
+                Ok(Err(error)) => Err(failed(error.to_string())),
+                Err(_) => Err(failed(format!("it did not write {SAID} in time"))),
+            }
+        })
     }
 
     fn stop(mut self: Box<Self>) -> Boxed<()> {
@@ -150,6 +171,18 @@ impl Server for Running {
             let _ = self.child.kill().await;
         })
     }
+}
+
+/// Tells a server what to say; gives the line that it answers.
+async fn say(child: &mut Child, said: Say) -> io::Result<String> {
+    let (Some(stdin), Some(stdout)) = (child.stdin.as_mut(), child.stdout.as_mut()) else {
+        return Err(io::ErrorKind::BrokenPipe.into());
+    };
+    let line = serde_json::to_string(&said)? + "\n";
+    stdin.write_all(line.as_bytes()).await?;
+    let mut answer = String::new();
+    BufReader::new(stdout).read_line(&mut answer).await?;
+    Ok(answer)
 }
 
 #[cfg(test)]
@@ -181,6 +214,20 @@ mod tests {
         let asked: serde_json::Value = serde_json::from_str(&asked).unwrap();
         assert_eq!(asked["settings"]["registration"], "closed");
         assert!(asked["cert"].as_str().unwrap().starts_with("-----BEGIN CERTIFICATE"));
+    }
+
+    #[tokio::test]
+    async fn a_command_is_told_what_to_say() {
+        let answers = |answer: &str| {
+            let listening = r#"echo "{\"host\":\"127.0.0.1\",\"port\":7}""#;
+            format!("sh -c 'read -r start; {listening}; read -r said; {answer}; cat'")
+        };
+        let server = launch(&answers(r#"echo "{\"said\":true}""#)).await.unwrap();
+        let server = server.notice("hello".to_owned()).await.unwrap_or_else(|e| panic!("{e}"));
+        server.stop().await;
+        let server = launch(&answers("echo what")).await.unwrap();
+        let refused = server.notice("hello".to_owned()).await;
+        assert!(matches!(refused, Err(LaunchError::Failed(why)) if why.contains("what")));
     }
 
     #[tokio::test]

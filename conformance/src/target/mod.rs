@@ -43,6 +43,9 @@ pub trait Server: Send {
     /// Where it listens.
     fn endpoint(&self) -> Endpoint;
 
+    /// Has it say something to everyone who is connected, and gives it back.
+    fn notice(self: Box<Self>, text: String) -> Boxed<Result<Box<dyn Server>, LaunchError>>;
+
     /// Stops it in good order.
     fn stop(self: Box<Self>) -> Boxed<()>;
 
@@ -56,7 +59,7 @@ pub enum LaunchError {
     /// It does not know how to do what the settings ask for: the script is UNTESTABLE.
     #[error("{0}")]
     Unsupported(String),
-    /// It did not start.
-    #[error("the server did not start: {0}")]
+    /// It did not start, or did not do what it was told then.
+    #[error("the server did not start, or did not do as told: {0}")]
     Failed(String),
 }

@@ -42,9 +42,9 @@ impl Pool {
         match &self.target {
             Target::Running(_) => Vec::new(),
             Target::Launched(launcher) if launcher.can_kill() => {
-                vec!["control.settings", "control.restart", "control.kill"]
+                vec!["control.settings", "control.restart", "control.notice", "control.kill"]
             }
-            Target::Launched(_) => vec!["control.settings", "control.restart"],
+            Target::Launched(_) => vec!["control.settings", "control.restart", "control.notice"],
         }
     }
 
@@ -124,6 +124,16 @@ impl Lease {
 
     pub(crate) fn endpoint(&self) -> Endpoint {
         self.state().endpoint.clone()
+    }
+
+    /// Has the server say something to everyone who is connected.
+    pub(crate) async fn notice(&self, text: &str) -> Result<(), LaunchError> {
+        let server = self.state().server.take();
+        let server =
+            server.ok_or_else(|| LaunchError::Failed("there is no server to be told".into()))?;
+        let server = server.notice(text.to_owned()).await?;
+        self.state().server = Some(server);
+        Ok(())
     }
 
     /// Stops the server in good order.

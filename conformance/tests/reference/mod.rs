@@ -1,5 +1,6 @@
 //! The reference server, in this process. The only place where the suite's tests know it.
 
+use aside_proto::v1::NoticeLevel;
 use aside_server::{Config, Running, Server};
 use conformance::target::{Boxed, Endpoint, Launch, LaunchError, Launcher, Server as Started};
 use rustls::pki_types::CertificateDer;
@@ -37,6 +38,12 @@ impl Launcher for Reference {
 impl Started for Instance {
     fn endpoint(&self) -> Endpoint {
         self.0.clone()
+    }
+
+    fn notice(self: Box<Self>, text: String) -> Boxed<Result<Box<dyn Started>, LaunchError>> {
+        let said = self.1.notify(&text, NoticeLevel::Info);
+        let said = said.map_err(|error| LaunchError::Failed(error.to_string()));
+        Box::pin(async move { said.map(|()| self as Box<dyn Started>) })
     }
 
     fn stop(self: Box<Self>) -> Boxed<()> {

@@ -8,11 +8,16 @@ mod doctor;
 mod failure;
 mod logging;
 mod output;
+mod presence;
 mod rooms;
+mod search;
 mod send;
 mod serve;
 mod session;
+mod since;
 mod tail;
+mod tokens;
+mod tui;
 mod users;
 mod version;
 
@@ -47,10 +52,13 @@ enum Command {
     Demo(demo::Args),
     Serve(serve::ServeArgs),
     Chat(chat::Args),
+    Tui(tui::Args),
     Send(send::Args),
     Tail(tail::Args),
     Rooms(rooms::Args),
     Users(users::Args),
+    Search(search::Args),
+    Tokens(tokens::Args),
     Config(config::Args),
     Doctor(doctor::Args),
     Completions(completions::Args),
@@ -70,10 +78,13 @@ async fn run(command: Command) -> Result<()> {
         Command::Demo(args) => demo::run(&args).await,
         Command::Serve(args) => serve::run(args).await,
         Command::Chat(args) => chat::run(args).await,
+        Command::Tui(args) => tui::run(args).await,
         Command::Send(args) => send::run(args).await,
         Command::Tail(args) => tail::run(args).await,
         Command::Rooms(args) => rooms::run(&args).await,
         Command::Users(args) => users::run(&args).await,
+        Command::Search(args) => search::run(&args).await,
+        Command::Tokens(args) => tokens::run(args).await,
         Command::Config(args) => config::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Completions(args) => completions::run(&args),
@@ -93,10 +104,33 @@ mod tests {
     }
 
     #[test]
-    fn no_password_can_be_given_on_the_command_line() {
+    fn no_secret_can_be_given_on_the_command_line() {
         for command in Cli::command().get_subcommands() {
-            let mut arguments = command.get_arguments();
-            assert!(arguments.all(|argument| argument.get_long() != Some("password")));
+            let arguments = command.get_arguments();
+            for argument in arguments.filter_map(clap::Arg::get_long) {
+                assert!(!["password", "token"].contains(&argument));
+            }
+        }
+    }
+    #[test]
+    fn rooms_are_listed_updated_and_invited_to() {
+        let parses = |words: &str| Cli::try_parse_from(words.split(' ')).is_ok();
+        for right in [
+            "aside rooms aside://alice@chat.example --joined",
+            "aside rooms aside://alice@chat.example --invited --json",
+            "aside rooms update aside://alice@chat.example ops --topic tea --invite-only on",
+            "aside rooms invite aside://alice@chat.example ops bob",
+        ] {
+            assert!(parses(right), "{right}");
+        }
+        for wrong in [
+            "aside rooms",
+            "aside rooms aside://alice@chat.example --joined --invited",
+            "aside rooms update aside://alice@chat.example ops",
+            "aside rooms update aside://alice@chat.example ops --invite-only maybe",
+            "aside rooms invite aside://alice@chat.example ops",
+        ] {
+            assert!(!parses(wrong), "{wrong}");
         }
     }
 }

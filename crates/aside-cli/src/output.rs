@@ -1,6 +1,7 @@
 //! What commands write: plain for pipes, coloured for terminals, JSON for programs. All that others made is neutralised, but
 //! for JSON, whose strings can't act.
 
+mod changes;
 mod messages;
 
 use std::{
@@ -9,7 +10,9 @@ use std::{
     io::{self, IsTerminal as _, Write as _},
 };
 
-use aside_client::{Content, Entry, Person, UserId, What, display::neutralise_line};
+use aside_client::{
+    Content, Entry, Person, RoomSettings, State, UserId, What, display::neutralise_line,
+};
 use jiff::{Timestamp, tz::TimeZone};
 use serde_json::{Value, json};
 
@@ -18,6 +21,8 @@ const SPEAKERS: [u8; 10] = [31, 32, 33, 34, 35, 36, 91, 92, 94, 95];
 const BOLD: u8 = 1;
 const DIM: u8 = 2;
 const WARNING: u8 = 31;
+/// So many deleted messages are named.
+const MAX_NAMED: usize = 8;
 
 /// How text is shown.
 #[derive(Debug, Clone, Copy)]
@@ -28,14 +33,25 @@ pub(crate) struct Style {
 impl Style {
     /// With colour if stdout is a terminal and NO_COLOR is not set.
     pub(crate) fn of_stdout() -> Self {
-        let refused = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        Self { colour: io::stdout().is_terminal() && !refused }
+        Self { colour: io::stdout().is_terminal() && !no_colour() }
     }
 
     /// Without colour.
-    #[cfg(test)]
     pub(crate) fn plain() -> Self {
         Self { colour: false }
+    }
+
+    /// What somebody did to a room or its messages, after the name; nothing for what is no such thing.
+    pub(crate) fn change(self, what: &What) -> String {
+        match what {
+            What::RoomUpdated { now, before } => changes::updated(self, now, before.as_ref()),
+            What::Invited { who } => format!("{} {}", self.dim("invited"), self.person(who)),
+            What::Pinned { seq, pinned, message } => {
+                changes::pinned(self, *seq, *pinned, message.as_deref())
+            }
+            What::Redacted { seqs } => self.dim(deletes(seqs)),
+            _ => String::new(),
+        }
     }
 
     fn paint(self, code: u8, text: impl Display) -> String {
@@ -57,7 +73,8 @@ impl Style {
 
     /// A name, in the colour of the account: the same whatever it calls itself.
     pub(crate) fn person(self, person: &Person) -> String {
-        self.paint(colour_of(person.user), neutralise_line(&person.to_string()))
+        let colour = SPEAKERS[number_of(person.user, SPEAKERS.len())];
+        self.paint(colour, neutralise_line(&person.to_string()))
     }
 
     /// One entry, without its room, as news; `None` if nothing of it is to be shown.
@@ -82,6 +99,10 @@ impl Style {
                 self.dim("is now called"),
                 self.bold(neutralise_line(to))
             ),
+            What::RoomUpdated { .. }
+            | What::Invited { .. }
+            | What::Pinned { .. }
+            | What::Redacted { .. } => format!("{by} {}", self.change(&entry.what)),
             What::Unknown => self.dim("something happened that this version can't show"),
         })
     }
@@ -93,7 +114,8 @@ impl Style {
                 content:
                     Content::Reaction { to: Some(_), .. } | Content::Edit { message: Some(_), .. },
                 ..
-            } => None,
+            }
+            | What::Redacted { .. } => None,
             _ => self.entry(entry),
         }
     }
@@ -115,10 +137,35 @@ fn is_shown(content: &Content) -> bool {
     !matches!(content, Content::Reaction { to: None, .. } | Content::Hidden)
 }
 
-fn colour_of(user: UserId) -> u8 {
+/// Which messages were taken away.
+fn deletes(seqs: &[u64]) -> String {
+    let shown: Vec<_> = seqs.iter().take(MAX_NAMED).map(|seq| format!("[{seq}]")).collect();
+    let more = seqs.len() - shown.len();
+    let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+    format!("deletes {}{more}", shown.join(" "))
+}
+
+/// Whether the user wants no colours anywhere (NO_COLOR).
+pub(crate) fn no_colour() -> bool {
+    env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
+}
+
+/// A number below `count` that is always the same for an account: its colour among so many.
+pub(crate) fn number_of(user: UserId, count: usize) -> usize {
     let sum =
         user.as_bytes().iter().fold(0_usize, |sum, byte| sum * 31 % 9973 + usize::from(*byte));
-    SPEAKERS[sum % SPEAKERS.len()]
+    sum % count.max(1)
+}
+
+/// What became of a message of the user's, in a word.
+pub(crate) fn state_name(state: &State) -> &'static str {
+    match state {
+        State::Queued => "queued",
+        State::Sent => "sent",
+        State::Delivered => "delivered",
+        State::Read => "read",
+        State::Failed { .. } => "failed",
+    }
 }
 
 /// Hours and minutes, here.
@@ -132,8 +179,13 @@ pub(crate) fn day_and_clock(time_ms: u64) -> String {
 }
 
 fn local(time_ms: u64, format: &str) -> String {
+    time_in(&TimeZone::system(), time_ms, format)
+}
+
+/// A time, somewhere.
+pub(crate) fn time_in(zone: &TimeZone, time_ms: u64, format: &str) -> String {
     match timestamp(time_ms) {
-        Some(time) => time.to_zoned(TimeZone::system()).strftime(format).to_string(),
+        Some(time) => time.to_zoned(zone.clone()).strftime(format).to_string(),
         None => "?".to_owned(),
     }
 }
@@ -151,6 +203,7 @@ pub(crate) fn entry_json(entry: &Entry) -> Value {
         "time_ms": entry.time_ms,
         "time": timestamp(entry.time_ms).map(|time| time.to_string()),
         "by": entry.by.as_ref().map(person),
+        "state": entry.state.as_ref().map(state_name),
     });
     let what = match &entry.what {
         What::Message { message_id, text, verified, repeats, content } => json!({
@@ -165,12 +218,35 @@ pub(crate) fn entry_json(entry: &Entry) -> Value {
         What::Joined { who } => json!({"kind": "joined", "who": person(who)}),
         What::Left { who } => json!({"kind": "left", "who": person(who)}),
         What::Renamed { from, to } => json!({"kind": "renamed", "from": from, "to": to}),
+        What::RoomUpdated { now, before } => json!({
+            "kind": "room_updated",
+            "now": settings(now),
+            "before": before.as_ref().map(settings),
+        }),
+        What::Invited { who } => json!({"kind": "invited", "who": person(who)}),
+        What::Pinned { seq, pinned, message } => json!({
+            "kind": "pinned",
+            "of": seq,
+            "pinned": pinned,
+            "message": message.as_deref().map(entry_json),
+        }),
+        What::Redacted { seqs } => json!({"kind": "redacted", "seqs": seqs}),
         What::Unknown => json!({"kind": "unknown"}),
     };
     if let (Value::Object(value), Value::Object(what)) = (&mut value, what) {
         value.extend(what);
     }
     value
+}
+
+/// What is said of a room, for programs.
+fn settings(settings: &RoomSettings) -> Value {
+    json!({
+        "name": settings.name,
+        "topic": settings.topic,
+        "description": settings.description,
+        "invite_only": settings.invite_only,
+    })
 }
 
 /// A person, for programs.

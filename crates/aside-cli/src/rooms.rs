@@ -1,7 +1,9 @@
 //! `aside rooms`: the rooms of a server.
 
-use anyhow::Result;
-use aside_client::{Role, Room, display::neutralise_line};
+mod change;
+
+use anyhow::{Result, bail};
+use aside_client::{Person, Role, Room, display::neutralise_line};
 use serde_json::{Value, json};
 
 use crate::{
@@ -9,19 +11,29 @@ use crate::{
     session::SessionArgs,
 };
 
-/// List the rooms of a server
+/// This many stand for any number more (SUM-005).
+const MAX_UNREAD: u32 = 1000;
+
+/// List the rooms of a server, with how much is unread
 ///
 /// Rooms marked "server-readable" are public: anyone with an account may join, and the server can read all that is said.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     aside rooms aside://alice@chat.example\n  \
-    aside rooms aside://alice@chat.example --joined --json | jq -r '.[].name'")]
+    aside rooms aside://alice@chat.example --joined --json | jq -r '.[].name'\n  \
+    aside rooms update aside://alice@chat.example ops --topic 'on call: bob'")]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub(crate) struct Args {
+    #[command(subcommand)]
+    change: Option<Box<change::Change>>,
     #[command(flatten)]
-    session: SessionArgs,
+    session: Option<SessionArgs>,
     /// Only those the account is a member of
     #[arg(long)]
     joined: bool,
+    /// Only those the account is invited to
+    #[arg(long, conflicts_with = "joined")]
+    invited: bool,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -29,8 +41,15 @@ pub(crate) struct Args {
 
 /// Runs the command.
 pub(crate) async fn run(args: &Args) -> Result<()> {
-    let (client, _) = args.session.connect(|options| options.shared = true).await?;
-    let rooms = client.rooms(args.joined).await?;
+    if let Some(change) = &args.change {
+        return change::run(change).await;
+    }
+    let Some(session) = &args.session else { bail!("an address is needed") };
+    let (client, _) = session.connect(|options| options.shared = true).await?;
+    let rooms = match args.invited {
+        true => client.invitations().await?,
+        false => client.rooms(args.joined).await?,
+    };
     if args.json {
         output::line(Value::from_iter(rooms.iter().map(to_json)))?;
     } else {
@@ -52,17 +71,49 @@ pub(crate) fn show(room: &Room, style: Style) -> String {
     if room.is_default {
         marks.push("default");
     }
+    if room.invite_only {
+        marks.push("invite-only");
+    }
+    if room.invited {
+        marks.push("you are invited");
+    }
     match room.role {
         Some(Role::Owner) => marks.push("joined, owner"),
         Some(Role::Member) => marks.push("joined"),
         None => {}
     }
+    let unread = match room.unread.filter(|unread| *unread > 0) {
+        Some(unread) => format!("  {}", style.bold(unread_count(unread))),
+        None => String::new(),
+    };
     let members = match room.member_count {
         1 => "1 member".to_owned(),
         count => format!("{count} members"),
     };
     let name = style.bold(neutralise_line(&room.name));
-    format!("{name}  {}", style.dim(format!("{members}, {}", marks.join(", "))))
+    let topic = match neutralise_line(&room.topic) {
+        topic if topic.is_empty() => String::new(),
+        topic => format!("  {topic}"),
+    };
+    format!("{name}  {}{unread}{topic}", style.dim(format!("{members}, {}", marks.join(", "))))
+}
+
+/// That somebody has invited the user to a room, with what is to be known before joining (ROOM-001).
+pub(crate) fn invitation(room: &Room, by: Option<&Person>, style: Style) -> String {
+    let by = by.map(|by| format!(" by {}", style.person(by))).unwrap_or_default();
+    let name = neutralise_line(&room.name);
+    let hint = style.dim(format!("/join {name} to accept, /leave {name} to turn it down"));
+    format!("you are invited{by}: {}\n{hint}", show(room, style))
+}
+
+/// How many messages wait to be read.
+pub(crate) fn unread_count(unread: u32) -> String {
+    // SUM-005
+    if unread >= MAX_UNREAD {
+        format!("{MAX_UNREAD} or more unread")
+    } else {
+        format!("{unread} unread")
+    }
 }
 
 fn to_json(room: &Room) -> Value {
@@ -78,6 +129,11 @@ fn to_json(room: &Room) -> Value {
         "default": room.is_default,
         "first_seq": room.first_seq,
         "head_seq": room.head_seq,
+        "topic": room.topic,
+        "description": room.description,
+        "invite_only": room.invite_only,
+        "invited": room.invited,
+        "unread": room.unread,
     })
 }
 
@@ -99,9 +155,45 @@ mod tests {
             is_default: true,
             first_seq: 1,
             head_seq: 9,
+            topic: String::new(),
+            description: String::new(),
+            invite_only: false,
+            invited: false,
+            unread: None,
         };
         let shown = show(&room, Style::plain());
         assert_eq!(shown, "lobby  1 member, server-readable, default");
         assert_eq!(to_json(&room)["server_readable"], true);
+        let room = Room { role: Some(Role::Member), unread: Some(2), ..room };
+        let shown = show(&room, Style::plain());
+        assert_eq!(shown, "lobby  1 member, server-readable, default, joined  2 unread");
+        assert_eq!(unread_count(1000), "1000 or more unread");
+    }
+    #[test]
+    fn a_room_says_what_it_is_about_and_who_is_asked_in() {
+        let room = Room {
+            conversation: ConversationId::new([1; 16]),
+            name: "den".into(),
+            server_readable: true,
+            member_count: 2,
+            role: None,
+            is_default: false,
+            first_seq: 1,
+            head_seq: 9,
+            topic: "tea\u{202e}".into(),
+            description: String::new(),
+            invite_only: true,
+            invited: true,
+            unread: None,
+        };
+        let shown = show(&room, Style::plain());
+        let expected = "den  2 members, server-readable, invite-only, you are invited  tea";
+        assert!(shown.starts_with(expected) && !shown.contains('\u{202e}'), "{shown}");
+        let asked = invitation(&room, None, Style::plain());
+        assert!(
+            asked.contains("/join den to accept") && asked.contains("server-readable"),
+            "{asked}"
+        );
+        assert_eq!(to_json(&room)["topic"], "tea\u{202e}");
     }
 }

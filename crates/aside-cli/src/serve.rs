@@ -9,10 +9,11 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
+use aside_client::v1::NoticeLevel;
 use aside_server::{Config, Running, Server};
 use metrics_exporter_prometheus::PrometheusBuilder;
 use serde::Deserialize;
-use tokio::{signal, sync::oneshot};
+use tokio::{signal, sync::mpsc};
 
 use crate::logging;
 
@@ -31,6 +32,9 @@ pub(crate) struct ConfigArgs {
     /// Database URL [default: a SQLite file in the data folder]
     #[arg(long, value_name = "URL")]
     database: Option<String>,
+    /// Something to say to everyone who logs in
+    #[arg(long, value_name = "TEXT")]
+    notice: Option<String>,
     /// Any other setting, by its name in the file: --set registration=closed
     #[arg(long = "set", value_name = "NAME=VALUE", value_parser = parse_setting)]
     settings: Vec<(String, String)>,
@@ -50,7 +54,7 @@ pub(crate) struct ServeArgs {
     #[command(flatten)]
     config: ConfigArgs,
     /// Be started and stopped by a conformance suite: JSON on stdin and stdout
-    #[arg(long, hide = true, conflicts_with_all = ["config", "listen", "data", "database", "settings"])]
+    #[arg(long, hide = true, conflicts_with_all = ["config", "listen", "data", "database", "notice", "settings"])]
     controlled: bool,
 }
 
@@ -69,6 +73,7 @@ impl ConfigArgs {
             ("listen", self.listen.map(|address| format!("{address}"))),
             ("data", self.data.as_ref().map(|path| path.display().to_string())),
             ("database", self.database.clone()),
+            ("server.notice", self.notice.clone()),
         ];
         settings.extend(flags.into_iter().filter_map(|(name, v)| Some((name.to_owned(), v?))));
         Config::layered(file.as_deref(), std::env::vars(), &settings).context("configuration")
@@ -172,6 +177,12 @@ struct Control {
     settings: serde_json::Map<String, serde_json::Value>,
 }
 
+/// What it writes later: something to be said to everyone who is connected.
+#[derive(Deserialize)]
+struct Said {
+    notice: String,
+}
+
 async fn run_controlled() -> Result<()> {
     let mut line = String::new();
     io::stdin().lock().read_line(&mut line)?;
@@ -187,7 +198,12 @@ async fn run_controlled() -> Result<()> {
     )?;
     out.flush()?;
     drop(out);
-    stdin_closed().await;
+    let mut said = lines_of_stdin();
+    while let Some(line) = said.recv().await {
+        let Said { notice } = serde_json::from_str(&line).context("a line is {\"notice\": …}")?;
+        running.notify(&notice, NoticeLevel::Info)?;
+        writeln!(io::stdout(), "{}", serde_json::json!({"said": true}))?;
+    }
     running.stop().await;
     Ok(())
 }
@@ -209,15 +225,17 @@ impl Control {
     }
 }
 
-/// Waits on a thread of its own: a read of stdin can't be cancelled, and must not hold up the runtime's end.
-async fn stdin_closed() {
-    let (closed, is_closed) = oneshot::channel();
+/// Reads on a thread of its own: a read of stdin can't be cancelled, and must not hold up the runtime's end.
+fn lines_of_stdin() -> mpsc::Receiver<String> {
+    let (lines, read) = mpsc::channel(1);
     thread::spawn(move || {
-        let mut rest = io::sink();
-        let _ = io::copy(&mut io::stdin().lock(), &mut rest);
-        let _ = closed.send(());
+        for line in io::stdin().lock().lines().map_while(Result::ok) {
+            if lines.blocking_send(line).is_err() {
+                return;
+            }
+        }
     });
-    let _ = is_closed.await;
+    read
 }
 
 fn parse_setting(text: &str) -> Result<(String, String)> {

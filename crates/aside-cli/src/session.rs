@@ -3,13 +3,13 @@
 use std::{
     env, fs,
     io::{self, IsTerminal as _},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use anyhow::{Context as _, Result, bail};
 use aside_client::{
-    Address, BindingKind, Client, Error, Events, Fingerprint, LogIn, Options, PasswordReason, Room,
-    Trust, v1,
+    Address, BindingKind, BotToken, Client, Error, Events, Fingerprint, Kept, LogIn, Options,
+    PasswordReason, Room, Trust, v1,
 };
 use clap::ValueEnum;
 use zeroize::Zeroizing;
@@ -35,6 +35,9 @@ pub(crate) struct SessionArgs {
     /// Read the password from the first line of this file; else from ASIDE_PASSWORD, else it is asked for
     #[arg(long, value_name = "FILE")]
     password_file: Option<PathBuf>,
+    /// Log in as a bot, by the token in the first line of this file; else by the one in ASIDE_TOKEN, if that is set
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["register", "password_file"])]
+    token_file: Option<PathBuf>,
     /// Keep keys and history here [default: ASIDE_DATA_DIR, or the user's data directory]
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
@@ -74,6 +77,11 @@ impl SessionArgs {
         }
     }
 
+    /// Opens what is kept here, without connecting.
+    pub(crate) async fn kept(&self) -> Result<Kept> {
+        Ok(Kept::open(&self.options()?).await?)
+    }
+
     fn options(&self) -> Result<Options> {
         let mut options = Options::new(self.address.clone());
         options.trust = match (&self.ca, self.fingerprint) {
@@ -89,7 +97,9 @@ impl SessionArgs {
             Binding::Certificate => BindingKind::CertSha256,
             Binding::None => BindingKind::None,
         };
-        if options.address.handle.is_none() {
+        if let Some(token) = self.given_token()? {
+            options.log_in = LogIn::Token(Box::new(token));
+        } else if options.address.handle.is_none() {
             return Err(Error::HandleMissing.into());
         }
         Ok(options)
@@ -111,16 +121,26 @@ impl SessionArgs {
     }
 
     fn given_password(&self) -> Result<Option<Zeroizing<String>>> {
-        if let Some(path) = &self.password_file {
-            let text = Zeroizing::new(
-                fs::read_to_string(path)
-                    .with_context(|| format!("can't read the password in {}", path.display()))?,
-            );
-            let line = text.lines().next().unwrap_or_default();
-            return Ok(Some(Zeroizing::new(line.to_owned())));
-        }
-        Ok(env::var("ASIDE_PASSWORD").ok().map(Zeroizing::new))
+        secret(self.password_file.as_deref(), "password", "ASIDE_PASSWORD")
     }
+
+    /// The token in the file, or in ASIDE_TOKEN.
+    fn given_token(&self) -> Result<Option<BotToken>> {
+        let token = secret(self.token_file.as_deref(), "token", "ASIDE_TOKEN")?;
+        token.map(|token| Ok(token.parse::<BotToken>()?)).transpose()
+    }
+}
+
+/// The first line of a file, or else a variable.
+fn secret(file: Option<&Path>, what: &str, variable: &str) -> Result<Option<Zeroizing<String>>> {
+    let Some(path) = file else {
+        return Ok(env::var(variable).ok().filter(|text| !text.is_empty()).map(Zeroizing::new));
+    };
+    let text = fs::read_to_string(path)
+        .with_context(|| format!("can't read the {what} in {}", path.display()))?;
+    let text = Zeroizing::new(text);
+    let line = text.lines().next().unwrap_or_default();
+    Ok(Some(Zeroizing::new(line.to_owned())))
 }
 
 /// Finds a room by name.

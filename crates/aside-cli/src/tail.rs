@@ -1,33 +1,51 @@
 //! `aside tail`: what was said in a room, and what is being said.
 
-use anyhow::Result;
-use aside_client::{Connection, Entry, Error, Event, Events, Room, display::neutralise_line};
+use anyhow::{Result, bail};
+use aside_client::{
+    Client, Connection, ConversationId, Entry, Error, Event, Events, Kept, Overview, Room,
+    display::neutralise_line,
+};
+use jiff::Timestamp;
 
 use crate::{
     output::{self, Style},
     send::enter,
     session::{SessionArgs, find_room},
+    since::Since,
 };
+
+/// How many entries to begin with, unasked.
+const LINES: u32 = 20;
+/// Entries read at once, where it is not known how many are wanted.
+const PAGE: u32 = 500;
 
 /// Show the last messages of a room, and with --follow those that come
 ///
 /// Every entry is held against the room's hash chain and the server's signed head; if history was changed, the command ends
-/// with exit code 5.
+/// with exit code 5. With --offline it shows what earlier runs kept, without asking the server for anything.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     aside tail aside://alice@chat.example lobby -n 50\n  \
+    aside tail aside://alice@chat.example lobby --since 2h\n  \
+    aside tail aside://alice@chat.example lobby --offline --since 2026-11-25\n  \
     aside tail aside://bot@chat.example ops --follow --json | jq -r 'select(.kind==\"message\").text'")]
 pub(crate) struct Args {
     #[command(flatten)]
     session: SessionArgs,
     /// The room's name
     room: String,
-    /// How many entries to begin with
-    #[arg(short = 'n', long, value_name = "COUNT", default_value_t = 20)]
-    lines: u32,
+    /// How many entries to begin with at most [default: 20, or all with --since]
+    #[arg(short = 'n', long, value_name = "COUNT")]
+    lines: Option<u32>,
+    /// Begin so long ago (90m, 2h), at this time (2026-11-25, 2026-11-25T14:00), or at this entry (its number)
+    #[arg(long, value_name = "WHEN")]
+    since: Option<Since>,
     /// Go on with those that come, until interrupted
     #[arg(short, long)]
     follow: bool,
+    /// Show what is kept here, without connecting
+    #[arg(long, conflicts_with_all = ["follow", "join"])]
+    offline: bool,
     /// Join the room first if need be
     #[arg(long)]
     join: bool,
@@ -38,13 +56,16 @@ pub(crate) struct Args {
 
 /// Runs the command.
 pub(crate) async fn run(args: Args) -> Result<()> {
+    let printer = Printer { style: Style::of_stdout(), json: args.json };
+    if args.offline {
+        return kept(&args, printer).await;
+    }
     let (client, events) = args.session.connect(|options| options.shared = true).await?;
     let room = find_room(&client, &args.room).await?;
     enter(&client, &room, args.join).await?;
     client.catch_up(room.conversation).await?;
-    let printer = Printer { style: Style::of_stdout(), json: args.json };
     let mut shown = 0;
-    for entry in client.history(room.conversation, None, args.lines).await? {
+    for entry in read(Source::Client(&client), room.conversation, &args).await? {
         printer.past(&entry)?;
         shown = entry.seq;
     }
@@ -53,6 +74,75 @@ pub(crate) async fn run(args: Args) -> Result<()> {
     }
     client.close().await;
     Ok(())
+}
+
+async fn kept(args: &Args, printer: Printer) -> Result<()> {
+    let kept = args.session.kept().await?;
+    let room = find_kept(&kept, &args.room).await?;
+    if let Some(what) = room.tampering {
+        output::note(format!("the history was tampered with: {}", neutralise_line(&what)))?;
+    }
+    for entry in read(Source::Kept(&kept), room.conversation, args).await? {
+        printer.past(&entry)?;
+    }
+    kept.close().await;
+    Ok(())
+}
+
+/// Finds a room that is kept by its name.
+pub(crate) async fn find_kept(kept: &Kept, name: &str) -> Result<Overview> {
+    let name = name.strip_prefix('#').unwrap_or(name).to_lowercase();
+    let found = kept.overview().await?.into_iter().find(|room| room.name == name);
+    match found {
+        Some(room) => Ok(room),
+        None => bail!("no room {name} is kept here; without --offline the server is asked"),
+    }
+}
+
+/// Where entries are read.
+#[derive(Clone, Copy)]
+enum Source<'a> {
+    Client(&'a Client),
+    Kept(&'a Kept),
+}
+
+impl Source<'_> {
+    async fn before(
+        self,
+        conversation: ConversationId,
+        before: Option<u64>,
+        count: u32,
+    ) -> Result<Vec<Entry>, Error> {
+        match self {
+            Self::Client(client) => client.history(conversation, before, count).await,
+            Self::Kept(kept) => kept.entries(conversation, before, count).await,
+        }
+    }
+}
+
+/// The last entries, as many as are wanted.
+async fn read(source: Source<'_>, conversation: ConversationId, args: &Args) -> Result<Vec<Entry>> {
+    let Some(since) = args.since else {
+        return Ok(source.before(conversation, None, args.lines.unwrap_or(LINES)).await?);
+    };
+    let since = since.fixed(Timestamp::now().as_millisecond().try_into().unwrap_or_default());
+    let wanted = args.lines.map_or(usize::MAX, |lines| lines as usize);
+    let mut pages = Vec::new();
+    let (mut before, mut count) = (None, 0);
+    loop {
+        let mut page = source.before(conversation, before, PAGE).await?;
+        let whole = page.len() == PAGE as usize && page.iter().all(|entry| since.includes(entry));
+        before = page.first().map(|entry| entry.seq);
+        page.retain(|entry| since.includes(entry));
+        count += page.len();
+        pages.push(page);
+        if !whole || count >= wanted {
+            break;
+        }
+    }
+    let entries: Vec<_> = pages.into_iter().rev().flatten().collect();
+    let excess = entries.len().saturating_sub(wanted);
+    Ok(entries.into_iter().skip(excess).collect())
 }
 
 async fn follow(mut events: Events, room: &Room, mut shown: u64, printer: Printer) -> Result<()> {

@@ -1,7 +1,9 @@
 //! `aside users`: the members of a room.
 
+use std::collections::HashMap;
+
 use anyhow::Result;
-use aside_client::{Member, Person, Role};
+use aside_client::{Client, Member, Person, Role, UserId, display::neutralise_line};
 use serde_json::{Value, json};
 
 use crate::{
@@ -36,20 +38,37 @@ pub(crate) async fn run(args: &Args) -> Result<()> {
         output::line(Value::from_iter(members.iter().map(to_json)))?;
     } else {
         let style = Style::of_stdout();
+        let statuses = statuses(&client, &members).await?;
         for member in &members {
-            output::line(show(member, style))?;
+            output::line(show(member, &statuses, style))?;
         }
     }
     client.close().await;
     Ok(())
 }
 
+/// What those who are online have to say.
+pub(crate) type Statuses = HashMap<UserId, String>;
+
+/// Asks for the status of those who are online, where the server has such.
+pub(crate) async fn statuses(client: &Client, members: &[Member]) -> Result<Statuses> {
+    if !client.has_watermarks() {
+        return Ok(Statuses::new());
+    }
+    let online = members.iter().filter(|member| member.online).map(|member| member.user);
+    let presence = client.presence(&online.collect::<Vec<_>>()).await?;
+    Ok(presence.into_iter().map(|presence| (presence.who.user, presence.status)).collect())
+}
+
 /// One member in a line.
-pub(crate) fn show(member: &Member, style: Style) -> String {
+pub(crate) fn show(member: &Member, statuses: &Statuses, style: Style) -> String {
     let person = Person { user: member.user, handle: Some(member.handle.clone()) };
     let state = if member.online { "online" } else { "offline" };
     let role = if member.role == Role::Owner { ", owner" } else { "" };
-    format!("{}  {}", style.person(&person), style.dim(format!("{state}{role}")))
+    let status = statuses.get(&member.user).filter(|status| !status.is_empty());
+    let status = status.map(|status| format!("  {}", neutralise_line(status)));
+    let said = status.unwrap_or_default();
+    format!("{}  {}{said}", style.person(&person), style.dim(format!("{state}{role}")))
 }
 
 fn to_json(member: &Member) -> Value {

@@ -28,7 +28,7 @@ impl World {
         let port = self.server.local_addr().port();
         let mut aside = Command::new(env!("CARGO_BIN_EXE_aside"));
         aside
-            .arg(command)
+            .args(command.split(' '))
             .arg(format!("aside://{handle}@localhost:{port}"))
             .args(arguments)
             .args(["--fingerprint", &self.server.fingerprint()])
@@ -137,6 +137,70 @@ async fn lines_are_chatted_plainly_without_a_terminal() {
     assert!(shown.contains("hello from a pipe"), "{shown}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_kept_is_read_and_searched_without_a_server() {
+    let world = World::new().await;
+    let typed = "one cup\ntwo cups\nthree mugs\n";
+    stdout(&output(world.aside("send", "bob", &["lobby", "--register", "--join"]), typed).await);
+    stdout(&world.run("tail", "alice", &["lobby", "--register", "--join"]).await);
+    stdout(&output(world.aside("send", "bob", &["lobby"]), "four mugs\n").await);
+    stdout(&world.run("tail", "alice", &["lobby"]).await);
+    let World { home, server } = world;
+    let (port, fingerprint) = (server.local_addr().port(), server.fingerprint());
+    server.stop().await;
+    let aside = |command: &str, arguments: &[&str]| {
+        let mut aside = Command::new(env!("CARGO_BIN_EXE_aside"));
+        aside
+            .args([command, &format!("aside://alice@localhost:{port}")])
+            .args(arguments)
+            .args(["--fingerprint", &fingerprint])
+            .env("ASIDE_DATA_DIR", home.path().join("clients"));
+        output(aside, "")
+    };
+    let texts = |output: &Output| {
+        let lines = stdout(output);
+        let text = |line: &str| serde_json::from_str::<Value>(line).unwrap()["text"].clone();
+        let texts = lines.lines().map(text).filter(|text| !text.is_null());
+        texts.map(|text| text.as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let (code, _) = failure(&aside("tail", &["lobby"]).await);
+    assert_eq!(code, Some(3), "unasked, it is not read from here");
+    let all = aside("tail", &["lobby", "--offline", "--json"]).await;
+    assert_eq!(texts(&all), ["one cup", "two cups", "three mugs", "four mugs"]);
+    let first: Value = serde_json::from_str(stdout(&all).lines().next().unwrap()).unwrap();
+    assert!(first["seq"].is_u64() && first["state"].is_null(), "{first}");
+    let since = |since: &'static str, lines: &'static str| {
+        aside("tail", &["lobby", "--offline", "--json", "--since", since, "-n", lines])
+    };
+    // The third is that alice joined.
+    assert_eq!(texts(&since("1h", "3").await), ["three mugs", "four mugs"]);
+    assert_eq!(texts(&since("2000-01-01", "99").await).len(), 4);
+    assert_eq!(texts(&since("2999-01-01", "99").await).len(), 0);
+
+    let found = aside("search", &["--local", "cup", "--json"]).await;
+    assert_eq!(texts(&found), ["two cups", "one cup"]);
+    let found = stdout(&aside("search", &["--local", "mugs", "-n", "1"]).await);
+    assert!(found.contains("#lobby") && found.ends_with("bob: four mugs\n"), "{found}");
+    assert_eq!(texts(&aside("search", &["--local", "plate", "--json"]).await).len(), 0);
+}
+
+// cites: MARK-001
+#[tokio::test(flavor = "multi_thread")]
+async fn rooms_say_what_is_unread_until_it_was_read() {
+    let world = World::new().await;
+    stdout(&world.run("tail", "alice", &["lobby", "--register", "--join"]).await);
+    let typed = "one\ntwo\n";
+    stdout(&output(world.aside("send", "bob", &["lobby", "--register", "--join"]), typed).await);
+    let rooms = stdout(&world.run("rooms", "alice", &[]).await);
+    assert!(rooms.contains("joined  2 unread"), "{rooms}");
+    let chat =
+        stdout(&output(world.aside("chat", "alice", &[]), "/unread\n/read\n/unread\n").await);
+    assert!(chat.contains("lobby  2 unread") && chat.contains("nothing is unread"), "{chat}");
+    let rooms = stdout(&world.run("rooms", "alice", &["--json"]).await);
+    let rooms: Value = serde_json::from_str(&rooms).unwrap();
+    assert_eq!(rooms[0]["unread"], 0);
+}
+
 // cites: TLS-006
 #[tokio::test(flavor = "multi_thread")]
 async fn failures_say_what_to_do_and_have_a_code_of_their_own() {
@@ -200,6 +264,39 @@ async fn versions_and_completions_are_printed() {
     let version = stdout(&output(run(&["version", "--json"]), "").await);
     let version: Value = serde_json::from_str(&version).unwrap();
     assert_eq!(version["protocol"], 1);
+    assert_eq!(version["capabilities"], serde_json::json!(["talk", "sync"]));
     let script = stdout(&output(run(&["completions", "bash"]), "").await);
-    assert!(script.contains("complete -F _aside"), "{script}");
+    assert!(script.contains("complete -F _aside") && script.contains("aside,tui)"), "{script}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bots_log_in_by_token_and_people_search() {
+    let world = World::new().await;
+    let sent = world.run("send", "alice", &["lobby", "green tea", "--register", "--join"]).await;
+    assert_eq!(stdout(&sent), "");
+    let bot = ["bot", "--scopes", "read,send", "--expires", "30d"];
+    let issued = world.run("tokens issue", "alice", &bot).await;
+    let token = stdout(&issued).trim().to_owned();
+    assert!(token.starts_with("aside-token:"), "and nothing else on stdout");
+
+    let file = world.home.path().join("bot.token");
+    std::fs::write(&file, format!("{token}\n")).unwrap();
+    let file = file.to_str().unwrap();
+    let said = world.run("send", "alice", &["lobby", "black tea", "--token-file", file]).await;
+    assert_eq!(stdout(&said), "");
+    let mut by_variable = world.aside("search", "alice", &["te*", "--json"]);
+    by_variable.env("ASIDE_TOKEN", &token);
+    let found = stdout(&output(by_variable, "").await);
+    let found: Vec<Value> = found.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let texts: Vec<_> = found.iter().map(|found| found["text"].as_str().unwrap()).collect();
+    assert_eq!(texts, ["black tea", "green tea"]);
+    assert!(found.iter().all(|found| found["verified"] == true && found["room"] == "lobby"));
+
+    let listed = world.run("tokens list", "alice", &["--json"]).await;
+    let listed: Value = serde_json::from_str(&stdout(&listed)).unwrap();
+    assert_eq!((&listed[0]["name"], &listed[0]["scopes"][0]), (&"bot".into(), &"read".into()));
+    assert_eq!(stdout(&world.run("tokens revoke", "alice", &["bot"]).await), "");
+    let late = world.run("send", "alice", &["lobby", "too late", "--token-file", file]).await;
+    let (code, said) = failure(&late);
+    assert_eq!(code, Some(4), "{said}");
 }

@@ -1,8 +1,14 @@
 //! The handle that programs hold.
 
+mod presence;
+mod reading;
+mod redaction;
+mod rooms;
 mod saying;
+mod search;
+mod tokens;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use aside_crypto::Hash;
 use aside_proto::{
@@ -10,26 +16,31 @@ use aside_proto::{
     request,
     v1::{self, client_frame, server_frame::Body},
 };
-use aside_session::client::{RequestError, log::Place};
+use aside_session::client::{RequestError, Writing, log::Place};
 use bytes::Bytes;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    time::Instant,
+};
 use zeroize::Zeroizing;
 
 use crate::{
-    Device, Entry, Error, Event, Identity, Member, Options, Receipt, Room, StateError, Trust,
-    default_data_dir,
+    Device, Entry, Error, Event, Identity, LogIn, Member, Options, Receipt, Room, StateError,
+    Trust, default_data_dir,
     driver::{Authenticator, Call, Command, Dialer, Driver, Parts, Status},
+    kept::MAX_HISTORY,
     paths, random,
     store::{Account, Store},
     view,
 };
 
+pub use search::Found;
+pub use tokens::Token;
+
 /// Commands that may be on their way to the driver.
 const COMMANDS: usize = 64;
 /// Events that may wait in the channel; more wait in the store.
 const EVENTS: usize = 256;
-/// The most entries that [`Client::history`] gives at once.
-const MAX_HISTORY: u32 = 10_000;
 
 /// A client of one account, on one device. Cheap to clone; when the last clone is dropped the connection is closed.
 ///
@@ -41,6 +52,10 @@ pub struct Client {
     closes: mpsc::Sender<oneshot::Sender<()>>,
     status: watch::Receiver<Status>,
     store: Arc<Store>,
+    /// Where the user writes, as others were told.
+    writing: Arc<Mutex<Writing>>,
+    /// What its times count from.
+    began: Instant,
 }
 
 /// What happens, in order. Reading it slowly, or not at all, loses no entry and holds up no request.
@@ -92,6 +107,9 @@ impl Client {
     /// log-in; [`Error::State`] if the local state can't be used.
     pub async fn connect(options: Options) -> Result<(Self, Events), Error> {
         let store = Arc::new(open_store(&options).await?);
+        if let LogIn::Token(token) = &options.log_in {
+            store.adopt_device_key(&token.key).await?;
+        }
         let account = store.account().await?;
         let authenticator = authenticator(&options, &account, &store)?;
         let first = match authenticator.establish().await {
@@ -123,9 +141,13 @@ impl Client {
             history: options.history,
             replay: options.replay,
         };
-        let (driver, status) = Driver::new(parts).await?;
+        let (mut driver, status) = Driver::new(parts).await?;
+        if let Ok(established) = &first {
+            driver.greeted(established);
+        }
         tokio::spawn(driver.run(first.ok()));
-        Ok((Self { commands, closes, status, store }, Events(events_out)))
+        let (writing, began) = (Arc::default(), Instant::now());
+        Ok((Self { commands, closes, status, store, writing, began }, Events(events_out)))
     }
 
     /// Who this is, as last heard.
@@ -155,11 +177,20 @@ impl Client {
         }
     }
 
-    /// The rooms of the server, or only those the user is a member of, in order of id.
+    /// The rooms of the server, or only those the user is a member of, in order of id; with what is unread, where the server
+    /// counts that.
     ///
     /// # Errors
     /// As every request: [`Error::Refused`], [`Error::Gone`].
     pub async fn rooms(&self, joined_only: bool) -> Result<Vec<Room>, Error> {
+        let mine = match self.has_watermarks() {
+            true => self.summed_up().await?,
+            false => Vec::new(),
+        };
+        if joined_only && self.has_watermarks() {
+            return Ok(mine);
+        }
+        let unread = |room| mine.iter().find(|it| it.conversation == room).and_then(|it| it.unread);
         let mut rooms = Vec::new();
         let mut page_token = Bytes::new();
         loop {
@@ -168,7 +199,9 @@ impl Client {
                 return Err(Error::Gone);
             };
             for room in page.rooms {
-                rooms.push(room.try_into()?);
+                let mut room = Room::try_from(room)?;
+                room.unread = unread(room.conversation);
+                rooms.push(room);
             }
             page_token = page.next_page_token;
             if page_token.is_empty() {
@@ -401,10 +434,13 @@ fn place_before((seq, chain_before): (u64, Hash)) -> Option<Place> {
 }
 
 async fn open_store(options: &Options) -> Result<Store, Error> {
-    let handle = options.address.handle.as_deref().ok_or(Error::HandleMissing)?;
     let data_dir = options.data_dir.clone().or_else(default_data_dir).ok_or(Error::NoDataDir)?;
-    let dir = paths::account_dir(&data_dir, &options.address, handle)
-        .map_err(|source| StateError::Io { path: data_dir, source })?;
+    let dir = match (&options.log_in, options.address.handle.as_deref()) {
+        (LogIn::Token(token), _) => paths::token_dir(&data_dir, &options.address, token.id()),
+        (_, None) => return Err(Error::HandleMissing),
+        (_, Some(handle)) => paths::account_dir(&data_dir, &options.address, handle)
+            .map_err(|source| StateError::Io { path: data_dir, source })?,
+    };
     let store = match options.shared {
         true => Store::open_shared(&dir).await?,
         false => Store::open(&dir).await?,
@@ -427,7 +463,8 @@ fn authenticator(
             user_agent: options.user_agent.clone(),
         },
         store: Arc::clone(store),
-        handle: options.address.handle.clone().ok_or(Error::HandleMissing)?,
+        // A token needs none: it says whose it is.
+        handle: options.address.handle.clone().unwrap_or_default(),
         device_name: options.device_name.clone(),
         log_in: options.log_in.clone(),
     })

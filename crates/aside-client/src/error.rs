@@ -80,6 +80,15 @@ pub enum Error {
     /// A message is edited by who said it, no one else (CONT-012).
     #[error("entry {0} is not yours to edit")]
     NotYours(u64),
+    /// Only what will not be sent is discarded, or sent anew.
+    #[error("this message is not one that could not be sent")]
+    NotFailed,
+    /// This account has not logged in here, so nothing of it is kept.
+    #[error("nothing of this account is kept here")]
+    NothingKept,
+    /// What to search for is at most 256 bytes and 16 words long.
+    #[error("this is too much to search for: 256 bytes and 16 words are the most")]
+    QueryTooLong,
     /// Too many messages wait for their acknowledgement.
     #[error("too many messages wait to be sent")]
     OutboxFull,
@@ -208,8 +217,10 @@ impl Error {
             Self::MessageTooLong { .. } => "Split it.",
             Self::NotAnEmoji => "Send it as a reply.",
             Self::NoSuchMessage(_) | Self::NotYours(_) => "Look for its number in the history.",
+            Self::NothingKept => "Connect once, or name the directory with --data-dir.",
+            Self::QueryTooLong => "Search for less.",
             Self::OutboxFull => "Wait until some were sent.",
-            Self::Login(_) | Self::Request(_) | Self::Gone => return None,
+            Self::Login(_) | Self::Request(_) | Self::NotFailed | Self::Gone => return None,
         };
         Some(remedy.to_owned())
     }

@@ -49,27 +49,35 @@ mod client;
 mod content;
 mod driver;
 mod error;
+mod kept;
 mod model;
 mod options;
 mod paths;
+mod presence;
+mod progress;
 mod random;
 mod store;
 mod tls;
+mod token;
 mod transport;
 mod view;
 
 pub use address::{Address, AddressError, Transport};
-pub use aside_session::client::timeline::Reply;
-pub use client::{Client, Events, Queued};
+pub use aside_session::client::{Typists, room::Settings as RoomSettings, timeline::Reply};
+pub use client::{Client, Events, Found, Queued, Token};
 pub use error::{Error, PasswordReason, Refusal};
+pub use kept::{Hits, Kept, SearchPage};
 pub use model::{
-    Connection, Content, Device, Entry, Event, Member, Mention, MessageRef, Person, Reaction,
-    Receipt, Role, Room, What,
+    Connection, Content, Device, Entry, Event, Member, Mention, MessageRef, Person, Pin, Reaction,
+    Receipt, Role, Room, RoomChange, What,
 };
 pub use options::{BindingKind, LogIn, Options};
 pub use paths::default_data_dir;
+pub use presence::{Notice, Presence, PresenceSettings};
+pub use progress::{Outgoing, Overview, State, Watermark};
 pub use store::{Identity, StateError};
 pub use tls::{Fingerprint, FingerprintError, TlsError, Trust};
+pub use token::{BotToken, BotTokenError};
 
 /// Ids, and the codes and limits of the protocol, as this library's types name them.
 pub use aside_proto::{

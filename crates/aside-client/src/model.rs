@@ -7,9 +7,9 @@ use aside_proto::{
     v1,
 };
 
-use aside_session::client::timeline::Reply;
+use aside_session::client::{room::Settings as RoomSettings, timeline::Reply};
 
-use crate::Error;
+use crate::{Error, Notice, Outgoing, Presence, PresenceSettings, State, Watermark};
 
 /// A room, as the user sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +30,17 @@ pub struct Room {
     pub first_seq: u64,
     /// The last entry.
     pub head_seq: u64,
+    /// What is talked about; empty if nobody said. To be neutralised before it is displayed.
+    pub topic: String,
+    /// What it is for; empty if nobody said. To be neutralised before it is displayed.
+    pub description: String,
+    /// Whether only those may join who are invited. The server reads such a room too.
+    pub invite_only: bool,
+    /// Whether the user is invited, and has not joined since.
+    pub invited: bool,
+    /// How many messages of others the user has not read on any device; 1000 stands for "1000 or more" (SUM-005). None if not a
+    /// member, if the server does not count, and in what [`Client::room`](crate::Client::room), `join` and `create_room` give.
+    pub unread: Option<u32>,
 }
 
 /// What a member may do.
@@ -108,6 +119,9 @@ pub struct Entry {
     pub by: Option<Person>,
     /// What it records.
     pub what: What,
+    /// Of a message of the user's, what became of it as far as is known; [`Entry::advance`] keeps it so. Never [`State::Queued`]
+    /// or [`State::Failed`]: those are in [`Client::outbox`](crate::Client::outbox).
+    pub state: Option<State>,
 }
 
 /// What an entry records.
@@ -146,8 +160,58 @@ pub enum What {
         /// The handle since.
         to: String,
     },
+    /// The room's owner said something else of it.
+    RoomUpdated {
+        /// All that is said of it since.
+        now: RoomSettings,
+        /// What was before; none if that entry is not kept.
+        before: Option<RoomSettings>,
+    },
+    /// Somebody was invited.
+    Invited {
+        /// Who.
+        who: Person,
+    },
+    /// A message was pinned, or its pin taken off.
+    Pinned {
+        /// The message's entry.
+        seq: u64,
+        /// Whether it is pinned since.
+        pinned: bool,
+        /// The message as it is now; none if it is not kept.
+        message: Option<Arc<Entry>>,
+    },
+    /// Somebody took messages away.
+    Redacted {
+        /// Which, in order; those that are loaded show it themselves.
+        seqs: Vec<u64>,
+    },
     /// Something that this version does not know.
     Unknown,
+}
+
+/// What is to change of a room: what is none stays.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RoomChange {
+    /// Another name.
+    pub name: Option<String>,
+    /// Another topic: at most 256 bytes, one line. An empty one takes it away.
+    pub topic: Option<String>,
+    /// Another description: at most 2048 bytes. An empty one takes it away.
+    pub description: Option<String>,
+    /// Whether only those may join who are invited.
+    pub invite_only: Option<bool>,
+}
+
+/// A message that is pinned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pin {
+    /// The message's entry.
+    pub seq: u64,
+    /// The entry that pinned it.
+    pub pin_seq: u64,
+    /// The message; none if it is not kept, and too far back or not to be had, or does not verify.
+    pub message: Option<Entry>,
 }
 
 /// What a message is, and what became of it by the entries that are kept.
@@ -182,6 +246,9 @@ pub enum Content {
     },
     /// What was redacted: that is all there is to be shown of it (CONT-014).
     Redacted,
+    /// What came without its text, before an entry that redacts it was met: what this is can't be told yet, or any more
+    /// (LOG-013, REDACT-015).
+    Missing,
     /// An edit of what was redacted: nothing is to be shown of it (CONT-014).
     Hidden,
     /// What this version can't show (MSG-011).
@@ -284,10 +351,28 @@ pub enum Event {
         /// Whose it was said to be at first.
         user: Person,
     },
+    /// Somebody invited the user to a room. Who was away asks for [`Client::invitations`](crate::Client::invitations).
+    Invited {
+        /// The room, not joined yet.
+        room: Room,
+        /// Who.
+        by: Person,
+    },
     /// The server asked to wait; what was to be sent is sent later.
     Throttled {
         /// How long.
         wait: Duration,
+    },
+    /// How a message of the user's stands that was said here: it was kept, it is durable, or it will not be sent. What becomes of
+    /// it then, [`Event::WatermarkMoved`] tells.
+    Outgoing(Outgoing),
+    /// A member has got further; or the user has read further, on this device or another: then less is unread. A member's moves
+    /// may come as one.
+    WatermarkMoved {
+        /// The conversation.
+        conversation: ConversationId,
+        /// Who, and how far.
+        watermark: Watermark,
     },
     /// A message of the outbox was refused for good.
     MessageFailed {
@@ -298,6 +383,24 @@ pub enum Event {
         /// Why.
         error: Error,
     },
+    /// Somebody came, went, or has another status; of those that [`Client::presence`] was asked about also when that is found out
+    /// after a lost connection.
+    ///
+    /// [`Client::presence`]: crate::Client::presence
+    Presence(Presence),
+    /// Another device of the user has changed what others may see.
+    PresenceSettings(PresenceSettings),
+    /// A member writes, or no longer: for [`Typists`](crate::Typists), which know for how long.
+    Typing {
+        /// Where.
+        conversation: ConversationId,
+        /// Who.
+        who: Person,
+        /// Whether the member writes.
+        typing: bool,
+    },
+    /// The operator of the server has something to say.
+    Notice(Notice),
     /// The client can't go on, and ends.
     Ended(Error),
 }
@@ -337,7 +440,12 @@ impl TryFrom<v1::Room> for Room {
             is_default: room.is_default,
             first_seq: room.first_seq,
             head_seq: room.head_seq,
+            unread: None,
             name: room.name,
+            topic: room.topic,
+            description: room.description,
+            invite_only: room.invite_only,
+            invited: room.invited,
         })
     }
 }

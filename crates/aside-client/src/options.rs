@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use aside_proto::v1;
 use zeroize::Zeroizing;
 
-use crate::{Address, Trust};
+use crate::{Address, BotToken, Trust};
 
 /// How a client is to connect. Made by [`Options::new`]; the fields may be changed.
 #[derive(Debug, Clone)]
@@ -41,6 +41,8 @@ pub enum LogIn {
     /// Not at all: [`Error::PasswordNeeded`](crate::Error::PasswordNeeded) then says why it would be needed.
     #[default]
     Remembered,
+    /// As a bot, by its token alone; the address needs no handle, and the state is the token's own.
+    Token(Box<BotToken>),
     /// With the password.
     Password(Zeroizing<String>),
     /// By making the account, unless this device has logged in to it before.
@@ -56,6 +58,7 @@ impl std::fmt::Debug for LogIn {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Remembered => "Remembered",
+            Self::Token(_) => "Token(..)",
             Self::Password(_) => "Password(..)",
             Self::Register { .. } => "Register(..)",
         })

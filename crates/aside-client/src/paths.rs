@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use aside_proto::name::Name;
+use aside_proto::{id::DeviceId, name::Name};
 
 use crate::Address;
 
@@ -59,6 +59,12 @@ pub(crate) fn account_dir(data_dir: &Path, address: &Address, handle: &str) -> i
         dir = server.join(format!("{}~{number}", file_name(&handle)));
     }
     Ok(dir)
+}
+
+/// The directory of a token: apart from those of accounts, since the same account may well be used on the same machine.
+pub(crate) fn token_dir(data_dir: &Path, address: &Address, token: DeviceId) -> PathBuf {
+    // No server's handle has a file name like this one.
+    data_dir.join(file_name(&address.server())).join("%tokens").join(token.to_string())
 }
 
 /// Writes down which handle the account in `dir` has now.

@@ -7,13 +7,15 @@ use aside_proto::{
     v1,
 };
 use aside_session::client::{
-    log::{Membership, Sender},
+    Watermarks,
+    log::{Membership, Sender, redacted_by},
+    room::{PinChange, Settings},
     timeline::{self, Said, Shown, Timeline},
 };
 use prost::Message as _;
 
 use crate::{
-    Content, Entry, Mention, Person, Reaction, What,
+    Content, Entry, Mention, Person, Reaction, State, What,
     store::{Kept, StateError, Store, StoredSignature},
 };
 
@@ -42,12 +44,14 @@ struct Viewer<'a> {
     handles: HashMap<UserId, Option<String>>,
     /// Messages that were reacted to or edited, as they are now: shared by all who did.
     messages: HashMap<u64, Arc<Entry>>,
+    /// How far any other member of the conversation has got.
+    furthest: Option<Watermarks>,
 }
 
 impl<'a> Viewer<'a> {
     fn new(store: &'a Store, room: &'a str) -> Self {
         let (handles, messages) = Default::default();
-        Self { store, room, handles, messages }
+        Self { store, room, handles, messages, furthest: None }
     }
 
     async fn view(&mut self, kept: Kept) -> Result<Entry, StateError> {
@@ -61,6 +65,12 @@ impl<'a> Viewer<'a> {
         let what = match (header.kind(), sender) {
             (v1::EntryKind::Message, Some(sender)) => self.message(kept, sender).await?,
             (v1::EntryKind::RoomCreated, _) => What::RoomCreated,
+            (v1::EntryKind::RoomUpdated, _) => self.updated(&kept, &header).await?,
+            (v1::EntryKind::MessagePinned, _) => self.pinned(&kept, &header).await?,
+            (v1::EntryKind::MemberInvited, _) => invited(&kept.payload),
+            (v1::EntryKind::Redacted, _) => {
+                What::Redacted { seqs: redacted_by(&header, &kept.payload) }
+            }
             _ => match Membership::of(&header, &kept.payload) {
                 // The handle of that time: it is what the entry records.
                 Some(Membership::Joined { user, handle }) => {
@@ -72,7 +82,45 @@ impl<'a> Viewer<'a> {
             },
         };
         let (room, time_ms) = (self.room.to_owned(), header.time_ms);
-        Ok(Entry { conversation, room, seq, time_ms, by, what })
+        let state = self.state(conversation, seq, by.as_ref(), &what).await?;
+        Ok(Entry { conversation, room, seq, time_ms, by, what, state })
+    }
+
+    /// What became of a message of the user's.
+    async fn state(
+        &mut self,
+        conversation: ConversationId,
+        seq: u64,
+        by: Option<&Person>,
+        what: &What,
+    ) -> Result<Option<State>, StateError> {
+        let (Some(by), What::Message { verified: true, .. }) = (by, what) else { return Ok(None) };
+        if self.store.me().await? != Some(by.user) {
+            return Ok(None);
+        }
+        let furthest = match self.furthest {
+            Some(furthest) => furthest,
+            None => *self.furthest.insert(self.store.furthest(conversation).await?),
+        };
+        Ok(Some(State::at(seq, furthest.delivered_seq, furthest.read_seq)))
+    }
+
+    async fn updated(&mut self, kept: &Kept, header: &v1::EntryHeader) -> Result<What, StateError> {
+        let Some(now) = Settings::of(header, &kept.payload) else { return Ok(What::Unknown) };
+        let before = match self.store.settings_before(kept.conversation, kept.seq).await? {
+            Some(before) => Settings::of(&self::header(&before)?, &before.payload),
+            None => None,
+        };
+        Ok(What::RoomUpdated { now, before })
+    }
+
+    async fn pinned(&mut self, kept: &Kept, header: &v1::EntryHeader) -> Result<What, StateError> {
+        let Some(change) = PinChange::of(header, &kept.payload) else { return Ok(What::Unknown) };
+        let PinChange { message: seq, message_id, pinned, .. } = change;
+        let message = self.changed(kept.conversation, seq).await?;
+        let is_meant =
+            |entry: &Arc<Entry>| entry.as_message().is_some_and(|m| m.message_id == message_id);
+        Ok(What::Pinned { seq, pinned, message: message.filter(is_meant) })
     }
 
     async fn message(&mut self, kept: Kept, sender: Sender) -> Result<What, StateError> {
@@ -91,6 +139,10 @@ impl<'a> Viewer<'a> {
         }
         timeline.insert(said);
         let (text, content) = match timeline.shown(seq) {
+            Some(Shown::Redacted) => {
+                let explained = self.store.redaction_of(conversation, seq).await?.is_some();
+                (None, if explained { Content::Redacted } else { Content::Missing })
+            }
             Some(shown) => self.content(conversation, shown).await?,
             None => (None, Content::Unknown),
         };
@@ -150,7 +202,7 @@ impl<'a> Viewer<'a> {
         })
     }
 
-    /// A message that a reaction or an edit changed.
+    /// A message that a reaction or an edit changed, or that was pinned.
     async fn changed(
         &mut self,
         conversation: ConversationId,
@@ -161,6 +213,9 @@ impl<'a> Viewer<'a> {
         }
         let kept = self.store.entries_from(conversation, seq, 1).await?.into_iter().next();
         let Some(kept) = kept.filter(|kept| kept.seq == seq) else { return Ok(None) };
+        if header(&kept)?.kind() != v1::EntryKind::Message {
+            return Ok(None);
+        }
         // No deeper than this: what is changed has a text, and changes nothing.
         let message = Arc::new(Box::pin(self.view(kept)).await?);
         self.messages.insert(seq, Arc::clone(&message));
@@ -196,6 +251,15 @@ impl<'a> Viewer<'a> {
             self.handles.insert(user, self.store.handle_of(user).await?);
         }
         Ok(Person { user, handle: self.handles.get(&user).cloned().flatten() })
+    }
+}
+
+/// Who was invited, under the handle of that time.
+fn invited(payload: &[u8]) -> What {
+    let invited = v1::MemberInvitedPayload::decode(payload).unwrap_or_default();
+    match UserId::try_from(&invited.user_id[..]) {
+        Ok(user) => What::Invited { who: Person { user, handle: Some(invited.handle) } },
+        Err(_) => What::Unknown,
     }
 }
 

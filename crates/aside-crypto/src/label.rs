@@ -26,6 +26,8 @@ pub const CHAIN: &str = "chain";
 pub const HEAD: &str = "head";
 /// Signed by the old log key: old key, new key.
 pub const LOG_KEY_ROTATION: &str = "log-key-rotation";
+/// Hashed: a token's secret.
+pub const TOKEN: &str = "token";
 
 const PREFIX: &str = "aside/1 ";
 

@@ -33,11 +33,13 @@ mod key;
 pub mod label;
 mod log;
 mod login;
+mod token;
 
 pub use head::{Rotation, RotationError, follow_rotations, sign_head, sign_rotation, verify_head};
 pub use key::{KeyError, PublicKey, Signature, SignatureInvalid, SignatureLengthError, SigningKey};
 pub use log::{MessageContext, chain_next, chain_start, payload_hash};
 pub use login::{Binding, Transcript};
+pub use token::{token_hash, verify_token};
 
 /// Bytes of a hash or a chain value.
 pub const HASH_BYTES: usize = 32;

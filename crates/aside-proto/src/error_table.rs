@@ -85,8 +85,8 @@ pub fn info(code: ErrorCode) -> ErrorInfo {
         ErrorCode::DeviceIsRevoked => (
             Scope::Connection,
             Retry::No,
-            "A device that is revoked while connected, or logs in with a key that was revoked.",
-            "Log in with the password and a new device key.",
+            "A device that is revoked while connected, or logs in with a key that was revoked; a token that is revoked, or expires while connected.",
+            "Log in with the password and a new device key; for a bot, issue another token.",
         ),
         ErrorCode::ShuttingDown => (
             Scope::Connection,
@@ -244,6 +244,30 @@ pub fn info(code: ErrorCode) -> ErrorInfo {
             "Joining or making more than max_rooms_per_user rooms.",
             "Leave a room.",
         ),
+        ErrorCode::InviteRequired => (
+            Scope::Request,
+            Retry::No,
+            "Joining an invite-only room without an invitation.",
+            "Ask an owner of the room for an invitation.",
+        ),
+        ErrorCode::NotPermitted => (
+            Scope::Request,
+            Retry::No,
+            "A request that the member's role does not allow.",
+            "Ask an owner of the room.",
+        ),
+        ErrorCode::NoSuchUser => (
+            Scope::Request,
+            Retry::No,
+            "A handle that no account has now.",
+            "Ask for the handle: it may have been changed.",
+        ),
+        ErrorCode::TooManyInvitations => (
+            Scope::Request,
+            Retry::No,
+            "An invitation beyond max_invitations_per_user or max_invitations_per_room, or an eleventh by one user to another.",
+            "Wait until invitations are used or turned down.",
+        ),
         ErrorCode::PayloadTooLarge => {
             (Scope::Request, Retry::No, "A payload above max_payload_bytes.", "Split the message.")
         }
@@ -258,6 +282,42 @@ pub fn info(code: ErrorCode) -> ErrorInfo {
             Retry::No,
             "Fetch with a from_seq that is no longer kept; first_seq and anchor come with it.",
             "Fetch from first_seq, with anchor as the chain value before it.",
+        ),
+        ErrorCode::NoSuchEntry => (
+            Scope::Request,
+            Retry::No,
+            "A seq at which there is no entry of the kind that the request is for.",
+            "Fetch the log again, and name an entry that is there.",
+        ),
+        ErrorCode::TooManyPins => (
+            Scope::Request,
+            Retry::No,
+            "Pinning more than max_pins messages.",
+            "Take a pin off another.",
+        ),
+        ErrorCode::ScopeMissing => (
+            Scope::Request,
+            Retry::No,
+            "A request that none of the token's scopes allows, or that no token may make.",
+            "Issue a token with that scope; what no token may do is for a device of the account.",
+        ),
+        ErrorCode::TokenExpired => (
+            Scope::Request,
+            Retry::No,
+            "TokenLogin with the right secret of a token whose expires_ms has passed.",
+            "Issue another token.",
+        ),
+        ErrorCode::TooManyTokens => (
+            Scope::Request,
+            Retry::No,
+            "IssueToken for an account that has max_tokens_per_user tokens.",
+            "Revoke one that is no longer used: ListTokens says which was used when.",
+        ),
+        ErrorCode::NoSuchToken => (
+            Scope::Request,
+            Retry::No,
+            "A token_id that is not of one of the account's tokens.",
+            "List the account's tokens anew.",
         ),
     };
     ErrorInfo { scope, retry, trigger, remedy }

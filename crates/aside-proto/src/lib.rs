@@ -31,6 +31,7 @@ pub mod id;
 pub mod limits;
 pub mod name;
 pub mod request;
+pub mod token;
 
 mod error_table;
 mod request_table;
@@ -57,5 +58,6 @@ pub const WEBSOCKET_PROTOCOL: &str = "aside.v1";
 pub const VERSION: u32 = 1;
 /// The capability of accounts, rooms and messages.
 pub const TALK: &str = "talk";
-/// The capability of summaries and watermarks (SUM-001, MARK-001).
+/// The capability of summaries, watermarks, and what members do with a room (SUM-001, MARK-001, ROOM-022).
+/// The capability of summaries, watermarks and presence (SUM-001, MARK-001, PRES-001).
 pub const SYNC: &str = "sync";

@@ -34,8 +34,24 @@ pub const MAX_PING_BYTES: usize = 64;
 pub const MAX_DEVICE_NAME_BYTES: usize = 64;
 /// SUM-005: entries of kind MESSAGE that are looked at to count the unread ones.
 pub const MAX_UNREAD: u32 = 1000;
+/// ROOM-024.
+pub const MAX_TOPIC_BYTES: usize = 256;
+/// ROOM-024.
+pub const MAX_DESCRIPTION_BYTES: usize = 2048;
+/// INV-007: invitations by one user to another that may be open.
+pub const MAX_INVITATIONS_BY_ONE: u32 = 10;
+/// REDACT-018: the greatest `max_redactions`.
+pub const MAX_REDACTIONS: u32 = 256;
+/// PRES-002.
+pub const MAX_STATUS_BYTES: usize = 128;
+/// NOTE-001.
+pub const MAX_NOTICE_BYTES: usize = 1024;
 /// ROOM-019.
 pub const MAX_PAGE_TOKEN_BYTES: usize = 64;
+/// SEARCH-002.
+pub const MAX_QUERY_BYTES: usize = 256;
+/// Bytes of a token's secret, and of its hash (TOKEN-002).
+pub const TOKEN_BYTES: usize = 32;
 /// ERR-005.
 pub const MAX_ERROR_MESSAGE_BYTES: usize = 256;
 /// AUTH-040: failed attempts a connection is allowed.
@@ -69,6 +85,15 @@ pub const DEFAULT: v1::Limits = v1::Limits {
     max_devices_per_user: 32,
     // One mark costs as many pushes.
     max_live_members: 256,
+    max_pins: 50,
+    max_invitations_per_user: 100,
+    max_invitations_per_room: 1000,
+    // A message with its edits, or an evening of spam in a few requests.
+    max_redactions: 64,
+    // Longer than a client takes to come back by itself.
+    presence_grace_ms: 10 * 1000,
+    max_token_lifetime_s: 365 * 24 * 3600,
+    max_tokens_per_user: 16,
 };
 
 const _: () = {
@@ -144,6 +169,18 @@ pub fn check(limits: &v1::Limits) -> Result<(), LimitError> {
         (l.max_rooms_per_user >= 1, "max_rooms_per_user", "at least 1", "HELLO-011"),
         (l.max_devices_per_user >= 1, "max_devices_per_user", "at least 1", "HELLO-011"),
         (l.max_live_members >= 1, "max_live_members", "at least 1", "HELLO-011"),
+        (l.max_pins >= 1, "max_pins", "at least 1", "HELLO-011"),
+        (l.max_invitations_per_user >= 1, "max_invitations_per_user", "at least 1", "HELLO-011"),
+        (l.max_invitations_per_room >= 1, "max_invitations_per_room", "at least 1", "HELLO-011"),
+        (
+            (1..=MAX_REDACTIONS).contains(&l.max_redactions),
+            "max_redactions",
+            "1 to 256",
+            "REDACT-018",
+        ),
+        (l.presence_grace_ms >= 1, "presence_grace_ms", "at least 1", "HELLO-011"),
+        (l.max_token_lifetime_s >= 1, "max_token_lifetime_s", "at least 1", "HELLO-011"),
+        (l.max_tokens_per_user >= 1, "max_tokens_per_user", "at least 1", "HELLO-011"),
     ];
     match rules.into_iter().find(|(holds, ..)| !holds) {
         None => Ok(()),

@@ -13,6 +13,21 @@ pub enum Phase {
     Authenticated,
 }
 
+/// What a token needs to make a request (TOKEN-008).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// Any scope.
+    Any,
+    /// `TOKEN_SCOPE_READ`.
+    Read,
+    /// `TOKEN_SCOPE_SEND`.
+    Send,
+    /// `TOKEN_SCOPE_JOIN`.
+    Join,
+    /// `TOKEN_SCOPE_MANAGE`.
+    Manage,
+}
+
 /// What the registry says of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RequestInfo {
@@ -26,6 +41,8 @@ pub struct RequestInfo {
     pub mutating: bool,
     /// The capability that brings it; "core" is always in force.
     pub capability: &'static str,
+    /// What a token needs to make it; none if no token may.
+    pub scope: Option<Scope>,
 }
 
 /// What the registry says of this request.

@@ -17,16 +17,18 @@ use aside_session::{
     Now,
     server::{self as session, Command, Outcome, Refusal},
 };
-use aside_store::{LogKey, LogKeys, Options, SetLogKey, Store};
+use aside_store::{Entropy, LogKey, LogKeys, Options, SetLogKey, Store};
 use futures_util::future::BoxFuture;
 
 use crate::{
     StartError, USER_AGENT,
     config::{Config, Registration},
     hub::Hub,
+    notices,
     passwords::{Passwords, fill_random},
     rates::{ConnectionCount, RateLimits, RetryAfter},
     seen::Seen,
+    typing::Typing,
 };
 
 /// What all connections share.
@@ -36,12 +38,16 @@ pub(crate) struct App {
     pub(crate) store: Store,
     pub(crate) hub: Arc<Hub>,
     pub(crate) seen: Seen,
+    pub(crate) typing: Typing,
     pub(crate) passwords: Passwords,
     pub(crate) rates: RateLimits,
     pub(crate) connections: Arc<ConnectionCount>,
     pub(crate) log_key: SigningKey,
-    started: Instant,
+    clock: Clock,
 }
+
+/// Tells the time, as sessions are told it.
+pub(crate) type Clock = Arc<dyn Fn() -> Now + Send + Sync>;
 
 /// Where a command comes from.
 #[derive(Debug, Clone, Copy)]
@@ -67,40 +73,52 @@ pub(crate) type Answer = Result<v1::server_frame::Body, Refusal>;
 impl App {
     /// Opens the database and makes ready all that connections need.
     pub(crate) async fn open(config: Config) -> Result<Arc<Self>, StartError> {
-        let hub = Arc::new(Hub::default());
+        Self::open_with(config, system_clock(), Arc::new(fill_random)).await
+    }
+
+    /// As [`open`](Self::open), with another clock and source of randomness than the system's.
+    pub(crate) async fn open_with(
+        config: Config,
+        clock: Clock,
+        entropy: Entropy,
+    ) -> Result<Arc<Self>, StartError> {
+        let greeting = notices::greeting(&config.server.notice)
+            .map_err(|e| StartError::Config(format!("[server] notice: {e}")))?;
+        let hub = Arc::new(Hub::new(&config.limits, greeting));
         let passwords = Passwords::new(&config.password).map_err(StartError::Config)?;
         let max_chars = config.limits.max_name_chars as usize;
         let default_room = Name::new(&config.server.default_room, max_chars)
             .map_err(|e| StartError::Config(format!("[server] default_room: {e}")))?;
+        let store_clock = Arc::clone(&clock);
         let options = Options {
             limits: config.limits,
-            clock: Arc::new(unix_ms),
-            entropy: Arc::new(fill_random),
+            clock: Arc::new(move || store_clock().unix_ms),
+            entropy: Arc::clone(&entropy),
             default_room,
             observer: Arc::clone(&hub) as Arc<dyn aside_store::Observer>,
         };
         let store = Store::open(&config.database_url(), options).await?;
-        let keys = log_keys(&store).await?;
+        let keys = log_keys(&store, &entropy).await?;
         let log_key = SigningKey::from_bytes(&keys.current.private_key)
             .map_err(|e| StartError::Config(format!("the database's log key is damaged: {e}")))?;
         Ok(Arc::new(Self {
             session_config: Arc::new(session_config(&config, &keys)),
             hub,
             seen: Seen::default(),
+            typing: Typing::default(),
             passwords,
             rates: RateLimits::new(&config.rates),
             connections: Arc::new(ConnectionCount::new(config.connections.clone())),
             log_key,
             store,
-            started: Instant::now(),
+            clock,
             config,
         }))
     }
 
     /// The time, as sessions are told it.
     pub(crate) fn now(&self) -> Now {
-        let elapsed = self.started.elapsed().as_millis();
-        Now { monotonic_ms: u64::try_from(elapsed).unwrap_or(u64::MAX), unix_ms: unix_ms() }
+        (self.clock)()
     }
 
     /// Begins a command. The future is polled at once: what it writes enters the journal in the order of these calls.
@@ -126,7 +144,10 @@ impl App {
             (Command::PasswordLogin { handle, .. }, _) => {
                 self.rates.password_login(from.address, handle.as_ref())
             }
-            (Command::FindDevice { .. }, _) => self.rates.login(from.address),
+            (Command::FindDevice { .. } | Command::FindToken { .. }, _) => {
+                self.rates.login(from.address)
+            }
+            (Command::Search { .. }, Some(identity)) => self.rates.search(identity.user),
             (Command::SendMessage { .. }, Some(identity)) => self.rates.message(identity.user),
             (Command::ChangePassword { .. }, Some(identity)) => {
                 self.rates.password_change(identity.user)
@@ -183,14 +204,50 @@ impl App {
             }
             Command::LookUpDevices { device_ids } => answer!(self.look_up_devices(device_ids)),
             Command::CreateRoom { key, name } => answer!(self.create_room(who, key, name)),
-            Command::ListRooms { joined_only, name, page_token, page_size } => {
-                let list = aside_store::ListRooms { joined_only, name, page_token, page_size };
+            Command::ListRooms { joined_only, invited_only, name, page_token, page_size } => {
+                let list = aside_store::ListRooms {
+                    joined_only,
+                    invited_only,
+                    name,
+                    page_token,
+                    page_size,
+                    max_bytes: self.max_reply_bytes(),
+                };
                 answer!(self.list_rooms(who, list))
             }
             Command::Join { key, conversation } => answer!(self.join(who, key, conversation)),
             Command::Leave { key, conversation } => answer!(self.leave(who, key, conversation)),
             Command::ListMembers { conversation, online_only, page_token, page_size } => {
                 answer!(self.list_members(who, conversation, online_only, page_token, page_size))
+            }
+            Command::UpdateRoom { key, conversation, name, topic, description, invite_only } => {
+                let (user, device) = (who.user, who.device);
+                let update = aside_store::UpdateRoom {
+                    key,
+                    user,
+                    device,
+                    conversation,
+                    name,
+                    topic,
+                    description,
+                    invite_only,
+                };
+                answer!(self.update_room(update))
+            }
+            Command::Invite { key, conversation, handle } => {
+                let (user, device) = (who.user, who.device);
+                let invite = aside_store::Invite { key, user, device, conversation, handle };
+                answer!(self.invite(invite))
+            }
+            Command::SetPin { key, conversation, seq, pinned } => {
+                let (user, device) = (who.user, who.device);
+                let set = aside_store::SetPin { key, user, device, conversation, seq, pinned };
+                answer!(self.set_pin(set))
+            }
+            Command::ListPins { conversation, page_token, page_size } => {
+                let max_bytes = self.max_reply_bytes();
+                let list = aside_store::ListPins { conversation, page_token, page_size, max_bytes };
+                answer!(self.list_pins(who, list))
             }
             Command::ListSummaries { page_token, page_size } => {
                 answer!(self.list_summaries(who, page_token, page_size))
@@ -211,9 +268,48 @@ impl App {
                 let list = aside_store::ListWatermarks { conversation, page_token, page_size };
                 answer!(self.list_watermarks(who, list))
             }
+            Command::Redact { key, conversation, seqs } => {
+                let (user, device) = (who.user, who.device);
+                let redact = aside_store::Redact { key, user, device, conversation, seqs };
+                answer!(self.redact(redact))
+            }
+            Command::SetPresence { hidden, status_text, private_receipts } => {
+                let (user, device) = (who.user, who.device);
+                let settings =
+                    aside_store::PresenceSettings { hidden, status_text, private_receipts };
+                let set = aside_store::SetPresence { user, device, attachment, settings };
+                answer!(self.set_presence(set))
+            }
+            Command::GetPresence { user_ids } => {
+                answer!(std::future::ready(self.get_presence(who, user_ids)))
+            }
+            Command::SetTyping { conversation, typing } => {
+                answer!(self.set_typing(who, conversation, typing))
+            }
+            Command::Search { conversation, query, page_token, page_size } => {
+                answer!(self.search(who, conversation, query, page_token, page_size))
+            }
+            Command::IssueToken { key, name, scopes, expires_ms, token_hash, public_key } => {
+                let issue = aside_store::IssueToken {
+                    key,
+                    user: who.user,
+                    device: who.device,
+                    name,
+                    scopes,
+                    expires_ms,
+                    token_hash,
+                    public_key: *public_key.as_bytes(),
+                };
+                answer!(self.issue_token(issue))
+            }
+            Command::ListTokens => answer!(self.list_tokens(who)),
+            Command::RevokeToken { key, token_id } => {
+                answer!(self.revoke_token(who, key, token_id))
+            }
             Command::Register { .. }
             | Command::PasswordLogin { .. }
             | Command::FindDevice { .. }
+            | Command::FindToken { .. }
             | Command::Attach { .. } => {
                 // The session lets none of these through once it is authenticated.
                 Box::pin(std::future::ready(Outcome::Refused(Refusal::of(ErrorCode::WrongPhase))))
@@ -240,11 +336,11 @@ fn session_config(config: &Config, keys: &LogKeys) -> session::Config {
 }
 
 /// The log key of the database; made on the first run.
-async fn log_keys(store: &Store) -> Result<LogKeys, StartError> {
+async fn log_keys(store: &Store, entropy: &Entropy) -> Result<LogKeys, StartError> {
     if let Some(keys) = store.log_keys().await? {
         return Ok(keys);
     }
-    let key = SigningKey::generate(&mut fill_random);
+    let key = SigningKey::generate(&mut |bytes| entropy(bytes));
     let current = LogKey { public_key: *key.public_key().as_bytes(), private_key: key.to_bytes() };
     store
         .set_log_key(SetLogKey { key: current.clone(), rotation_signature: None })
@@ -253,7 +349,15 @@ async fn log_keys(store: &Store) -> Result<LogKeys, StartError> {
     Ok(LogKeys { current, rotations: Vec::new() })
 }
 
-fn unix_ms() -> u64 {
+fn system_clock() -> Clock {
+    let started = Instant::now();
+    Arc::new(move || {
+        let elapsed = started.elapsed().as_millis();
+        Now { monotonic_ms: u64::try_from(elapsed).unwrap_or(u64::MAX), unix_ms: unix_ms() }
+    })
+}
+
+pub(crate) fn unix_ms() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

@@ -48,6 +48,8 @@ pub struct ServerConfig {
     pub key: String,
     /// The room that newcomers are shown first.
     pub default_room: String,
+    /// What every connection is told once when it has logged in (NOTE-002), at most 1024 bytes; empty means nothing.
+    pub notice: String,
 }
 
 /// Who may make an account.
@@ -108,6 +110,8 @@ pub struct Rates {
     pub messages_per_user: Rate,
     /// Other requests of one account.
     pub requests_per_user: Rate,
+    /// Searches of one account, which cost more than other requests.
+    pub searches_per_user: Rate,
 }
 
 /// Connections the server takes.
@@ -118,6 +122,8 @@ pub struct Connections {
     pub total: usize,
     /// From one address (LIM-008).
     pub per_address: usize,
+    /// How long before it stops a server warns its connections, in milliseconds (NOTE-004); 0 means not at all.
+    pub shutdown_notice_ms: u64,
     /// How long a stopping server waits for connections to end, in milliseconds.
     pub shutdown_grace_ms: u64,
 }
@@ -140,6 +146,7 @@ pub struct LogConfig {
 const OTHER_VARIABLES: &[&str] = &[
     "config",
     "password",
+    "token",
     "data_dir",
     "target",
     "target_ca",
@@ -175,6 +182,7 @@ impl Default for Config {
                 certificate: String::new(),
                 key: String::new(),
                 default_room: "lobby".to_owned(),
+                notice: String::new(),
             },
             registration: Registration::Open,
             password: PasswordConfig {
@@ -190,8 +198,14 @@ impl Default for Config {
                 login_per_handle: rate(0.2, 20),
                 messages_per_user: rate(20.0, 100),
                 requests_per_user: rate(50.0, 500),
+                searches_per_user: rate(2.0, 20),
             },
-            connections: Connections { total: 20_000, per_address: 500, shutdown_grace_ms: 5_000 },
+            connections: Connections {
+                total: 20_000,
+                per_address: 500,
+                shutdown_notice_ms: 3_000,
+                shutdown_grace_ms: 5_000,
+            },
             limits: limits::DEFAULT,
             log: LogConfig {
                 filter: "info".to_owned(),
@@ -218,10 +232,12 @@ impl Config {
                 login_per_handle: endless,
                 messages_per_user: endless,
                 requests_per_user: endless,
+                searches_per_user: endless,
             },
             connections: Connections {
                 total: 20_000,
                 per_address: 20_000,
+                shutdown_notice_ms: 0,
                 shutdown_grace_ms: 2_000,
             },
             ..Self::default()
@@ -260,7 +276,8 @@ impl Config {
     }
 
     /// Applies settings by short names, as conformance scripts give them: `registration`, `origins`,
-    /// `allow_unbound_websocket`, `login_rate`, `message_rate`, `connection_limit`,
+    /// `allow_unbound_websocket`, `login_rate`, `message_rate`, `search_rate`, `connection_limit`, `notice`,
+    /// `shutdown_notice_ms`,
     /// and every limit by its name; `password`, for the cost of one, is for the load generator.
     ///
     /// # Errors
@@ -275,8 +292,11 @@ impl Config {
                 "registration" => &["registration"],
                 "origins" => &["websocket.origins"],
                 "allow_unbound_websocket" => &["websocket.allow_unbound"],
+                "notice" => &["server.notice"],
+                "shutdown_notice_ms" => &["connections.shutdown_notice_ms"],
                 "connection_limit" => &["connections.per_address"],
                 "message_rate" => &["rates.messages_per_user"],
+                "search_rate" => &["rates.searches_per_user"],
                 "password" => &["password"],
                 "login_rate" => &["rates.login_per_address", "rates.login_per_handle"],
                 limit => &[&*format!("limits.{limit}")],
@@ -330,6 +350,7 @@ impl Config {
             ("login_per_handle", r.login_per_handle),
             ("messages_per_user", r.messages_per_user),
             ("requests_per_user", r.requests_per_user),
+            ("searches_per_user", r.searches_per_user),
         ];
         for (name, rate) in buckets {
             if !(rate.per_second.is_finite() && rate.per_second >= 1e-6) || rate.burst == 0 {

@@ -4,12 +4,15 @@
 //! of the log. Memberships change in that same order, so a connection is pushed exactly what its user was a member for
 //! (PUSH-001, PUSH-002, ROOM-009, PUSH-006).
 
+mod presence;
+
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
+    time::Instant,
 };
 
 use aside_proto::{
@@ -17,24 +20,32 @@ use aside_proto::{
     id::{ConversationId, DeviceId, UserId},
     v1,
 };
-use aside_store::{Effect, Observer};
+use aside_store::{Effect, Observer, PresenceSettings};
 use bytes::Bytes;
+use tokio::sync::Notify;
 
+pub(crate) use self::presence::Audience;
+use self::presence::{People, event_frame};
 use crate::push::{CloseSignal, PushQueue};
 
 /// All connections of this server.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Hub {
     next_attachment: AtomicU64,
     state: Mutex<State>,
+    /// Somebody's last connection has ended.
+    departures: Notify,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
     /// Every connection by its number, those not yet logged in included: they are closed when the server stops.
     connections: HashMap<u64, Connection>,
     attached_by_user: HashMap<UserId, HashSet<u64>>,
     subscribers: Subscribers,
+    people: People,
+    /// What each connection is told when it has logged in (NOTE-002).
+    greeting: Option<Bytes>,
     /// Connections that come now, from a handshake that was under way, are told at once.
     stopping: bool,
 }
@@ -54,6 +65,21 @@ struct Attached {
     conversations: HashSet<ConversationId>,
 }
 
+/// A conversation that somebody who is connected is a member of.
+#[derive(Debug, Default)]
+struct Subscribed {
+    /// How many members it has, connected or not.
+    members: u64,
+    queues: HashMap<u64, Arc<PushQueue>>,
+}
+
+impl Connection {
+    /// Whether it is told of another user's coming, going and writing.
+    fn hears_of(&self, user: UserId) -> bool {
+        self.sync && self.attached.as_ref().is_some_and(|attached| attached.user != user)
+    }
+}
+
 /// A connection's place in the hub; left on drop.
 #[derive(Debug)]
 pub(crate) struct Attachment {
@@ -65,6 +91,20 @@ pub(crate) struct Attachment {
 }
 
 impl Hub {
+    /// A hub without connections; `greeting` is what each is told when it has logged in.
+    pub(crate) fn new(limits: &v1::Limits, greeting: Option<v1::Notice>) -> Self {
+        let state = State {
+            connections: HashMap::new(),
+            attached_by_user: HashMap::new(),
+            subscribers: Subscribers::new(),
+            people: People::new(limits),
+            greeting: greeting.map(notice_frame),
+            stopping: false,
+        };
+        let next_attachment = AtomicU64::default();
+        Self { next_attachment, state: Mutex::new(state), departures: Notify::new() }
+    }
+
     /// Takes in a new connection, whose queue holds at most `bound` bytes.
     pub(crate) fn connect(self: &Arc<Self>, bound: usize) -> Attachment {
         let id = self.next_attachment.fetch_add(1, Ordering::Relaxed);
@@ -86,9 +126,11 @@ impl Hub {
         }
     }
 
-    /// Whether the user has an authenticated connection (ROOM-020).
-    pub(crate) fn is_online(&self, user: UserId) -> bool {
-        self.lock().attached_by_user.contains_key(&user)
+    /// Lets a connection be pushed nothing, whatever happens: its token has not the scope READ (TOKEN-010).
+    pub(crate) fn deafen(&self, id: u64) {
+        if let Some(connection) = self.lock().connections.get(&id) {
+            connection.queue.deafen();
+        }
     }
 
     /// The devices of the user with an authenticated connection.
@@ -98,17 +140,21 @@ impl Hub {
         ids.filter_map(|id| Some(state.connections.get(id)?.attached.as_ref()?.device)).collect()
     }
 
-    /// The members of a conversation that are online, above `after`, in order; at most `limit`.
+    /// The members of a conversation that the asker sees online, above `after`, in order; at most `limit`.
     pub(crate) fn online_members(
         &self,
+        asker: UserId,
         conversation: ConversationId,
         after: Option<UserId>,
         limit: usize,
     ) -> Vec<UserId> {
         let state = self.lock();
-        let ids = state.subscribers.get(&conversation).into_iter().flat_map(HashMap::keys);
+        let rooms = state.subscribers.get(&conversation).into_iter();
+        let ids = rooms.flat_map(|room| room.queues.keys());
         let users = ids.filter_map(|id| Some(state.connections.get(id)?.attached.as_ref()?.user));
-        let users: BTreeSet<UserId> = users.filter(|user| Some(*user) > after).collect();
+        let users: BTreeSet<UserId> = users
+            .filter(|user| Some(*user) > after && state.appears_online(asker, *user))
+            .collect();
         users.into_iter().take(limit).collect()
     }
 
@@ -116,6 +162,19 @@ impl Hub {
     pub(crate) fn all_online_devices(&self) -> Vec<DeviceId> {
         let state = self.lock();
         state.connections.values().filter_map(|c| Some(c.attached.as_ref()?.device)).collect()
+    }
+
+    /// Says something to every connection that has logged in and can hear it (NOTE-003); gives how many these are.
+    pub(crate) fn notify(&self, notice: v1::Notice) -> usize {
+        let frame = notice_frame(notice);
+        let state = self.lock();
+        let hears = |connection: &&Connection| connection.sync && connection.attached.is_some();
+        let mut heard = 0;
+        for connection in state.connections.values().filter(hears) {
+            connection.queue.hint(&frame);
+            heard += 1;
+        }
+        heard
     }
 
     /// Tells every connection that the server is being stopped.
@@ -153,14 +212,19 @@ impl State {
             Effect::Appended { conversation, .. } => {
                 self.fan_out(*conversation, std::slice::from_ref(effect));
             }
-            Effect::Joined { user, conversation } => {
+            Effect::Joined { user, conversation, members } => {
                 for id in self.attached_by_user.get(user).into_iter().flatten() {
                     if let Some(connection) = self.connections.get_mut(id) {
-                        subscribe(&mut self.subscribers, *id, connection, *conversation);
+                        let conversation = (*conversation, *members);
+                        subscribe(&mut self.subscribers, *id, connection, conversation);
                     }
                 }
+                self.count(*conversation, *members);
+                if let Some(conversations) = self.people.conversations_of(*user) {
+                    conversations.insert(*conversation);
+                }
             }
-            Effect::Left { user, conversation } => {
+            Effect::Left { user, conversation, members } => {
                 for id in self.attached_by_user.get(user).into_iter().flatten() {
                     if let Some(attached) =
                         self.connections.get_mut(id).and_then(|c| c.attached.as_mut())
@@ -168,6 +232,10 @@ impl State {
                         attached.conversations.remove(conversation);
                         unsubscribe(&mut self.subscribers, *id, conversation);
                     }
+                }
+                self.count(*conversation, *members);
+                if let Some(conversations) = self.people.conversations_of(*user) {
+                    conversations.remove(conversation);
                 }
             }
             Effect::DeviceRevoked { device } => {
@@ -177,14 +245,18 @@ impl State {
                     connection.queue.signal(CloseSignal::DeviceRevoked);
                 }
             }
+            Effect::Invited { user, invitation } => self.tell(*user, invitation_frame(invitation)),
             Effect::WatermarkMoved { conversation, user, attachment, to_members, .. } => {
                 if let Some(frame) = watermark_frame(effect) {
                     let whose = (!to_members).then_some(*user);
                     self.hint(*conversation, whose, *attachment, &frame);
                 }
             }
-            Effect::Attached { user, device, attachment, conversations } => {
-                self.attach(*user, *device, *attachment, conversations);
+            Effect::Attached { user, device, attachment, conversations, settings } => {
+                self.attach((*user, *device), *attachment, conversations, settings);
+            }
+            Effect::PresenceSet { user, attachment, settings } => {
+                self.set_presence(*user, *attachment, settings);
             }
         }
     }
@@ -193,16 +265,17 @@ impl State {
     fn fan_out(&self, conversation: ConversationId, entries: &[Effect]) {
         let Some(subscribers) = self.subscribers.get(&conversation) else { return };
         let frames: Vec<(u64, Bytes)> = entries.iter().filter_map(entry_frame).collect();
-        for queue in subscribers.values() {
+        for queue in subscribers.queues.values() {
             queue.push(conversation, &frames);
         }
-        let pushed = frames.len() * subscribers.len();
+        let pushed = frames.len() * subscribers.queues.len();
         metrics::counter!("aside_entries_pushed_total").increment(pushed as u64);
     }
 
     /// Queues an event of `sync` for a conversation's connections, or those of one user, but for one connection.
     fn hint(&self, conversation: ConversationId, only: Option<UserId>, except: u64, frame: &Bytes) {
-        let ids = self.subscribers.get(&conversation).into_iter().flat_map(HashMap::keys);
+        let rooms = self.subscribers.get(&conversation).into_iter();
+        let ids = rooms.flat_map(|room| room.queues.keys());
         for connection in ids.filter(|id| **id != except).filter_map(|id| self.connections.get(id))
         {
             let user = connection.attached.as_ref().map(|attached| attached.user);
@@ -212,24 +285,47 @@ impl State {
         }
     }
 
+    /// Queues an event of `sync` for a user's connections.
+    fn tell(&self, user: UserId, frame: Bytes) {
+        let ids = self.attached_by_user.get(&user).into_iter().flatten();
+        for connection in ids.filter_map(|id| self.connections.get(id)).filter(|c| c.sync) {
+            connection.queue.hint(&frame);
+        }
+    }
+
     fn attach(
         &mut self,
-        user: UserId,
-        device: DeviceId,
+        (user, device): (UserId, DeviceId),
         id: u64,
-        conversations: &[ConversationId],
+        conversations: &[(ConversationId, u64)],
+        settings: &PresenceSettings,
     ) {
+        let before = self.seen(user);
         // The connection may have ended while it was being attached.
         let Some(connection) = self.connections.get_mut(&id) else { return };
         connection.attached = Some(Attached { user, device, conversations: HashSet::new() });
         for conversation in conversations {
             subscribe(&mut self.subscribers, id, connection, *conversation);
         }
+        if let Some(greeting) = self.greeting.as_ref().filter(|_| connection.sync) {
+            connection.queue.hint(greeting);
+        }
         self.attached_by_user.entry(user).or_default().insert(id);
+        self.people.arrive(user, settings.clone());
+        self.tell_others(user, before.as_deref());
     }
 
-    fn disconnect(&mut self, id: u64) {
-        let Some(attached) = self.connections.remove(&id).and_then(|c| c.attached) else { return };
+    /// Notes how many members a conversation has now, if anyone of them is connected.
+    fn count(&mut self, conversation: ConversationId, members: u64) {
+        if let Some(room) = self.subscribers.get_mut(&conversation) {
+            room.members = members;
+        }
+    }
+
+    /// Ends a connection; gives whether it was its user's last.
+    fn disconnect(&mut self, id: u64, now: Instant) -> bool {
+        let attached = self.connections.remove(&id).and_then(|c| c.attached);
+        let Some(attached) = attached else { return false };
         for conversation in &attached.conversations {
             unsubscribe(&mut self.subscribers, id, conversation);
         }
@@ -237,29 +333,34 @@ impl State {
             ids.remove(&id);
             if ids.is_empty() {
                 self.attached_by_user.remove(&attached.user);
+                self.people.depart(attached.user, attached.conversations, now);
+                return true;
             }
         }
+        false
     }
 }
 
-type Subscribers = HashMap<ConversationId, HashMap<u64, Arc<PushQueue>>>;
+type Subscribers = HashMap<ConversationId, Subscribed>;
 
 fn subscribe(
     subscribers: &mut Subscribers,
     id: u64,
     connection: &mut Connection,
-    conversation: ConversationId,
+    (conversation, members): (ConversationId, u64),
 ) {
     if let Some(attached) = &mut connection.attached {
         attached.conversations.insert(conversation);
-        subscribers.entry(conversation).or_default().insert(id, Arc::clone(&connection.queue));
+        let room = subscribers.entry(conversation).or_default();
+        room.members = members;
+        room.queues.insert(id, Arc::clone(&connection.queue));
     }
 }
 
 fn unsubscribe(subscribers: &mut Subscribers, id: u64, conversation: &ConversationId) {
-    if let Some(ids) = subscribers.get_mut(conversation) {
-        ids.remove(&id);
-        if ids.is_empty() {
+    if let Some(room) = subscribers.get_mut(conversation) {
+        room.queues.remove(&id);
+        if room.queues.is_empty() {
             subscribers.remove(conversation);
         }
     }
@@ -280,6 +381,12 @@ fn entry_frame(effect: &Effect) -> Option<(u64, Bytes)> {
     Some((*seq, frame::encode(&v1::ServerFrame { reply_to: 0, body: Some(body) })))
 }
 
+/// The event that tells of an invitation.
+fn invitation_frame(invitation: &v1::Invitation) -> Bytes {
+    let body = Some(v1::server_frame::Body::Invitation(invitation.clone()));
+    frame::encode(&v1::ServerFrame { reply_to: 0, body })
+}
+
 /// The event that says how far a user has got.
 fn watermark_frame(effect: &Effect) -> Option<Bytes> {
     let Effect::WatermarkMoved { conversation, user, delivered_seq, read_seq, .. } = effect else {
@@ -296,9 +403,22 @@ fn watermark_frame(effect: &Effect) -> Option<Bytes> {
     Some(frame::encode(&v1::ServerFrame { reply_to: 0, body }))
 }
 
+fn notice_frame(notice: v1::Notice) -> Bytes {
+    event_frame(v1::server_frame::Body::Notice(notice))
+}
+
 impl Drop for Attachment {
     fn drop(&mut self) {
-        self.hub.lock().disconnect(self.id);
+        if self.hub.lock().disconnect(self.id, Instant::now()) {
+            self.hub.departures.notify_one();
+        }
+    }
+}
+
+#[cfg(test)]
+impl Default for Hub {
+    fn default() -> Self {
+        Self::new(&aside_proto::limits::DEFAULT, None)
     }
 }
 
@@ -318,8 +438,13 @@ mod tests {
     }
 
     fn attached(attachment: &Attachment, conversations: &[ConversationId]) -> Effect {
-        let conversations = conversations.to_vec();
-        Effect::Attached { user: ALICE, device: PHONE, attachment: attachment.id, conversations }
+        attached_of(ALICE, attachment, conversations)
+    }
+
+    fn attached_of(user: UserId, at: &Attachment, conversations: &[ConversationId]) -> Effect {
+        let conversations = conversations.iter().map(|id| (*id, 2)).collect();
+        let (device, attachment, settings) = (PHONE, at.id, PresenceSettings::default());
+        Effect::Attached { user, device, attachment, conversations, settings }
     }
 
     fn pushed(attachment: &Attachment) -> usize {
@@ -333,8 +458,8 @@ mod tests {
         let (one, two) = (hub.connect(1 << 20), hub.connect(1 << 20));
         hub.committed(&[appended(1), attached(&one, &[]), attached(&two, &[]), appended(2)]);
         assert_eq!((pushed(&one), pushed(&two)), (0, 0));
-        let joined = Effect::Joined { user: ALICE, conversation: ROOM };
-        let left = Effect::Left { user: ALICE, conversation: ROOM };
+        let joined = Effect::Joined { user: ALICE, conversation: ROOM, members: 1 };
+        let left = Effect::Left { user: ALICE, conversation: ROOM, members: 0 };
         hub.committed(&[joined, appended(3), appended(4), left, appended(5)]);
         assert_eq!((pushed(&one), pushed(&two)), (2, 2));
     }
@@ -351,9 +476,8 @@ mod tests {
         hub.agree(own[2].id, &["talk".to_owned()]);
         hub.committed(&own.each_ref().map(|connection| attached(connection, &[ROOM])));
         let bob = UserId::new([4; 16]);
-        let conversations = vec![ROOM];
-        let attachment = other.id;
-        hub.committed(&[Effect::Attached { user: bob, device: PHONE, attachment, conversations }]);
+        hub.committed(&[attached_of(bob, &other, &[ROOM])]);
+        assert_eq!(own.each_ref().map(pushed), [1, 1, 0], "bob has come");
         for to_members in [true, false] {
             let moved = Effect::WatermarkMoved {
                 conversation: ROOM,
@@ -369,6 +493,46 @@ mod tests {
         }
     }
 
+    // cites: EXT-006, INV-008
+    #[test]
+    fn an_invitation_is_told_to_the_connections_of_who_is_invited() {
+        let hub = Arc::new(Hub::default());
+        let [own, old, other] = [(); 3].map(|()| hub.connect(1 << 20));
+        for connection in [&own, &other] {
+            hub.agree(connection.id, &["sync".to_owned(), "talk".to_owned()]);
+        }
+        hub.agree(old.id, &["talk".to_owned()]);
+        hub.committed(&[&own, &old].map(|connection| attached(connection, &[])));
+        let bob = UserId::new([4; 16]);
+        hub.committed(&[attached_of(bob, &other, &[ROOM])]);
+        let invitation = Box::default();
+        hub.committed(&[Effect::Invited { user: ALICE, invitation }]);
+        assert_eq!([&own, &old, &other].map(pushed), [1, 0, 0]);
+    }
+
+    // cites: TOKEN-010
+    #[test]
+    fn who_may_not_read_is_pushed_nothing() {
+        let hub = Arc::new(Hub::default());
+        let (deaf, other) = (hub.connect(1), hub.connect(1 << 20));
+        for connection in [&deaf, &other] {
+            hub.agree(connection.id, &["sync".to_owned()]);
+        }
+        hub.deafen(deaf.id);
+        hub.committed(&[attached(&deaf, &[ROOM]), attached(&other, &[ROOM])]);
+        let moved = Effect::WatermarkMoved {
+            conversation: ROOM,
+            user: ALICE,
+            delivered_seq: 2,
+            read_seq: 1,
+            attachment: 99,
+            to_members: true,
+        };
+        hub.committed(&[appended(1), appended(2), appended(3), moved]);
+        assert_eq!((pushed(&deaf), pushed(&other)), (0, 4), "no Gap either");
+        assert!(hub.online_devices(ALICE).contains(&PHONE), "it is there all the same");
+    }
+
     // cites: ROOM-020
     #[test]
     fn the_last_connection_to_end_takes_everything_with_it() {
@@ -376,10 +540,10 @@ mod tests {
         let (one, two) = (hub.connect(1), hub.connect(1));
         hub.committed(&[attached(&one, &[ROOM]), attached(&two, &[ROOM])]);
         drop(one);
-        assert!(hub.is_online(ALICE));
+        assert!(hub.appears_online(ALICE, ALICE));
         assert_eq!(hub.online_devices(ALICE), HashSet::from([PHONE]));
         drop(two);
-        assert!(!hub.is_online(ALICE));
+        assert!(!hub.appears_online(ALICE, ALICE));
         let state = hub.lock();
         assert!(state.connections.is_empty() && state.subscribers.is_empty());
     }
@@ -407,6 +571,7 @@ mod tests {
             device: DeviceId::new([9; 16]),
             attachment: laptop.id,
             conversations: Vec::new(),
+            settings: PresenceSettings::default(),
         };
         let revoked = Effect::DeviceRevoked { device: PHONE };
         hub.committed(&[attached(&phone, &[]), laptop_attached, revoked]);

@@ -11,18 +11,30 @@ use crate::{app::App, listener::stopped};
 const TOUCH_EVERY: Duration = Duration::from_secs(60);
 /// How often idempotency keys past the window are removed.
 const PRUNE_EVERY: Duration = Duration::from_secs(3600);
+/// How often some of what was said is taken into the index for search, before someone asks for it. So long a rest between calls
+/// that each do a bounded amount keeps most of the writer's time for messages.
+const INDEX_EVERY: Duration = Duration::from_secs(5);
 
 /// Runs until the server stops.
 pub(crate) async fn run(app: Arc<App>, stop: watch::Receiver<bool>) {
     let mut stopped = pin!(stopped(stop));
+    let mut goings = pin!(app.hub.tell_goings());
     let (mut touch, mut prune) = (interval(TOUCH_EVERY), interval(PRUNE_EVERY));
+    let mut index = interval(INDEX_EVERY);
     loop {
         tokio::select! {
             () = &mut stopped => return,
+            () = &mut goings => return,
             () = app.seen.added() => note_seen(&app).await,
             _ = touch.tick() => {
                 app.rates.forget_idle();
+                app.typing.forget(app.now().monotonic_ms);
                 touch_all(&app, app.hub.all_online_devices()).await;
+            }
+            _ = index.tick() => {
+                if let Err(error) = app.store.index().await {
+                    tracing::warn!(%error, "the index for search did not get further");
+                }
             }
             _ = prune.tick() => {
                 if let Err(error) = app.store.prune().await {

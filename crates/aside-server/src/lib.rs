@@ -29,15 +29,21 @@ mod handlers;
 mod hub;
 mod jobs;
 mod listener;
+mod notices;
 mod passwords;
 mod push;
 mod rates;
 mod seen;
+#[cfg(feature = "simulation")]
+#[doc(hidden)]
+pub mod simulation;
 mod tls;
 mod transport;
+mod typing;
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
+use aside_proto::v1;
 use aside_store::StoreError;
 use tokio::{sync::watch, task::JoinHandle};
 
@@ -47,6 +53,7 @@ pub use self::{
         Config, ConfigError, Connections, LogConfig, PasswordConfig, Rate, Rates, Registration,
         ServerConfig, WebSocketConfig,
     },
+    notices::NoticeTooLong,
     tls::{CertificateReport, TlsError, inspect_certificate},
 };
 
@@ -138,8 +145,18 @@ impl Running {
         self.app.store.failed().await;
     }
 
-    /// Stops: no new connections, SHUTTING_DOWN on those there are, and every accepted write made durable.
+    /// Says something to everyone who is connected (NOTE-003).
+    ///
+    /// # Errors
+    /// [`NoticeTooLong`]: nobody was told.
+    pub fn notify(&self, text: &str, level: v1::NoticeLevel) -> Result<(), NoticeTooLong> {
+        self.app.hub.notify(notices::notice(text, level)?);
+        Ok(())
+    }
+
+    /// Stops: a warning, if one is configured and anyone hears it (NOTE-004); then no new connections, SHUTTING_DOWN on those there are, and every accepted write made durable.
     pub async fn stop(self) {
+        notices::warn_of_stop(&self.app).await;
         self.stop.send_replace(true);
         for task in [self.serving, self.jobs] {
             if let Err(error) = task.await {

@@ -9,7 +9,11 @@ use std::{
     task::Waker,
 };
 
-use aside_proto::{frame, id::ConversationId, v1};
+use aside_proto::{
+    frame,
+    id::{ConversationId, UserId},
+    v1,
+};
 use bytes::Bytes;
 
 /// Frames that an idle connection keeps room for.
@@ -33,12 +37,24 @@ pub(crate) struct PushQueue {
 
 #[derive(Debug, Default)]
 struct State {
-    frames: VecDeque<Bytes>,
+    frames: VecDeque<Waiting>,
     bytes: usize,
+    /// The last that is to be said of each user whose presence waits.
+    presence: BTreeMap<UserId, Bytes>,
     /// Conversations with entries left out since the last Gap, and the last of these.
     gaps: BTreeMap<ConversationId, u64>,
     signal: Option<CloseSignal>,
+    /// Nothing is to be queued.
+    deaf: bool,
     waker: Option<Waker>,
+}
+
+/// What waits at a place in the queue.
+#[derive(Debug)]
+enum Waiting {
+    Frame(Bytes),
+    /// What there is to be said of a user by then.
+    Presence(UserId),
 }
 
 impl PushQueue {
@@ -50,6 +66,9 @@ impl PushQueue {
     /// Queues the frames of entries, each with its seq; or notes that they were left out.
     pub(crate) fn push(&self, conversation: ConversationId, entries: &[(u64, Bytes)]) {
         let mut state = self.lock();
+        if state.deaf {
+            return;
+        }
         for (seq, frame) in entries {
             if state.bytes >= self.bound {
                 state.gaps.insert(conversation, *seq);
@@ -64,15 +83,46 @@ impl PushQueue {
         state.wake();
     }
 
-    /// Queues a frame that may be left out without a word when there is no room: a later one makes up for it (MARK-013).
+    /// Queues a frame that may be left out without a word when there is no room: a later one, or asking, makes up for it (MARK-013,
+    /// INV-009).
     pub(crate) fn hint(&self, frame: &Bytes) {
         let mut state = self.lock();
+        if state.deaf {
+            return;
+        }
         if state.bytes >= self.bound {
             metrics::counter!("aside_hints_left_out_total").increment(1);
             return;
         }
         state.add(frame.clone());
         state.wake();
+    }
+
+    /// Queues what is seen of a user, in the place of what still waits to be said of the same user (PRES-014). Left out when there
+    /// is no room.
+    pub(crate) fn presence(&self, user: UserId, frame: &Bytes) {
+        let mut state = self.lock();
+        if state.deaf {
+            return;
+        }
+        if let Some(waiting) = state.presence.get_mut(&user) {
+            let before = std::mem::replace(waiting, frame.clone());
+            state.bytes = state.bytes + frame.len() - before.len();
+            return;
+        }
+        if state.bytes >= self.bound {
+            metrics::counter!("aside_hints_left_out_total").increment(1);
+            return;
+        }
+        state.bytes += frame.len();
+        state.presence.insert(user, frame.clone());
+        state.frames.push_back(Waiting::Presence(user));
+        state.wake();
+    }
+
+    /// Queues nothing from now on.
+    pub(crate) fn deafen(&self) {
+        self.lock().deaf = true;
     }
 
     /// Asks the connection to close.
@@ -85,9 +135,15 @@ impl PushQueue {
     /// The next frame to send, the Gaps once all others are gone; else `None`, and the waker is called when that changes.
     pub(crate) fn pop(&self, waker: &Waker) -> Option<Bytes> {
         let mut state = self.lock();
-        if let Some(frame) = state.frames.pop_front() {
-            state.bytes -= frame.len();
-            return Some(frame);
+        while let Some(waiting) = state.frames.pop_front() {
+            let frame = match waiting {
+                Waiting::Frame(frame) => Some(frame),
+                Waiting::Presence(user) => state.presence.remove(&user),
+            };
+            if let Some(frame) = frame {
+                state.bytes -= frame.len();
+                return Some(frame);
+            }
         }
         // An idle connection keeps room for a few frames, so that a message now and then allocates nothing.
         state.frames.shrink_to(IDLE_FRAMES);
@@ -113,7 +169,7 @@ impl PushQueue {
 impl State {
     fn add(&mut self, frame: Bytes) {
         self.bytes += frame.len();
-        self.frames.push_back(frame);
+        self.frames.push_back(Waiting::Frame(frame));
     }
 
     fn register(&mut self, waker: &Waker) {
@@ -176,7 +232,7 @@ mod tests {
         assert_eq!(drain(&queue), [gap(ROOM, 2), entry(3)]);
     }
 
-    // cites: MARK-013, PUSH-005
+    // cites: MARK-013, INV-009, TYPE-008, PUSH-005
     #[test]
     fn past_the_bound_hints_are_left_out_without_a_gap() {
         let queue = PushQueue::new(40);
@@ -186,6 +242,27 @@ mod tests {
         assert_eq!(drain(&queue), [entry(1)]);
         queue.hint(&entry(100));
         assert_eq!(drain(&queue), [entry(100)]);
+    }
+
+    // cites: PRES-014, PUSH-005
+    #[test]
+    fn of_each_user_one_thing_waits_to_be_said() {
+        let (alice, bob) = (UserId::new([1; 16]), UserId::new([2; 16]));
+        let queue = PushQueue::new(100);
+        queue.presence(alice, &entry(1));
+        queue.push(ROOM, &[(1, entry(2))]);
+        queue.presence(bob, &entry(3));
+        let longer = Bytes::from(vec![4; 50]);
+        for n in 0..100 {
+            let frame = if n % 2 == 0 { entry(5) } else { longer.clone() };
+            queue.presence(alice, &frame);
+        }
+        queue.presence(UserId::new([3; 16]), &entry(6));
+        assert_eq!(drain(&queue), [longer, entry(2), entry(3)]);
+        queue.presence(alice, &entry(7));
+        assert_eq!(drain(&queue), [entry(7)]);
+        let state = queue.lock();
+        assert!(state.bytes == 0 && state.presence.is_empty());
     }
 
     #[test]

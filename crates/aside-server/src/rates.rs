@@ -51,6 +51,7 @@ pub(crate) struct RateLimits {
     login_per_handle: Buckets<Name>,
     messages_per_user: Buckets<UserId>,
     requests_per_user: Buckets<UserId>,
+    searches_per_user: Buckets<UserId>,
     password_changes_per_user: Buckets<UserId>,
 }
 
@@ -62,6 +63,7 @@ impl RateLimits {
             login_per_handle: Buckets::new(rates.login_per_handle),
             messages_per_user: Buckets::new(rates.messages_per_user),
             requests_per_user: Buckets::new(rates.requests_per_user),
+            searches_per_user: Buckets::new(rates.searches_per_user),
             // A guess at the password, as a log-in is.
             password_changes_per_user: Buckets::new(rates.login_per_handle),
         }
@@ -92,6 +94,10 @@ impl RateLimits {
         self.requests_per_user.take(&user)
     }
 
+    pub(crate) fn search(&self, user: UserId) -> Result<(), RetryAfter> {
+        self.searches_per_user.take(&user)
+    }
+
     pub(crate) fn password_change(&self, user: UserId) -> Result<(), RetryAfter> {
         self.password_changes_per_user.take(&user)
     }
@@ -103,6 +109,7 @@ impl RateLimits {
         self.login_per_handle.limiter.retain_recent();
         self.messages_per_user.limiter.retain_recent();
         self.requests_per_user.limiter.retain_recent();
+        self.searches_per_user.limiter.retain_recent();
         self.password_changes_per_user.limiter.retain_recent();
     }
 }
@@ -207,12 +214,14 @@ mod tests {
 
         let limits = |login_per_address, login_per_handle| {
             let (register_per_address, messages_per_user, requests_per_user) = (many, many, many);
+            let searches_per_user = many;
             RateLimits::new(&Rates {
                 register_per_address,
                 login_per_address,
                 login_per_handle,
                 messages_per_user,
                 requests_per_user,
+                searches_per_user,
             })
         };
 
@@ -240,7 +249,8 @@ mod tests {
     // cites: LIM-008
     #[test]
     fn connections_are_admitted_told_and_dropped() {
-        let limits = Connections { total: 100, per_address: 2, shutdown_grace_ms: 0 };
+        let limits =
+            Connections { total: 100, per_address: 2, shutdown_notice_ms: 0, shutdown_grace_ms: 0 };
         let count = Arc::new(ConnectionCount::new(limits));
         let here = IpAddr::from([10, 0, 0, 1]);
         let mut slots: Vec<_> = (0..4).map(|_| count.admit(here)).collect();

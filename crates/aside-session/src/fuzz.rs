@@ -2,10 +2,12 @@
 //!
 //! They are here, and not with the targets, so that corpora are replayed and random inputs tried by `cargo test`.
 
+mod client;
 mod decoding;
 mod operations;
 mod timeline;
 
+pub use client::client_session;
 pub use decoding::{frame_decoding, request_decoding};
 pub use operations::session_operations;
 pub use timeline::timeline;
@@ -39,13 +41,29 @@ fn check_command(command: &Command, limits: &v1::Limits) {
     match command {
         Command::ListRooms { page_token, page_size, .. }
         | Command::ListMembers { page_token, page_size, .. }
+        | Command::ListPins { page_token, page_size, .. }
         | Command::ListSummaries { page_token, page_size }
         | Command::ListWatermarks { page_token, page_size, .. } => {
             assert!((1..=limits.max_page_items).contains(page_size));
             assert!(page_token.len() <= 64);
         }
+        Command::Search { query, page_token, page_size, .. } => {
+            assert!((1..=256).contains(&query.len()));
+            assert!((1..=limits.max_page_items).contains(page_size));
+            assert!(page_token.len() <= 64);
+        }
+        Command::IssueToken { name, .. } => assert!((1..=64).contains(&name.len())),
         Command::Fetch { max_entries, .. } => {
             assert!((1..=limits.max_fetch_entries).contains(max_entries));
+        }
+        Command::UpdateRoom { name, topic, description, invite_only, .. } => {
+            assert!(topic.as_ref().is_none_or(|topic| topic.len() <= 256));
+            assert!(description.as_ref().is_none_or(|description| description.len() <= 2048));
+            let texts = name.is_some() || topic.is_some() || description.is_some();
+            assert!(texts || invite_only.is_some());
+        }
+        Command::Redact { seqs, .. } => {
+            assert!((1..=limits.max_redactions as usize).contains(&seqs.len()));
         }
         Command::LookUpDevices { device_ids } => {
             assert!(device_ids.len() <= limits.max_page_items as usize);
@@ -63,18 +81,29 @@ fn check_command(command: &Command, limits: &v1::Limits) {
         Command::ChangePassword { new, .. } => {
             assert!(new.expose().len() <= limits.max_password_bytes as usize);
         }
-        Command::Rename { handle: name, .. } | Command::CreateRoom { name, .. } => {
+        Command::Rename { handle: name, .. }
+        | Command::CreateRoom { name, .. }
+        | Command::Invite { handle: name, .. } => {
             assert!(name.as_str().chars().count() <= limits.max_name_chars as usize);
         }
         Command::Mark { delivered_seq, read_seq, .. } => {
             assert!(*delivered_seq != 0 || *read_seq != 0);
         }
+        Command::SetPresence { status_text, .. } => assert!(status_text.len() <= 128),
+        Command::GetPresence { user_ids } => {
+            assert!(user_ids.len() <= limits.max_page_items as usize);
+        }
         Command::FindDevice { .. }
+        | Command::SetTyping { .. }
+        | Command::FindToken { .. }
         | Command::Attach { .. }
         | Command::ListDevices
+        | Command::ListTokens
+        | Command::RevokeToken { .. }
         | Command::RevokeDevice { .. }
         | Command::Join { .. }
         | Command::Leave { .. }
+        | Command::SetPin { .. }
         | Command::GetHead { .. } => {}
     }
 }
@@ -92,6 +121,20 @@ mod tests {
             1 => (0..16_u8).prop_map(|time| vec![14, time]),
             2 => (0..8_u8).prop_map(|count| vec![15, count]),
             1 => Just(vec![16]),
+        ]
+    }
+
+    /// What a server does that is hostile now and then: it answers, pushes and tells; and what its client asks for.
+    fn hostile() -> impl Strategy<Value = Vec<u8>> {
+        let few = || prop_oneof![4 => 0..24_u8, 1 => any::<u8>()];
+        prop_oneof![
+            6 => (few(), few(), few()).prop_map(|(which, count, head)| vec![9, 2, 0, 3, which, count, head]),
+            2 => prop::collection::vec(any::<u8>(), 8).prop_map(|bytes| [vec![9, 2, 0], bytes].concat()),
+            6 => (0..2_u8, few(), few()).prop_map(|(which, seq, how)| vec![5, which, seq, how]),
+            2 => (any::<u8>(), few()).prop_map(|(kind, seq)| vec![8, kind, seq]),
+            2 => (any::<u8>(), any::<u8>()).prop_map(|(id, how)| vec![10, id, 2, 0, how, 1]),
+            1 => any::<u8>().prop_map(|kind| vec![15, kind, 13, 2, 0, 3]),
+            1 => Just(vec![14]),
         ]
     }
 
@@ -119,6 +162,18 @@ mod tests {
             super::request_decoding(&data);
         }
 
+        // cites: LOG-011, LOG-012, HEAD-003, HEAD-005, PUSH-009, MSG-009, REQ-003, REQ-010
+        #[test]
+        fn client_session(data in prop::collection::vec(any::<u8>(), 0..300)) {
+            super::client_session(&data);
+        }
+
+        // cites: LOG-011, LOG-012, HEAD-003, HEAD-005, PUSH-009, MSG-009
+        #[test]
+        fn long_conversations(operations in prop::collection::vec(hostile(), 0..60)) {
+            super::client_session(&[vec![4], operations.concat()].concat());
+        }
+
         // cites: CONT-015
         #[test]
         fn timeline(data in prop::collection::vec(any::<u8>(), 0..350)) {
@@ -138,5 +193,6 @@ mod tests {
         super::request_decoding(&[]);
         super::frame_decoding(&[]);
         super::timeline(&[]);
+        super::client_session(&[]);
     }
 }

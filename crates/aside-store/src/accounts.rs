@@ -83,7 +83,8 @@ pub(crate) async fn device(
     device: DeviceId,
 ) -> Result<Option<DeviceRecord>, sqlx::Error> {
     let row = sqlx::query(
-        "SELECT user_id, public_key, revoked_ms, last_seen_ms FROM devices WHERE device_id = ?",
+        "SELECT d.user_id, d.public_key, d.revoked_ms, d.last_seen_ms, t.device
+         FROM devices d LEFT JOIN tokens t ON t.device = d.id WHERE d.device_id = ?",
     )
     .bind(device.as_bytes().as_slice())
     .fetch_optional(pool)
@@ -93,6 +94,7 @@ pub(crate) async fn device(
             user: UserId::new(row.array(0)?),
             public_key: row.array(1)?,
             revoked_ms: row.try_get::<Option<i64>, _>(2)?.map(|_| row.number(2)).transpose()?,
+            is_token: row.key_or_null(4)?.is_some(),
             last_seen_ms: row.number(3)?,
         })
     })
@@ -106,8 +108,9 @@ pub(crate) async fn devices(
     current: DeviceId,
 ) -> Result<v1::Devices, sqlx::Error> {
     let rows = sqlx::query(
-        "SELECT device_id, name, created_ms, last_seen_ms FROM devices
-         WHERE user_id = ? AND revoked_ms IS NULL ORDER BY id",
+        "SELECT d.device_id, d.name, d.created_ms, d.last_seen_ms, t.device
+         FROM devices d LEFT JOIN tokens t ON t.device = d.id
+         WHERE d.user_id = ? AND d.revoked_ms IS NULL ORDER BY d.id",
     )
     .bind(user.as_bytes().as_slice())
     .fetch_all(pool)
@@ -123,6 +126,7 @@ pub(crate) async fn devices(
                 created_ms: row.number(2)?,
                 last_seen_ms: row.number(3)?,
                 online: false,
+                token: row.key_or_null(4)?.is_some(),
             })
         })
         .collect::<Result<_, sqlx::Error>>()?;

@@ -5,6 +5,8 @@ use aside_proto::{
     v1,
 };
 
+use crate::PresenceSettings;
+
 /// One change that is durable.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Effect {
@@ -23,6 +25,8 @@ pub enum Effect {
         user: UserId,
         /// Where.
         conversation: ConversationId,
+        /// How many members there are now.
+        members: u64,
     },
     /// A user is no member from here on. Comes after the entry that says so (ROOM-009).
     Left {
@@ -30,6 +34,15 @@ pub enum Effect {
         user: UserId,
         /// Where.
         conversation: ConversationId,
+        /// How many members there are now.
+        members: u64,
+    },
+    /// A user was invited to a room (INV-008).
+    Invited {
+        /// Who is invited.
+        user: UserId,
+        /// What the user's connections are told.
+        invitation: Box<v1::Invitation>,
     },
     /// A member's watermarks have moved (MARK-008).
     WatermarkMoved {
@@ -43,7 +56,8 @@ pub enum Effect {
         read_seq: u64,
         /// The connection that is told by the reply (MARK-009).
         attachment: u64,
-        /// Whether other members are told too: there are at most `max_live_members` (MARK-010).
+        /// Whether other members are told too: there are at most `max_live_members` (MARK-010), and the user lets them
+        /// (PRES-016).
         to_members: bool,
     },
     /// A device was revoked: its connections are to be closed (DEV-004).
@@ -59,8 +73,19 @@ pub enum Effect {
         device: DeviceId,
         /// The number that [`Store::attach`](crate::Store::attach) was given.
         attachment: u64,
-        /// What the user is a member of at this point, in no order.
-        conversations: Vec<ConversationId>,
+        /// What the user is a member of at this point, in no order, and how many members each has.
+        conversations: Vec<(ConversationId, u64)>,
+        /// What the user lets others see.
+        settings: PresenceSettings,
+    },
+    /// A user lets others see something else from here on (PRES-001).
+    PresenceSet {
+        /// Who.
+        user: UserId,
+        /// The connection that is told by the reply (PRES-011).
+        attachment: u64,
+        /// All there is.
+        settings: PresenceSettings,
     },
 }
 

@@ -93,6 +93,15 @@ pub enum Refused {
     /// DEVICE_IS_REVOKED: the device that asks is no active device of the account.
     #[error("the device that asks is revoked")]
     DeviceRevoked,
+    /// TOO_MANY_TOKENS (TOKEN-011).
+    #[error("the account has as many tokens as it may")]
+    TooManyTokens,
+    /// NO_SUCH_TOKEN (TOKEN-013).
+    #[error("not a token of the account")]
+    NoSuchToken,
+    /// INVALID_ARGUMENT, `query` (SEARCH-002): there is no word in it.
+    #[error("no word to search for")]
+    QueryEmpty,
     /// RENAME_TOO_SOON (ACCT-004).
     #[error("renamed too recently")]
     RenameTooSoon {
@@ -111,6 +120,24 @@ pub enum Refused {
     /// TOO_MANY_ROOMS (ROOM-013).
     #[error("the account is in as many rooms as it may")]
     TooManyRooms,
+    /// INVITE_REQUIRED (INV-001).
+    #[error("only who is invited may join")]
+    InviteRequired,
+    /// NO_SUCH_USER (INV-003).
+    #[error("no account has the handle")]
+    NoSuchUser,
+    /// TOO_MANY_INVITATIONS (INV-007).
+    #[error("as many invitations are open as may be")]
+    TooManyInvitations,
+    /// TOO_MANY_PINS (PIN-003).
+    #[error("as many messages are pinned as may be")]
+    TooManyPins,
+    /// NO_SUCH_ENTRY (PIN-002, REDACT-004).
+    #[error("no such entry")]
+    NoSuchEntry,
+    /// NOT_PERMITTED (ROOM-022, INV-002, PIN-001, REDACT-005).
+    #[error("the member's role does not allow it")]
+    NotPermitted,
     /// IDEMPOTENCY_KEY_REUSED (IDEM-007, IDEM-010).
     #[error("the idempotency key was used for something else")]
     KeyReused,

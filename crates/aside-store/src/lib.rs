@@ -55,22 +55,26 @@ mod effect;
 mod error;
 mod journal;
 mod logs;
+mod pins;
 mod recall;
 mod request;
 mod rooms;
+mod search;
 mod sql;
 mod store;
 mod summaries;
 #[cfg(test)]
 mod tests;
+mod tokens;
 mod write;
 
 pub use effect::{Effect, Observer};
 pub use error::{DatabaseError, Refused, StoreError};
 pub use journal::Reply;
 pub use request::{
-    Append, BindDevice, ChangePassword, CreateRoom, DeviceRecord, HeadState, Join, Leave,
-    ListRooms, ListSummaries, ListWatermarks, LogKey, LogKeys, LoggedIn, Mark, MembersPage,
-    PublicKeyBytes, Register, Rename, RevokeDevice, SetLogKey,
+    Append, BindDevice, ChangePassword, CreateRoom, DeviceRecord, HeadState, Invite, IssueToken,
+    Join, Leave, ListPins, ListRooms, ListSummaries, ListWatermarks, LogKey, LogKeys, LoggedIn,
+    Mark, MembersPage, PresenceSettings, PublicKeyBytes, Redact, Register, Rename, RevokeDevice,
+    RevokeToken, Search, SetLogKey, SetPin, SetPresence, TokenRecord, UpdateRoom,
 };
 pub use store::{Clock, Entropy, Options, Store};

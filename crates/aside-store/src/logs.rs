@@ -22,7 +22,7 @@ const ENTRY_OVERHEAD_BYTES: usize = 1 + 5;
 /// A log and a range of its entries, from the one before on: that tells prev_chain, its payload stays where it is.
 pub(crate) const FETCH: &str = "SELECT c.first_seq, c.anchor,
          COALESCE((SELECT MAX(seq) FROM entries l WHERE l.conversation = c.id), c.first_seq - 1),
-         m.role, e.seq, e.chain, e.header, e.salt, CASE WHEN e.seq >= ? THEN e.payload END
+         m.role, e.seq, e.chain, e.header, e.salt, CASE WHEN e.seq >= ? THEN e.payload END, e.payload_hash
      FROM conversations c
      LEFT JOIN members m ON m.conversation = c.id AND m.user_id = ?
      LEFT JOIN entries e ON e.conversation = c.id AND m.role IS NOT NULL AND e.seq BETWEEN ? AND ?
@@ -126,12 +126,13 @@ fn view(row: &Row) -> Result<View, Stop> {
     Ok(View { first_seq: row.number(0)?, anchor: row.array(1)?, head_seq: row.number(2)? })
 }
 
-/// The entry whose header, salt and payload are the columns from `first` on.
+/// The entry whose header, salt, payload and payload hash are the columns from `first` on. Every reader of entries comes by
+/// here: what was redacted has neither salt nor payload in the database, and the hash alone has come in their place.
 pub(crate) fn entry(row: &Row, first: usize) -> Result<v1::Entry, sqlx::Error> {
     Ok(v1::Entry {
         header: row.bytes(first)?,
         salt: row.bytes(first + 1)?,
         payload: row.bytes(first + 2)?,
-        payload_hash: bytes::Bytes::new(),
+        payload_hash: row.bytes(first + 3)?,
     })
 }

@@ -14,6 +14,10 @@ pub enum List {
     Summaries,
     /// ListWatermarks: the id is a `user_id`.
     Watermarks,
+    /// ListPins, which goes on before a `pin_seq`: see [`seq_token`].
+    Pins,
+    /// Search: its tokens are made by `search`, since no id is the place of a message.
+    Search,
 }
 
 /// Not a token that this server can have made for this list (ROOM-019).
@@ -44,12 +48,34 @@ pub fn after(list: List, token: &[u8]) -> Result<Option<[u8; 16]>, TokenInvalid>
     Ok(Some(id))
 }
 
-fn tag(list: List) -> u8 {
+/// The token of the page after the one that ends with the entry of a seq.
+#[must_use]
+pub fn seq_token(list: List, last: u64) -> Bytes {
+    let mut token = BytesMut::with_capacity(9);
+    token.put_u8(tag(list));
+    token.put_u64(last);
+    token.freeze()
+}
+
+/// The seq after which the page that a token asks for goes on; none for the first page, whose token is empty.
+///
+/// # Errors
+/// If this server can't have made the token for this list.
+pub fn after_seq(list: List, token: &[u8]) -> Result<Option<u64>, TokenInvalid> {
+    let Some((&first, seq)) = token.split_first() else { return Ok(None) };
+    let seq = u64::from_be_bytes(seq.try_into().map_err(|_| TokenInvalid)?);
+    if first == tag(list) && seq > 0 { Ok(Some(seq)) } else { Err(TokenInvalid) }
+}
+
+/// What a token of this list begins with.
+pub(crate) fn tag(list: List) -> u8 {
     match list {
         List::Rooms => 1,
         List::Members => 2,
         List::Summaries => 3,
         List::Watermarks => 4,
+        List::Pins => 5,
+        List::Search => 9,
     }
 }
 
@@ -74,5 +100,21 @@ mod tests {
         assert_eq!(after(List::Rooms, &[&made[..], &[0]].concat()), Err(TokenInvalid));
         assert_eq!(after(List::Rooms, &[0xff; 17]), Err(TokenInvalid));
         assert_eq!(after(List::Rooms, &[&[1][..], &[0xff; 16]].concat()), Err(TokenInvalid));
+    }
+
+    // cites: ROOM-018, ROOM-019
+    #[test]
+    fn tokens_of_seqs_are_the_lists_own_too() {
+        let made = seq_token(List::Pins, 258);
+        assert_eq!(after_seq(List::Pins, &made), Ok(Some(258)));
+        assert_eq!(after_seq(List::Pins, &[]), Ok(None));
+        let other = token(List::Rooms, &uuid_v7(1_700_000_000_000, [7; 10]));
+        for wrong in
+            [&other[..], &made[..8], &[&made[..], &[0]].concat(), &seq_token(List::Pins, 0)]
+        {
+            assert_eq!(after_seq(List::Pins, wrong), Err(TokenInvalid));
+        }
+        assert_eq!(after_seq(List::Members, &made), Err(TokenInvalid));
+        assert_eq!(after(List::Rooms, &made), Err(TokenInvalid));
     }
 }

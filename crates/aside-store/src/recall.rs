@@ -19,6 +19,12 @@ pub(crate) enum Kind {
     CreateRoom = 30,
     Join = 32,
     Leave = 33,
+    UpdateRoom = 50,
+    Invite = 51,
+    SetPin = 53,
+    Redact = 52,
+    IssueToken = 70,
+    RevokeToken = 72,
 }
 
 /// What a device used a key for: a request, or a message.

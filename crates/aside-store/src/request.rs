@@ -7,6 +7,7 @@ use aside_proto::{
     id::{ConversationId, DeviceId, IdempotencyKey, UserId},
     limits::{PUBLIC_KEY_BYTES, SIGNATURE_BYTES},
     name::Name,
+    token::TokenScopes,
     v1,
 };
 use bytes::Bytes;
@@ -119,6 +120,70 @@ pub struct RevokeDevice {
     pub target: DeviceId,
 }
 
+/// A token to make.
+#[derive(Debug, Clone)]
+pub struct IssueToken {
+    /// The request's idempotency key.
+    pub key: IdempotencyKey,
+    /// Whose.
+    pub user: UserId,
+    /// Who asks.
+    pub device: DeviceId,
+    /// The token's.
+    pub name: String,
+    /// What it may do.
+    pub scopes: TokenScopes,
+    /// When it ends, as asked for (TOKEN-004).
+    pub expires_ms: u64,
+    /// Of its secret.
+    pub token_hash: Hash,
+    /// What its messages are verified by.
+    pub public_key: PublicKeyBytes,
+}
+
+/// A token to revoke.
+#[derive(Debug, Clone)]
+pub struct RevokeToken {
+    /// The request's idempotency key.
+    pub key: IdempotencyKey,
+    /// Whose.
+    pub user: UserId,
+    /// Who asks.
+    pub device: DeviceId,
+    /// Which.
+    pub token: DeviceId,
+}
+
+/// What is known of a token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenRecord {
+    /// Whose it is.
+    pub user: UserId,
+    /// Of its secret.
+    pub token_hash: Hash,
+    /// What it may do.
+    pub scopes: TokenScopes,
+    /// When it ends, milliseconds since 1970.
+    pub expires_ms: u64,
+    /// Whether it may never log in again.
+    pub is_revoked: bool,
+}
+
+/// Messages to find.
+#[derive(Debug, Clone)]
+pub struct Search {
+    /// Where; none means every public room that the user is a member of.
+    pub conversation: Option<ConversationId>,
+    /// As the client sent it.
+    pub query: String,
+    /// As the client sent it; empty for the first page.
+    pub page_token: Bytes,
+    /// 1 to `max_page_items`.
+    pub page_size: u32,
+    /// The greatest encoded SearchResults: the page ends early rather than be larger (SEARCH-008).
+    pub max_bytes: usize,
+}
+
 /// A public room to make.
 #[derive(Debug, Clone)]
 pub struct CreateRoom {
@@ -158,6 +223,86 @@ pub struct Leave {
     pub conversation: ConversationId,
 }
 
+/// A room to change. Only what is there changes.
+#[derive(Debug, Clone)]
+pub struct UpdateRoom {
+    /// The request's idempotency key.
+    pub key: IdempotencyKey,
+    /// Who asks.
+    pub user: UserId,
+    /// By which device.
+    pub device: DeviceId,
+    /// Which room.
+    pub conversation: ConversationId,
+    /// Another name.
+    pub name: Option<Name>,
+    /// Another topic; its form was checked by the caller.
+    pub topic: Option<String>,
+    /// Another description; its form was checked by the caller.
+    pub description: Option<String>,
+    /// Whether only who is invited may join.
+    pub invite_only: Option<bool>,
+}
+
+/// A user to invite to a room.
+#[derive(Debug, Clone)]
+pub struct Invite {
+    /// The request's idempotency key.
+    pub key: IdempotencyKey,
+    /// Who invites.
+    pub user: UserId,
+    /// By which device.
+    pub device: DeviceId,
+    /// To which room.
+    pub conversation: ConversationId,
+    /// Whom.
+    pub handle: Name,
+}
+
+/// A message to pin, or to take the pin off.
+#[derive(Debug, Clone)]
+pub struct SetPin {
+    /// The request's idempotency key.
+    pub key: IdempotencyKey,
+    /// Who asks.
+    pub user: UserId,
+    /// By which device.
+    pub device: DeviceId,
+    /// In which conversation.
+    pub conversation: ConversationId,
+    /// The message's.
+    pub seq: u64,
+    /// Whether it is to be pinned.
+    pub pinned: bool,
+}
+
+/// Which page of a conversation's pinned messages to list.
+#[derive(Debug, Clone)]
+pub struct ListPins {
+    /// Which conversation.
+    pub conversation: ConversationId,
+    /// As the client sent it; empty for the first page.
+    pub page_token: Bytes,
+    /// 1 to `max_page_items`.
+    pub page_size: u32,
+    /// The greatest encoded Pins: the page ends early rather than be larger (PIN-006).
+    pub max_bytes: usize,
+}
+/// Messages whose payloads are to be deleted.
+#[derive(Debug, Clone)]
+pub struct Redact {
+    /// The request's idempotency key.
+    pub key: IdempotencyKey,
+    /// Who asks.
+    pub user: UserId,
+    /// By which device.
+    pub device: DeviceId,
+    /// In which conversation.
+    pub conversation: ConversationId,
+    /// Which messages: 1 to `max_redactions`, in any order.
+    pub seqs: Vec<u64>,
+}
+
 /// How far a user has got in a conversation.
 #[derive(Debug, Clone)]
 pub struct Mark {
@@ -173,6 +318,30 @@ pub struct Mark {
     pub delivered_seq: u64,
     /// Every entry up to this seq was shown; 0 says nothing.
     pub read_seq: u64,
+}
+
+/// What an account lets others see. The default is what a newcomer has.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PresenceSettings {
+    /// To all others the user is offline.
+    pub hidden: bool,
+    /// At most 128 bytes: checked by the caller.
+    pub status_text: String,
+    /// The user's watermarks are kept from others.
+    pub private_receipts: bool,
+}
+
+/// What an account is to let others see from now on.
+#[derive(Debug, Clone)]
+pub struct SetPresence {
+    /// Whose.
+    pub user: UserId,
+    /// By which device.
+    pub device: DeviceId,
+    /// By which connection: the number that [`Store::attach`](crate::Store::attach) was given.
+    pub attachment: u64,
+    /// All of it.
+    pub settings: PresenceSettings,
 }
 
 /// Which page of a user's summaries to list.
@@ -202,12 +371,16 @@ pub struct ListWatermarks {
 pub struct ListRooms {
     /// Only those the asker is a member of.
     pub joined_only: bool,
+    /// Only those the asker is invited to.
+    pub invited_only: bool,
     /// Only the room of that name.
     pub name: Option<Name>,
     /// As the client sent it; empty for the first page.
     pub page_token: Bytes,
     /// 1 to `max_page_items`.
     pub page_size: u32,
+    /// The greatest encoded Rooms: the page ends early rather than be larger (ROOM-028).
+    pub max_bytes: usize,
 }
 
 /// What is known of a device.
@@ -219,6 +392,8 @@ pub struct DeviceRecord {
     pub public_key: PublicKeyBytes,
     /// When it was revoked, milliseconds since 1970; none if it is active.
     pub revoked_ms: Option<u64>,
+    /// Whether it is a token, which logs in by its secret alone (TOKEN-015).
+    pub is_token: bool,
     /// When it last logged in or was [touched](crate::Store::touch), milliseconds since 1970.
     pub last_seen_ms: u64,
 }

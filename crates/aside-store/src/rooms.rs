@@ -4,6 +4,7 @@ use aside_proto::{
     id::{ConversationId, UserId},
     v1,
 };
+use prost::Message as _;
 use sqlx::AssertSqlSafe;
 
 use crate::{
@@ -14,19 +15,39 @@ use crate::{
     sql::{Listing, MAX_LENGTH, placeholders},
 };
 
+/// Bytes of Rooms besides its items: a page token, its key and length.
+const ROOMS_OVERHEAD_BYTES: usize = 64;
+/// Bytes of a room in Rooms besides those of the room: a key and a length.
+const ROOM_OVERHEAD_BYTES: usize = 1 + 5;
+
 /// How a user stands to a conversation that exists.
 pub(crate) struct Standing {
     /// The conversation's surrogate key.
     pub(crate) key: i64,
     pub(crate) is_member: bool,
+    pub(crate) is_owner: bool,
+    /// Whether only who is invited may join.
+    pub(crate) invite_only: bool,
 }
 
-/// Columns of a room as the user `m` sees it: see [`from_row`].
+/// Columns of a room as the user of `m` and `i` sees it: see [`from_row`].
 pub(crate) const COLUMNS: &str =
     "c.conversation_id, c.kind, c.name, c.member_count, m.role, c.is_default, c.first_seq,
-    COALESCE((SELECT MAX(seq) FROM entries e WHERE e.conversation = c.id), c.first_seq - 1)";
-const ALL: &str = "conversations c LEFT JOIN members m ON m.conversation = c.id AND m.user_id = ?";
-const JOINED: &str = "conversations c JOIN members m ON m.conversation = c.id AND m.user_id = ?";
+    COALESCE((SELECT MAX(seq) FROM entries e WHERE e.conversation = c.id), c.first_seq - 1),
+    c.topic, c.description, c.invite_only, i.conversation";
+/// How many they are.
+pub(crate) const COLUMN_COUNT: usize = 12;
+/// Takes the user twice.
+const ALL: &str = "conversations c
+     LEFT JOIN members m ON m.conversation = c.id AND m.user_id = ?
+     LEFT JOIN invitations i ON i.conversation = c.id AND i.user_id = ?";
+const JOINED: &str = "conversations c
+     JOIN members m ON m.conversation = c.id AND m.user_id = ?
+     LEFT JOIN invitations i ON i.conversation = c.id AND i.user_id = m.user_id";
+/// No more than a user may have open are sorted.
+const INVITED: &str = "invitations i
+     CROSS JOIN conversations c ON c.id = i.conversation AND i.user_id = ?
+     LEFT JOIN members m ON m.conversation = c.id AND m.user_id = i.user_id";
 
 /// The members of a room: see [`member`].
 const MEMBERS: &str =
@@ -42,7 +63,7 @@ pub(crate) async fn standing(
     user: UserId,
 ) -> Result<Standing, Stop> {
     let row = sqlx::query(
-        "SELECT c.id, m.role FROM conversations c
+        "SELECT c.id, m.role, c.invite_only FROM conversations c
          LEFT JOIN members m ON m.conversation = c.id AND m.user_id = ? WHERE c.conversation_id = ?",
     )
     .bind(user.as_bytes().as_slice())
@@ -50,7 +71,13 @@ pub(crate) async fn standing(
     .fetch_optional(executor)
     .await?
     .ok_or(Refused::NoSuchConversation)?;
-    Ok(Standing { key: row.key(0)?, is_member: row.key_or_null(1)?.is_some() })
+    let role = row.key_or_null(1)?;
+    Ok(Standing {
+        key: row.key(0)?,
+        is_member: role.is_some(),
+        is_owner: role == Some(v1::Role::Owner as i64),
+        invite_only: row.number(2)? == 1,
+    })
 }
 
 /// One room, as a user sees it.
@@ -62,6 +89,7 @@ pub(crate) async fn room(
     let row =
         sqlx::query(literal(format!("SELECT {COLUMNS} FROM {ALL} WHERE c.conversation_id = ?")))
             .bind(user.as_bytes().as_slice())
+            .bind(user.as_bytes().as_slice())
             .bind(conversation.as_bytes().as_slice())
             .fetch_optional(executor)
             .await?
@@ -69,29 +97,50 @@ pub(crate) async fn room(
     Ok(from_row(&row)?)
 }
 
-/// ROOM-016, ROOM-018, ROOM-019.
+/// ROOM-016, ROOM-018, ROOM-019, ROOM-028.
 pub(crate) async fn list(pool: &Pool, user: UserId, list: &ListRooms) -> Result<v1::Rooms, Stop> {
     let after =
         page::after(List::Rooms, &list.page_token).map_err(|_| Refused::PageTokenInvalid)?;
-    let from = if list.joined_only { JOINED } else { ALL };
-    let named = if list.name.is_some() { "AND c.name = ?" } else { "" };
-    let sql = format!(
-        "SELECT {COLUMNS} FROM {from} WHERE c.conversation_id > ? {named} ORDER BY c.conversation_id LIMIT ?"
-    );
-    let mut query = sqlx::query(literal(sql))
-        .bind(user.as_bytes().as_slice())
-        .bind(after.as_ref().map_or(&[][..], |id| &id[..]));
+    let mut query = sqlx::query(literal(listing(list))).bind(user.as_bytes().as_slice());
+    if !list.joined_only && !list.invited_only {
+        query = query.bind(user.as_bytes().as_slice());
+    }
+    query = query.bind(after.as_ref().map_or(&[][..], |id| &id[..]));
     if let Some(name) = &list.name {
         query = query.bind(name.as_str());
     }
     let size = list.page_size as usize;
     let rows = query.bind(signed(list.page_size.into()) + 1).fetch_all(pool).await?;
-    let rooms: Vec<v1::Room> = rows.iter().take(size).map(from_row).collect::<Result<_, _>>()?;
-    let next_page_token = match rows.get(size.wrapping_sub(1)) {
-        Some(last) if rows.len() > size => page::token(List::Rooms, &last.array(0)?),
+    let mut rooms: Vec<v1::Room> = Vec::new();
+    let mut bytes = ROOMS_OVERHEAD_BYTES;
+    for row in rows.iter().take(size) {
+        let room = from_row(row)?;
+        bytes += ROOM_OVERHEAD_BYTES + room.encoded_len();
+        if bytes > list.max_bytes && !rooms.is_empty() {
+            break;
+        }
+        rooms.push(room);
+    }
+    let next_page_token = match rows.get(rooms.len().wrapping_sub(1)) {
+        Some(last) if rows.len() > rooms.len() => page::token(List::Rooms, &last.array(0)?),
         _ => bytes::Bytes::new(),
     };
     Ok(v1::Rooms { rooms, next_page_token })
+}
+
+/// The statement for a page of rooms. Nobody is a member of a room and invited to it (INV-005).
+pub(crate) fn listing(list: &ListRooms) -> String {
+    let (from, joined) = match (list.joined_only, list.invited_only) {
+        (false, false) => (ALL, ""),
+        (true, false) => (JOINED, ""),
+        (false, true) => (INVITED, ""),
+        (true, true) => (INVITED, "AND m.role IS NOT NULL"),
+    };
+    let named = if list.name.is_some() { "AND c.name = ?" } else { "" };
+    format!(
+        "SELECT {COLUMNS} FROM {from} WHERE c.conversation_id > ? {joined} {named}
+         ORDER BY c.conversation_id LIMIT ?"
+    )
 }
 
 /// ROOM-010, ROOM-017, ROOM-018: but for who is online.
@@ -173,6 +222,10 @@ pub(crate) fn from_row(row: &Row) -> Result<v1::Room, sqlx::Error> {
         is_default: row.key_or_null(5)?.is_some(),
         first_seq: row.number(6)?,
         head_seq: row.number(7)?,
+        topic: row.text(8)?,
+        description: row.text(9)?,
+        invite_only: row.number(10)? == 1,
+        invited: row.key_or_null(11)?.is_some(),
     })
 }
 

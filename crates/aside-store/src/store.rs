@@ -16,20 +16,24 @@ use crate::{
     effect::Observer,
     error::{Refused, Stop, StoreError},
     journal::{Attach, Journal, Prune, Reply, Surroundings, Touch},
-    logs,
+    logs, pins,
     request::{
-        Append, BindDevice, ChangePassword, CreateRoom, DeviceRecord, HeadState, Join, Leave,
-        ListRooms, ListSummaries, ListWatermarks, LogKeys, LoggedIn, Mark, MembersPage,
-        PublicKeyBytes, Register, Rename, RevokeDevice, SetLogKey,
+        Append, BindDevice, ChangePassword, CreateRoom, DeviceRecord, HeadState, Invite,
+        IssueToken, Join, Leave, ListPins, ListRooms, ListSummaries, ListWatermarks, LogKeys,
+        LoggedIn, Mark, MembersPage, PublicKeyBytes, Redact, Register, Rename, RevokeDevice,
+        RevokeToken, Search, SetLogKey, SetPin, SetPresence, TokenRecord, UpdateRoom,
     },
-    rooms, summaries,
-    write::Context,
+    rooms, search, summaries, tokens,
+    write::{Context, Index},
 };
 
 /// Tells the time, milliseconds since 1970.
 pub type Clock = Arc<dyn Fn() -> u64 + Send + Sync>;
 /// Fills a slice with random bytes.
 pub type Entropy = Arc<dyn Fn(&mut [u8]) + Send + Sync>;
+
+/// Parts of logs that one search, or one call of [`Store::index`], takes into the index at the most.
+const MAX_PARTS: usize = 64;
 
 /// What a store needs to know and to be given.
 #[derive(Clone)]
@@ -158,27 +162,69 @@ impl Store {
         self.journal.put(revoke)
     }
 
+    /// Makes a token (TOKEN-001 to TOKEN-004, TOKEN-011). Refuses with [`Refused::PublicKeyBound`],
+    /// [`Refused::TooManyTokens`], [`Refused::KeyReused`].
+    pub fn issue_token(&self, issue: IssueToken) -> Reply<v1::TokenIssued> {
+        self.journal.put(issue)
+    }
+
+    /// Revokes a token (TOKEN-012, TOKEN-013). Refuses with [`Refused::NoSuchToken`], [`Refused::KeyReused`].
+    pub fn revoke_token(&self, revoke: RevokeToken) -> Reply<v1::TokenRevoked> {
+        self.journal.put(revoke)
+    }
+
     /// Makes a room (ROOM-002, ROOM-003, ROOM-013). Refuses with [`Refused::RoomNameTaken`],
     /// [`Refused::TooManyRooms`], [`Refused::KeyReused`].
     pub fn create_room(&self, create: CreateRoom) -> Reply<v1::RoomCreated> {
         self.journal.put(create)
     }
 
-    /// Joins a room (ROOM-005, ROOM-006, ROOM-013, ROOM-015). Refuses with [`Refused::NoSuchConversation`],
-    /// [`Refused::TooManyRooms`], [`Refused::KeyReused`].
+    /// Joins a room (ROOM-005, ROOM-006, ROOM-013, ROOM-015, INV-001, INV-005). Refuses with
+    /// [`Refused::NoSuchConversation`], [`Refused::InviteRequired`], [`Refused::TooManyRooms`], [`Refused::KeyReused`].
     pub fn join(&self, join: Join) -> Reply<v1::Joined> {
         self.journal.put(join)
     }
 
-    /// Leaves a room (ROOM-007, ROOM-008). Refuses with [`Refused::NoSuchConversation`], [`Refused::KeyReused`].
+    /// Leaves a room, or turns an invitation down (ROOM-007, ROOM-008, INV-006). Refuses with [`Refused::NoSuchConversation`], [`Refused::KeyReused`].
     pub fn leave(&self, leave: Leave) -> Reply<v1::Left> {
         self.journal.put(leave)
+    }
+
+    /// Changes a room (ROOM-022, ROOM-025 to ROOM-027). Refuses with [`Refused::NoSuchConversation`],
+    /// [`Refused::NotAMember`], [`Refused::NotPermitted`], [`Refused::RoomNameTaken`], [`Refused::KeyReused`].
+    pub fn update_room(&self, update: UpdateRoom) -> Reply<v1::RoomUpdated> {
+        self.journal.put(update)
+    }
+
+    /// Invites a user to a room (INV-002 to INV-008). Refuses with [`Refused::NoSuchConversation`],
+    /// [`Refused::NotAMember`], [`Refused::NotPermitted`], [`Refused::NoSuchUser`], [`Refused::TooManyInvitations`],
+    /// [`Refused::KeyReused`].
+    pub fn invite(&self, invite: Invite) -> Reply<v1::Invited> {
+        self.journal.put(invite)
+    }
+
+    /// Pins a message, or takes the pin off (PIN-001 to PIN-005). Refuses with [`Refused::NoSuchConversation`],
+    /// [`Refused::NotAMember`], [`Refused::NotPermitted`], [`Refused::NoSuchEntry`], [`Refused::TooManyPins`],
+    /// [`Refused::KeyReused`].
+    pub fn set_pin(&self, set: SetPin) -> Reply<v1::PinSet> {
+        self.journal.put(set)
+    }
+    /// Deletes the payloads of messages (REDACT-001 to REDACT-009). Refuses with [`Refused::NoSuchConversation`],
+    /// [`Refused::NotAMember`], [`Refused::NoSuchEntry`], [`Refused::NotPermitted`], [`Refused::KeyReused`].
+    pub fn redact(&self, redact: Redact) -> Reply<v1::Redacted> {
+        self.journal.put(redact)
     }
 
     /// Moves a user's watermarks forward (MARK-001 to MARK-005). Refuses with [`Refused::NoSuchConversation`],
     /// [`Refused::NotAMember`], [`Refused::SeqOutOfRange`].
     pub fn mark(&self, mark: Mark) -> Reply<v1::Watermark> {
         self.journal.put(mark)
+    }
+
+    /// Sets what a user lets others see (PRES-001). If that changes anything, the observer gets
+    /// [`Effect::PresenceSet`](crate::Effect::PresenceSet).
+    pub fn set_presence(&self, set: SetPresence) -> Reply<()> {
+        self.journal.put(set)
     }
 
     /// Notes that devices were seen now. Unknown ones are ignored. Unlike other writes it needs someone to wait for it:
@@ -198,6 +244,35 @@ impl Store {
     /// answers how many. To be called now and then.
     pub fn prune(&self) -> Reply<u64> {
         self.journal.put(Prune)
+    }
+
+    /// Brings the index for search further towards the ends of the logs; answers whether there is more to do. To be called
+    /// now and then, so that searches find little left to do. Unlike other writes it needs someone to wait for it, and puts
+    /// itself behind what is waiting, a part at a time.
+    ///
+    /// # Errors
+    /// [`Refused::Busy`], [`Refused::Failed`]: the rest was not indexed.
+    pub async fn index(&self) -> Result<bool, Refused> {
+        let behind = plain(search::behind(&self.readers)).await?;
+        Ok(!self.catch_up(&behind).await?)
+    }
+
+    /// Whether these logs are indexed up to where they ended; false if that takes more than one call.
+    async fn catch_up(&self, behind: &[search::Behind]) -> Result<bool, Refused> {
+        let mut parts = MAX_PARTS;
+        for log in behind {
+            loop {
+                if parts == 0 {
+                    return Ok(false);
+                }
+                parts -= 1;
+                let done = self.journal.put(Index { conversation: log.conversation }).await?;
+                if done >= log.head_seq {
+                    break;
+                }
+            }
+        }
+        Ok(true)
     }
 
     /// Makes a log key the one in use (HEAD-007). Refuses with [`Refused::LogKeyUnexpected`] a first key when there is
@@ -284,7 +359,7 @@ impl Store {
         plain(accounts::device_keys(&self.readers, devices)).await
     }
 
-    /// A page of rooms as a user sees them (ROOM-016, ROOM-018, ROOM-019).
+    /// A page of rooms as a user sees them (ROOM-016, ROOM-018, ROOM-019, ROOM-028).
     ///
     /// # Errors
     /// [`Refused::PageTokenInvalid`], [`Refused::Failed`].
@@ -352,6 +427,14 @@ impl Store {
         judged(logs::head(&self.readers, user, conversation)).await
     }
 
+    /// A page of a conversation's pinned messages, for a member (PIN-006).
+    ///
+    /// # Errors
+    /// [`Refused::PageTokenInvalid`], [`Refused::NoSuchConversation`], [`Refused::NotAMember`], [`Refused::Failed`].
+    pub async fn list_pins(&self, user: UserId, list: &ListPins) -> Result<v1::Pins, Refused> {
+        judged(pins::list(&self.readers, user, list)).await
+    }
+
     /// A page of what there is to show of a user's conversations (SUM-001 to SUM-006).
     ///
     /// # Errors
@@ -364,7 +447,8 @@ impl Store {
         judged(summaries::list(&self.readers, user, list)).await
     }
 
-    /// A page of the watermarks of a conversation's members, for a member (MARK-012).
+    /// A page of the watermarks of a conversation's members, for a member, but for those who keep theirs private (MARK-012,
+    /// PRES-017).
     ///
     /// # Errors
     /// [`Refused::PageTokenInvalid`], [`Refused::NoSuchConversation`], [`Refused::NotAMember`], [`Refused::Failed`].
@@ -374,6 +458,39 @@ impl Store {
         list: &ListWatermarks,
     ) -> Result<v1::Watermarks, Refused> {
         judged(summaries::watermarks(&self.readers, user, list)).await
+    }
+
+    /// What is known of a token, revoked ones included.
+    ///
+    /// # Errors
+    /// If the database failed.
+    pub async fn find_token(&self, token: DeviceId) -> Result<Option<TokenRecord>, StoreError> {
+        plain(tokens::find(&self.readers, token)).await
+    }
+
+    /// An account's tokens that are not revoked, in order of creation (TOKEN-014); `online` is false in all.
+    ///
+    /// # Errors
+    /// If the database failed.
+    pub async fn list_tokens(&self, user: UserId) -> Result<v1::Tokens, StoreError> {
+        plain(tokens::list(&self.readers, user)).await
+    }
+
+    /// A page of the messages that a query finds (SEARCH-001 to SEARCH-010). What is not indexed yet is indexed first.
+    ///
+    /// # Errors
+    /// [`Refused::QueryEmpty`], [`Refused::PageTokenInvalid`], [`Refused::NoSuchConversation`], [`Refused::NotAMember`],
+    /// [`Refused::Busy`] if much is not indexed, [`Refused::Failed`].
+    pub async fn search(
+        &self,
+        user: UserId,
+        search: &Search,
+    ) -> Result<v1::SearchResults, Refused> {
+        let ready = judged(search::judge(&self.readers, user, search)).await?;
+        if !self.catch_up(&ready.behind).await? {
+            return Err(Refused::Busy);
+        }
+        judged(search::find(&self.readers, &ready, search)).await
     }
 
     /// The server's log key; none before [`Store::set_log_key`] has set one.

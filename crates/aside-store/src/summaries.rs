@@ -34,9 +34,10 @@ pub(crate) static SUMMARY: LazyLock<String> = LazyLock::new(|| {
                   WHERE e.conversation = c.id AND e.seq > w.read_seq AND e.device IS NOT NULL
                   ORDER BY e.seq LIMIT {MAX_UNREAD}) n
               JOIN devices d ON d.id = n.device WHERE d.user_id <> m.user_id),
-             l.seq, l.header, l.salt, l.payload
+             l.seq, l.header, l.salt, l.payload, l.payload_hash
          FROM conversations c
          JOIN members m ON m.conversation = c.id AND m.user_id = ?
+         LEFT JOIN invitations i ON i.conversation = c.id AND i.user_id = m.user_id
          JOIN watermarks w ON w.conversation = c.id AND w.user_id = m.user_id
          LEFT JOIN entries l ON l.conversation = c.id AND l.seq = (
              SELECT MAX(seq) FROM entries e WHERE e.conversation = c.id AND e.device IS NOT NULL)
@@ -45,9 +46,12 @@ pub(crate) static SUMMARY: LazyLock<String> = LazyLock::new(|| {
     )
 });
 
-/// A page of a conversation's watermarks.
-pub(crate) const WATERMARKS: &str = "SELECT user_id, delivered_seq, read_seq FROM watermarks
-     WHERE conversation = ? AND user_id > ? ORDER BY user_id LIMIT ?";
+/// A page of a conversation's watermarks, as one user may see them.
+pub(crate) const WATERMARKS: &str =
+    "SELECT m.user_id, m.delivered_seq, m.read_seq FROM watermarks m
+     WHERE m.conversation = ? AND m.user_id > ? AND (m.user_id = ? OR NOT EXISTS (
+         SELECT 1 FROM presence p WHERE p.user_id = m.user_id AND p.private_receipts = 1))
+     ORDER BY m.user_id LIMIT ?";
 
 /// SUM-001 to SUM-006. One transaction, so that all of it is of one moment.
 pub(crate) async fn list(
@@ -89,7 +93,7 @@ pub(crate) async fn list(
     Ok(v1::Summaries { summaries, next_page_token })
 }
 
-/// MARK-012.
+/// MARK-012, PRES-017.
 pub(crate) async fn watermarks(
     pool: &Pool,
     user: UserId,
@@ -101,6 +105,7 @@ pub(crate) async fn watermarks(
     let rows = sqlx::query(WATERMARKS)
         .bind(key)
         .bind(after.as_ref().map_or(&[][..], |id| &id[..]))
+        .bind(user.as_bytes().as_slice())
         .bind(signed(list.page_size.into()) + 1)
         .fetch_all(pool)
         .await?;
@@ -125,6 +130,8 @@ async fn summary(
     user: UserId,
     conversation: &[u8; 16],
 ) -> Result<v1::Summary, sqlx::Error> {
+    /// The first column after those of the room.
+    const OWN: usize = rooms::COLUMN_COUNT;
     let row = sqlx::query(SUMMARY.as_str())
         .bind(user.as_bytes().as_slice())
         .bind(&conversation[..])
@@ -132,17 +139,17 @@ async fn summary(
         .await?;
     let watermark = v1::Watermark {
         user_id: user.to_bytes(),
-        delivered_seq: row.number(8)?,
-        read_seq: row.number(9)?,
+        delivered_seq: row.number(OWN)?,
+        read_seq: row.number(OWN + 1)?,
     };
-    let last_message = match row.key_or_null(11)? {
-        Some(_) => Some(logs::entry(&row, 12)?),
+    let last_message = match row.key_or_null(OWN + 3)? {
+        Some(_) => Some(logs::entry(&row, OWN + 4)?),
         None => None,
     };
     Ok(v1::Summary {
         room: Some(rooms::from_row(&row)?),
         watermark: Some(watermark),
-        unread: row.number(10)? as u32,
+        unread: row.number(OWN + 2)? as u32,
         last_message,
     })
 }

@@ -1,5 +1,7 @@
 //! What is particular to SQLite: files, settings, failures.
 
+mod forgetting;
+
 use std::{fs, path::Path, sync::Arc};
 
 use aside_crypto::{chain_next, payload_hash};
@@ -13,11 +15,11 @@ use sqlx::{Connection as _, Executor as _};
 use tempfile::TempDir;
 
 use crate::{
-    HeadState, Options, Refused, Register, Store, StoreError, accounts,
+    HeadState, ListRooms, Options, Refused, Register, SetPin, Store, StoreError, accounts,
     db::{Connection, Database},
-    logs, recall, rooms,
-    suite::Lab,
-    summaries, write,
+    logs, pins, recall, rooms, search,
+    suite::{Actor, Lab},
+    summaries, tokens, write,
 };
 
 struct Fixture {
@@ -67,6 +69,7 @@ async fn the_writer_syncs_every_commit() {
     };
     assert_eq!(setting("PRAGMA synchronous").await, 2, "FULL");
     assert_eq!(setting("PRAGMA foreign_keys").await, 1);
+    assert_eq!(setting("PRAGMA secure_delete").await, 1, "ON");
     assert_eq!(setting("SELECT journal_mode = 'wal' FROM pragma_journal_mode").await, 1);
 }
 
@@ -102,7 +105,7 @@ async fn a_newer_schema_is_refused() {
         )
         .await;
     let error = open(&fixture.lab.url).await.err().expect("refused");
-    assert!(matches!(error, StoreError::NewerSchema { found: 9999, known: 3 }), "{error}");
+    assert!(matches!(error, StoreError::NewerSchema { found: 9999, known: 8 }), "{error}");
     // Refused, but not harmed or held.
     fixture.sql("DELETE FROM _sqlx_migrations WHERE version = 9999").await;
     open(&fixture.lab.url).await.unwrap().close().await;
@@ -310,6 +313,34 @@ async fn follows(lab: &Lab, user: UserId, room: ConversationId, before: &HeadSta
     HeadState { first_seq: seq, anchor: before.chain, ..head }
 }
 
+/// Not only that nobody is shown it: once the store is closed, no file holds what was said, wherever in it that was.
+// cites: REDACT-001
+#[tokio::test]
+async fn what_was_redacted_is_in_no_file() {
+    let Fixture { folder, lab } = Fixture::new().await;
+    let alice = lab.register("alice").await;
+    let room = lab.create(alice, "den").await;
+    // One that stands within a page, and one that takes pages of its own.
+    let (short, long) = ("the short secret".to_owned(), "the long secret ".repeat(4000));
+    for text in [&short, &long] {
+        lab.send(alice, room, text).await;
+    }
+    let holds = |text: &str| {
+        let files = fs::read_dir(folder.path()).unwrap();
+        files
+            .filter(|file| {
+                let bytes = fs::read(file.as_ref().unwrap().path()).unwrap();
+                bytes.windows(text.len()).any(|window| window == text.as_bytes())
+            })
+            .count()
+    };
+    assert!(holds("the short secret") > 0 && holds("the long secret ") > 0);
+    let redacted = lab.store.redact(lab.redacting(alice, room, &[3, 4])).await.unwrap();
+    assert_eq!(redacted.seq, 5);
+    lab.store.close().await;
+    assert_eq!((holds("the short secret"), holds("the long secret ")), (0, 0));
+}
+
 /// Redaction takes salts and payloads away, and disks decay: whoever needs such a row fails alone.
 // cites: REQ-011, IDEM-008
 #[tokio::test]
@@ -385,7 +416,10 @@ async fn the_paths_that_are_hot_use_indexes() {
         (&write::ASK, "r USING PRIMARY KEY (key=? AND device=?)"),
         (&write::ASK_MARKS, "m USING PRIMARY KEY (conversation=? AND user_id=?)"),
         (&write::ASK_MARKS, "d USING INDEX"),
+        (&write::ASK_MARKS, "p USING PRIMARY KEY (user_id=?)"),
         (&write::HEADS, "e USING INDEX entries_by_seq (conversation=? AND seq=?)"),
+        (&write::ASK_MESSAGES, "e USING INDEX entries_by_seq (conversation=? AND seq=?)"),
+        (&write::ASK_MESSAGES, "d USING INTEGER PRIMARY KEY (rowid=?)"),
         (&write::TOUCH, "(device_id=?)"),
         (&accounts::DEVICE_KEYS, "(device_id=?)"),
         (&rooms::MEMBERS_AMONG, "m USING PRIMARY KEY (conversation=? AND user_id=?)"),
@@ -404,28 +438,94 @@ async fn the_paths_that_are_hot_use_indexes() {
         (write::MEMBERSHIPS, "members_by_user (user_id=?)"),
         (write::OWN, "handles_of_user (user_id=?)"),
         (write::UNUSED, "USING PRIMARY KEY (handle=?)"),
+        (write::FORGET, "entries USING INDEX entries_by_seq (conversation=? AND seq=?)"),
         (write::MOVE, "USING PRIMARY KEY (conversation=? AND user_id=?)"),
-        (summaries::WATERMARKS, "USING PRIMARY KEY (conversation=? AND user_id>?)"),
+        (write::SETTINGS, "USING PRIMARY KEY (user_id=?)"),
+        (summaries::WATERMARKS, "m USING PRIMARY KEY (conversation=? AND user_id>?)"),
+        (summaries::WATERMARKS, "p USING PRIMARY KEY (user_id=?)"),
         (&summaries::SUMMARY, "e USING COVERING INDEX messages_by_seq (conversation=? AND seq>?)"),
         (&summaries::SUMMARY, "l USING INDEX entries_by_seq (conversation=? AND seq=?)"),
         (&summaries::SUMMARY, "e USING COVERING INDEX messages_by_seq (conversation=?)"),
+        (
+            &summaries::SUMMARY,
+            "i USING COVERING INDEX invitations_to_room (conversation=? AND user_id=?)",
+        ),
+        (write::OF_USER, "invitations USING PRIMARY KEY (user_id=?)"),
+        (write::OF_ROOM, "invitations USING COVERING INDEX invitations_to_room (conversation=?)"),
+        (write::PINNABLE, "entries USING INDEX entries_by_seq (conversation=? AND seq=?)"),
+        (write::PINNED, "pins USING"),
+        (pins::PINS, "p USING COVERING INDEX pins_in_order (conversation=? AND pin_seq<?)"),
+        (pins::PINS, "e USING INDEX entries_by_seq (conversation=? AND seq=?)"),
+        (tokens::FIND, "t USING INTEGER PRIMARY KEY (rowid=?)"),
+        (tokens::LIST, "d USING INDEX devices_of_user (user_id=?)"),
+        (write::COUNT_TOKENS, "d USING INDEX devices_of_user (user_id=?)"),
+        (write::NEXT, "e USING INDEX entries_by_seq (conversation=? AND seq>?)"),
+        (write::ENTRY, "e USING INDEX entries_by_seq (conversation=? AND seq=?)"),
+        (write::INDEXED, "indexed USING INDEX indexed_by_seq (conversation=? AND seq>? AND seq<?)"),
+        (write::EDITS, "indexed USING INDEX indexed_edits (conversation=? AND edit_of=?)"),
+        (search::ROOMS, "members_by_user (user_id=?)"),
+        (search::BEHIND_OF_USER, "members_by_user (user_id=?)"),
+        (search::BEHIND_OF_USER, "entries_by_seq (conversation=?)"),
+        (search::MESSAGE, "e USING INTEGER PRIMARY KEY (rowid=?)"),
+        (search::EDIT, "x USING INDEX indexed_edits (conversation=? AND edit_of=?)"),
+        (search::PLACE, "entries_by_seq (conversation=? AND seq>?)"),
     ];
     for (sql, expected) in statements {
         assert_looks_up(&mut connection, sql, expected).await;
     }
+    // A virtual table is always scanned; by what, its number tells: M is MATCH, and the order is its own.
+    let plan = plan(&mut connection, search::index::FIND).await;
+    assert!(
+        plan.len() == 1 && plan[0].contains("VIRTUAL TABLE INDEX") && plan[0].contains(":M"),
+        "{plan:?}"
+    );
+}
+
+/// However many rooms there are, a user's invitations are read by the user.
+#[tokio::test]
+async fn invitations_are_looked_up_by_user() {
+    let fixture = Fixture::new().await;
+    let mut connection = Connection::connect(&fixture.lab.url).await.unwrap();
+    let sql = rooms::listing(&ListRooms { invited_only: true, ..ListRooms::default() });
+    let plan = plan(&mut connection, &sql).await;
+    assert!(
+        plan.iter().any(|detail| detail.contains("i USING PRIMARY KEY (user_id=?)")),
+        "{plan:#?}"
+    );
+    assert!(!plan.iter().any(|detail| detail.contains("SCAN")), "{plan:#?}");
+}
+
+/// Redaction will do what is done here by hand.
+// cites: PIN-002
+#[tokio::test]
+async fn what_was_redacted_is_not_pinned() {
+    let fixture = Fixture::new().await;
+    let lab = &fixture.lab;
+    let alice = lab.register("alice").await;
+    let room = lab.create(alice, "den").await;
+    lab.send(alice, room, "three").await;
+    fixture.sql("UPDATE entries SET salt = NULL, payload = NULL WHERE seq = 3").await;
+    let (key, Actor { user, device }) = (lab.message(alice, room, "").message_id, alice);
+    let set = SetPin { key, user, device, conversation: room, seq: 3, pinned: true };
+    let refused = lab.store.set_pin(set).await;
+    assert!(matches!(refused, Err(Refused::NoSuchEntry)), "{refused:?}");
 }
 
 /// Checks that a statement does this look-up, and that it reads through nothing but what it was given or has made.
 async fn assert_looks_up(connection: &mut Connection, sql: &str, expected: &str) {
-    let sql = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}"));
-    let mut plan = Vec::new();
-    for row in sqlx::query(sql).fetch_all(connection).await.unwrap() {
-        let detail: String = sqlx::Row::try_get(&row, 3).unwrap();
+    let plan = plan(connection, sql).await;
+    for detail in &plan {
         let is_own = ["SCAN w", "SCAN n"].iter().any(|own| detail.starts_with(own))
             || detail.contains("CONSTANT ROW");
         let is_through = detail.contains("SCAN") || detail.contains("TEMP B-TREE");
         assert!(is_own || !is_through, "{detail}");
-        plan.push(detail);
     }
     assert!(plan.iter().any(|detail| detail.contains(expected)), "{expected} is not in {plan:#?}");
+}
+
+/// How a statement is carried out.
+async fn plan(connection: &mut Connection, sql: &str) -> Vec<String> {
+    let sql = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}"));
+    let rows = sqlx::query(sql).fetch_all(connection).await.unwrap();
+    rows.iter().map(|row| sqlx::Row::try_get(row, 3).unwrap()).collect()
 }

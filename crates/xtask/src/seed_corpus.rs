@@ -82,6 +82,9 @@ fn seeds(root: &Path) -> Result<Seeds> {
     for (name, log) in timelines() {
         add(&mut all, "timeline", name, log);
     }
+    for (name, steps) in hostile_servers() {
+        add(&mut all, "client_session", name, steps);
+    }
     for (name, operations) in operations() {
         add(&mut all, "session_operations", &name, operations);
     }
@@ -200,7 +203,47 @@ fn operations() -> Vec<(String, Vec<u8>)> {
     lives.iter().flat_map(named).collect()
 }
 
+/// Clients that have logged in, then what they do and what a hostile server says, by the codes of `fuzz::client`.
+fn hostile_servers() -> Vec<(&'static str, Vec<u8>)> {
+    const LOGGED_IN: u8 = 4;
+    const FROM_THE_MIDDLE: u8 = 0x97;
+    // A request is made; it is answered, by what is right or not; which history, how many entries, and where the head is.
+    let fetch = |how: u8, page: &[u8]| [&[9, 2, 0, how], page].concat();
+    let page = |history: u8| fetch(3, &[history, 11, 23]);
+    let push = |history: u8, index: u8, how: u8| vec![5, history, index, how];
+    let life = |steps: &[Vec<u8>]| [&[LOGGED_IN][..], &steps.concat()].concat();
+    let reconnect = || vec![15, 1, 13, 2, 0, 3];
+    vec![
+        ("pages", life(&[page(0), page(0), page(0)])),
+        ("pushes", life(&[fetch(3, &[0, 5, 4]), push(0, 5, 0), push(0, 6, 0)])),
+        ("hole", life(&[fetch(3, &[0, 5, 4]), push(0, 7, 0), page(0)])),
+        ("gap", life(&[vec![8, 0, 20], page(0), page(0)])),
+        ("fork-pushed", life(&[page(0), push(1, 11, 0), vec![14], page(1)])),
+        ("fork-after-reconnecting", life(&[page(0), reconnect(), page(1)])),
+        ("forged-head", life(&[fetch(0x83, &[0, 11, 23])])),
+        ("head-of-the-fork", life(&[fetch(0x93, &[2, 11, 23])])),
+        ("no-head", life(&[fetch(0x13, &[0, 11, 23])])),
+        ("other-text", life(&[fetch(0x23, &[0, 5, 4, 2, 0xd2, 3, 1])])),
+        ("left-out", life(&[fetch(0x23, &[0, 5, 4, 2, 0])])),
+        ("other-header-pushed", life(&[page(0), push(0, 11, 0xc0), vec![2, 1]])),
+        ("without-text", life(&[page(0), push(0, 11, 0xe8)])),
+        ("other-chain", life(&[fetch(0x43, &[0, 5, 4, 32])])),
+        ("trimmed", life(&[vec![9, 2, 0, 0, 0, 7], page(0)])),
+        ("shorter", life(&[page(0), vec![14, 9, 2, 0, 0, 1, 7]])),
+        ("message", life(&[vec![10, 1, 2, 0, 3, 5]])),
+        ("message-of-another-text", life(&[vec![10, 1, 2, 0, 0x83, 32]])),
+        ("keys", life(&[vec![11, 2, 0, 3]])),
+        ("watermark", life(&[vec![8, 1, 4]])),
+        ("time", life(&[vec![12, 255, 2, 0, 3, 12, 255]])),
+        ("wrong-reply", life(&[vec![9, 2, 0, 2, 0]])),
+        ("body", life(&[vec![1, 2, 8, 1]])),
+        ("bytes", life(&[vec![0, 4, 0, 0, 0, 0]])),
+        ("middle", [&[FROM_THE_MIDDLE][..], &page(0), &page(0)].concat()),
+    ]
+}
+
 /// Logs in pages: limits, the number of entries less one, the entries, then pages of them.
+/// Logs in pages: limits, the number of entries less one, the entries, where there is room what is redacted, then pages of them.
 fn timelines() -> Vec<(&'static str, Vec<u8>)> {
     const ROOMY: [u8; 2] = [255, 255];
     const TIGHT: [u8; 2] = [3, 2];
@@ -216,7 +259,12 @@ fn timelines() -> Vec<(&'static str, Vec<u8>)> {
     let raw = |payload: &[u8]| [&[1, 0, NEW_ID, payload.len() as u8], payload].concat();
     let again = |who: u8| vec![2, who, 5, 1, 0];
     let log = |limits: [u8; 2], entries: &[Vec<u8>], pages: &[u8]| {
-        [&limits[..], &[entries.len() as u8 - 1], &entries.concat(), pages].concat()
+        let redacted: &[u8] = if limits == ROOMY { &[0] } else { &[] };
+        [&limits[..], &[entries.len() as u8 - 1], &entries.concat(), redacted, pages].concat()
+    };
+    let redacting = |entries: &[Vec<u8>], seqs: &[u8], pages: &[u8]| {
+        let (count, redacted) = (entries.len() as u8 - 1, seqs.len() as u8);
+        [&ROOMY[..], &[count], &entries.concat(), &[redacted], seqs, pages].concat()
     };
     let life = [text(0), reply(1, 1), reaction(1, 1), edit(0, 1), back(1, 1), reaction(2, 2)];
     vec![
@@ -232,6 +280,8 @@ fn timelines() -> Vec<(&'static str, Vec<u8>)> {
         ("to-itself", log(ROOMY, &[reaction(0, 1), edit(0, 2), reply(0, 3)], &[0, 3])),
         ("raw", log(ROOMY, &[raw(&[0xff]), raw(&[0x0a, 2, 0x0a, 0]), reaction(0, 2)], &[2, 1])),
         ("nothing-fits", log([0, 0], &life, &[0, 6])),
+        ("redacted-later", redacting(&life, &[1, 4], &[0, 6])),
+        ("redacted-backwards", redacting(&life, &[2, 9, 0], &[0, BACKWARDS | 6])),
     ]
 }
 

@@ -8,7 +8,8 @@ use xtask::workspace::{files_below, read, root};
 type Body = fn(&[u8]);
 
 /// The targets, as in `fuzz/targets`.
-const TARGETS: [(&str, Body); 4] = [
+const TARGETS: [(&str, Body); 5] = [
+    ("client_session", fuzz::client_session),
     ("frame_decoder", fuzz::frame_decoding),
     ("request_decoding", fuzz::request_decoding),
     ("session_operations", fuzz::session_operations),

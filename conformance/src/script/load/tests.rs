@@ -92,6 +92,7 @@ fn what_a_script_does_says_what_it_needs() {
     assert_eq!(needs("  - alice: {connect: {transport: websocket}}"), ["websocket"]);
     assert_eq!(needs("  - server: restart"), ["control.restart"]);
     assert_eq!(needs("  - server: kill"), ["control.kill"]);
+    assert_eq!(needs("  - server: {notice: hello}"), ["control.notice"]);
     let negative = |steps: &str| load(steps).unwrap().bystander;
     assert_eq!(negative("  - alice: {send: {ping: {}}, expect: {pong: {}}}"), Bystander::None);
     assert_eq!(

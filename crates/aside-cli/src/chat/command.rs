@@ -1,18 +1,38 @@
 //! What a typed line asks for.
 
+use super::{Current, rooming::Rooming};
+
 /// What /help says.
-pub(super) const HELP: &str = "\
+pub(crate) const HELP: &str = "\
 /join ROOM        join a room, and talk in it; it says first whether the server can read it
 /leave [ROOM]     leave a room
 /create ROOM      make a public room
 /rooms            list the rooms
-/users [ROOM]     list who is in a room, online first
+/users [ROOM]     list who is in a room, online first, with their status; /who does the same
 /history [COUNT]  show what was said before (20 entries), each with its number: [N]
+/search WORDS     find messages in your rooms: all WORDS, \"as they stand\", begin*
 /reply N TEXT     answer message N of this room
 /react N EMOJI    react to it
 /unreact N EMOJI  take that back
 /edit N TEXT      give your message N another text; what it said before stays in the log
+/topic [TEXT]     show what this room is about, or say it; - takes it away
+/describe TEXT    say what this room is for; - takes it away
+/rename NAME      give this room another name
+/invite-only on   let only those join who are invited; off lets anyone
+/invite HANDLE    invite somebody to this room
+/pin N            pin message N of this room; /unpin N takes the pin off
+/pins             list what is pinned
+/delete [N]       delete message N, or your last one: its text goes, that it was there stays
+/unread           list the rooms in which something is unread
+/read [ROOM]      mark a room as read; what is shown of the room you are in is marked by itself
+/outbox           list your messages that are on their way, and those that were not sent, with the reason
+/retry N          say once more what was not sent: number N of /outbox
+/discard N        take it out of the outbox
 /nick HANDLE      change your handle
+/status [TEXT]    say what you are up to, to those who see you online; nothing without TEXT
+/hide             be offline to all others
+/show             be seen again
+/receipts on|off  let others see how far you have read, or not
 /devices          list your devices
 /revoke NUMBER    revoke one of them: it can never log in again
 /passwd           change your password, and revoke your other devices
@@ -26,10 +46,14 @@ const HISTORY: u32 = 20;
 
 /// What a line asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Command {
+pub(crate) enum Command {
     Say(String),
+    /// The user turned to this room by other means than a command. No line asks for it.
+    Enter(Current),
     /// Something about the message with this number.
     About(u64, About),
+    /// Something with the room that is talked in.
+    Rooming(Rooming),
     Help,
     Rooms,
     Users(Option<String>),
@@ -37,7 +61,20 @@ pub(super) enum Command {
     Join(String),
     Leave(Option<String>),
     Nick(String),
+    Status(String),
+    /// Whether to be offline to all others.
+    Hide(bool),
+    /// Whether others may see how far the user has read.
+    Receipts(bool),
     History(u32),
+    /// The message with this number, or the last of one's own.
+    Delete(Option<u64>),
+    Unread,
+    Read(Option<String>),
+    Search(String),
+    Outbox,
+    Retry(usize),
+    Discard(usize),
     Devices,
     Revoke(usize),
     Passwd,
@@ -47,7 +84,7 @@ pub(super) enum Command {
 
 /// What is to be said about a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum About {
+pub(crate) enum About {
     Reply(String),
     React(String),
     Unreact(String),
@@ -81,7 +118,7 @@ impl Command {
     ///
     /// # Errors
     /// What is wrong with it, for the user.
-    pub(super) fn parse(line: &str) -> Result<Option<Self>, String> {
+    pub(crate) fn parse(line: &str) -> Result<Option<Self>, String> {
         let Some(command) = line.strip_prefix('/') else {
             return Ok((!line.trim().is_empty()).then(|| Self::Say(line.to_owned())));
         };
@@ -91,6 +128,17 @@ impl Command {
         if let Some(about) = About::parse(command) {
             return about.map(Some);
         }
+        if let Some(rooming) = Rooming::parse(command) {
+            return rooming.map(Some);
+        }
+        if let Some(status) = command.strip_prefix("status")
+            && !status.starts_with(|c: char| !c.is_whitespace())
+        {
+            return Ok(Some(Self::Status(status.trim().to_owned())));
+        }
+        if let Some(query) = command.strip_prefix("search").filter(|rest| rest.starts_with(' ')) {
+            return Ok(Some(Self::Search(query.trim().to_owned())));
+        }
         let mut words = command.split_whitespace();
         let (name, argument) = (words.next().unwrap_or_default(), words.next());
         if words.next().is_some() {
@@ -99,6 +147,10 @@ impl Command {
         let needed = |what: &str| match argument {
             Some(word) => Ok(word.trim_start_matches('#').to_owned()),
             None => Err(format!("/{name} needs {what}: see /help")),
+        };
+        let number = |list: &str| -> Result<usize, String> {
+            let number = needed(&format!("a number from {list}"))?;
+            number.parse().map_err(|_| format!("/{name} takes a number from {list}"))
         };
         let room = argument.map(|word| word.trim_start_matches('#').to_owned());
         Ok(Some(match name {
@@ -112,12 +164,28 @@ impl Command {
             "history" => Self::History(argument.map_or(Ok(HISTORY), |word| {
                 word.parse().map_err(|_| "/history takes a number: see /help".to_owned())
             })?),
+            "delete" => Self::Delete(match argument {
+                Some(word) => {
+                    let number = word.trim_matches(|c| matches!(c, '[' | ']')).parse();
+                    Some(number.map_err(|_| "/delete takes a message's number".to_owned())?)
+                }
+                None => None,
+            }),
+            "hide" => Self::Hide(true),
+            "show" => Self::Hide(false),
+            "receipts" => match argument {
+                Some("on") => Self::Receipts(true),
+                Some("off") => Self::Receipts(false),
+                _ => return Err("/receipts is on or off: see /help".to_owned()),
+            },
+            "search" => return Err("/search needs words: see /help".to_owned()),
+            "unread" => Self::Unread,
+            "read" => Self::Read(room),
+            "outbox" => Self::Outbox,
+            "retry" => Self::Retry(number("/outbox")?),
+            "discard" => Self::Discard(number("/outbox")?),
             "devices" => Self::Devices,
-            "revoke" => Self::Revoke(
-                needed("a number from /devices")?
-                    .parse()
-                    .map_err(|_| "/revoke takes a number from /devices".to_owned())?,
-            ),
+            "revoke" => Self::Revoke(number("/devices")?),
             "passwd" => Self::Passwd,
             "forget" => Self::Forget,
             "quit" | "q" | "exit" => Self::Quit,
@@ -142,7 +210,17 @@ mod tests {
         assert_eq!(parse("/users"), Command::Users(None));
         assert_eq!(parse("/history"), Command::History(20));
         assert_eq!(parse("/history 5"), Command::History(5));
+        assert_eq!(parse("/delete"), Command::Delete(None));
+        assert_eq!(parse("/delete [7]"), Command::Delete(Some(7)));
         assert_eq!(parse("/revoke 2"), Command::Revoke(2));
+        assert_eq!(parse("/status out for  lunch "), Command::Status("out for  lunch".into()));
+        assert_eq!(parse("/status"), Command::Status(String::new()));
+        assert_eq!((parse("/hide"), parse("/show")), (Command::Hide(true), Command::Hide(false)));
+        assert_eq!(parse("/receipts off"), Command::Receipts(false));
+        assert_eq!(parse("/search \"green tea\" po*"), Command::Search("\"green tea\" po*".into()));
+        assert_eq!(parse("/search tea and cake"), Command::Search("tea and cake".into()));
+        assert_eq!(parse("/read"), Command::Read(None));
+        assert_eq!(parse("/discard 2"), Command::Discard(2));
         assert_eq!(Command::parse("  "), Ok(None));
         assert_eq!(parse("/reply 3 me  too"), Command::About(3, About::Reply("me  too".into())));
         assert_eq!(parse("/react [12] +1"), Command::About(12, About::React("+1".into())));
@@ -158,11 +236,17 @@ mod tests {
             "/",
             "/revoke x",
             "/history -1",
+            "/delete x",
             "/join a b",
             "/nick",
             "/edit",
             "/react 3",
             "/reply x y",
+            "/statuses x",
+            "/receipts",
+            "/receipts maybe",
+            "/search",
+            "/retry all",
         ] {
             assert!(Command::parse(line).is_err(), "{line}");
         }
@@ -172,7 +256,8 @@ mod tests {
     fn help_names_every_command() {
         for line in HELP.lines().filter(|line| !line.starts_with("//")) {
             let name = line.split_whitespace().next().unwrap();
-            let known = ["", " 1", " 1 x"].map(|rest| Command::parse(&format!("{name}{rest}")));
+            let known =
+                ["", " 1", " 1 x", " on"].map(|rest| Command::parse(&format!("{name}{rest}")));
             assert!(known.iter().any(Result::is_ok), "{name}");
         }
     }

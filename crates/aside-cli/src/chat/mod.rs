@@ -1,14 +1,16 @@
 //! `aside chat`: talking, a line at a time.
 
-mod command;
+pub(crate) mod command;
 mod input;
+mod progress;
+mod rooming;
 mod screen;
-mod worker;
+pub(crate) mod worker;
 
 use std::ops::ControlFlow;
 
 use anyhow::Result;
-use aside_client::{Client, Connection, Event, Events};
+use aside_client::{Client, Connection, ConversationId, Event, Events};
 use tokio::sync::mpsc;
 
 use self::{
@@ -58,6 +60,13 @@ pub(crate) async fn run(args: Args) -> Result<()> {
     chat.run(events).await
 }
 
+/// The room that is talked in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Current {
+    pub(crate) conversation: ConversationId,
+    pub(crate) name: String,
+}
+
 /// What holds the next prompt back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Hold {
@@ -76,6 +85,8 @@ struct Chat {
     results: mpsc::Receiver<Done>,
     /// Commands and messages that have not ended.
     busy: usize,
+    /// The last entry that was shown of the room talked in, and is not marked as read.
+    shown: Option<(ConversationId, u64)>,
     /// A command holds the next prompt back: it may change what the prompt says, or ask for something itself.
     holds: Option<Hold>,
     /// Standard input has ended: no more comes.
@@ -91,7 +102,7 @@ impl Chat {
         tokio::spawn(worker.run(queue, join));
         // The worker begins with a look at the rooms.
         let holds = Some(Hold::Command);
-        Self { client, screen, input, commands, results, busy: 1, holds, ended: false }
+        Self { client, screen, input, commands, results, busy: 1, shown: None, holds, ended: false }
     }
 
     async fn run(mut self, mut events: Events) -> Result<()> {
@@ -103,16 +114,9 @@ impl Chat {
     async fn exchange(&mut self, events: &mut Events) -> Result<()> {
         while !(self.ended && self.busy == 0) {
             tokio::select! {
-                event = events.next() => match event {
-                    Some(Event::Ended(error)) => return Err(error.into()),
-                    Some(event) => {
-                        self.screen.event(&event)?;
-                        if let Event::Connection(Connection::Offline { .. }) = event {
-                            self.release(Hold::Command);
-                        }
-                    }
-                    None => return Ok(()),
-                },
+                // In this order, so that what was shown is marked when nothing else is to be done.
+                biased;
+                Some(done) = self.results.recv() => self.done(done)?,
                 typed = self.input.next(), if !self.ended => match typed {
                     Typed::Line(line) => {
                         if self.typed(&line).await?.is_break() {
@@ -122,10 +126,39 @@ impl Chat {
                     Typed::End if self.input.is_interactive() => return Ok(()),
                     Typed::End => self.ended = true,
                 },
-                Some(done) = self.results.recv() => self.done(done)?,
+                event = events.next() => match event {
+                    Some(Event::Ended(error)) => return Err(error.into()),
+                    Some(event) => {
+                        self.screen.event(&event)?;
+                        self.note_shown(&event);
+                        if let Event::Connection(Connection::Offline { .. }) = event {
+                            self.release(Hold::Command);
+                        }
+                    }
+                    None => return Ok(()),
+                },
+                // MARK-014: all that came at once is one mark.
+                () = std::future::ready(()), if self.shown.is_some() => self.mark_shown().await,
             }
         }
         Ok(())
+    }
+
+    async fn mark_shown(&mut self) {
+        if let Some((conversation, seq)) = self.shown.take() {
+            // A room that was left meanwhile needs no mark.
+            let _ = self.client.mark_read(conversation, seq).await;
+        }
+    }
+
+    /// Remembers what was shown to somebody who sits there.
+    fn note_shown(&mut self, event: &Event) {
+        if let Event::Entry(entry) = event
+            && self.input.is_interactive()
+            && self.screen.is_here(entry)
+        {
+            self.shown = Some((entry.conversation, entry.seq));
+        }
     }
 
     async fn typed(&mut self, line: &str) -> Result<ControlFlow<()>> {
@@ -155,12 +188,14 @@ impl Chat {
     fn done(&mut self, done: Done) -> Result<()> {
         match done {
             Done::Says(text) => self.screen.say(&text)?,
+            Done::Warns(text) => self.screen.say(&self.screen.style().warning(text))?,
             Done::Sends { id, to, text } => {
                 if self.input.is_interactive() {
                     self.screen.typed_here(id, to, text);
                 }
             }
             Done::Room(room) => self.screen.set_room(room),
+            Done::Waits => self.busy += 1,
             Done::Sent => self.busy -= 1,
             Done::Ready => {
                 self.busy -= 1;

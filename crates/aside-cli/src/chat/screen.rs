@@ -8,18 +8,12 @@ use aside_client::{
     display::{neutralise, neutralise_line},
 };
 
-use super::input::Printer;
+use super::{Current, input::Printer};
 use crate::{
     failure,
     output::{self, Style},
+    presence, rooms,
 };
-
-/// The room that is talked in.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Current {
-    pub(super) conversation: ConversationId,
-    pub(super) name: String,
-}
 
 /// The user's screen.
 pub(super) struct Screen {
@@ -90,11 +84,16 @@ impl Screen {
                 "WARNING: the server names another key for a device of {} than before; the first is kept",
                 neutralise_line(&user.to_string())
             )),
+            Event::Invited { room, by } => rooms::invitation(room, Some(by), style),
             Event::Throttled { wait } => {
                 style.dim(format!("the server asks to slow down: sending goes on in {} ms", wait.as_millis()))
             }
             Event::MessageFailed { error, .. } => {
                 style.warning(format!("a message was not sent: {}", failure::line(error)))
+            }
+            Event::Notice(notice) => presence::notice(notice, style),
+            Event::PresenceSettings(settings) => {
+                style.dim(format!("on another device: {}", presence::settings(settings)))
             }
             _ => return Ok(()),
         };
@@ -121,8 +120,13 @@ impl Screen {
         if self.stands_here(entry) {
             return Ok(());
         }
+        if let (What::RoomUpdated { now, .. }, Some(room)) = (&entry.what, &mut self.current)
+            && room.conversation == entry.conversation
+        {
+            room.name.clone_from(&now.name);
+        }
         let time = self.style.dim(output::clock(entry.time_ms));
-        let here = self.current.as_ref().is_some_and(|it| it.conversation == entry.conversation);
+        let here = self.is_here(entry);
         let room = match here {
             true => String::new(),
             false => format!("{} ", self.style.dim(format!("#{}", neutralise_line(&entry.room)))),
@@ -132,6 +136,11 @@ impl Screen {
             Some(text) => self.printer.print(&format!("{time} {room}{number} {text}")),
             None => Ok(()),
         }
+    }
+
+    /// Whether an entry is of the room that is talked in.
+    pub(super) fn is_here(&self, entry: &Entry) -> bool {
+        self.current.as_ref().is_some_and(|room| room.conversation == entry.conversation)
     }
 
     /// Whether an entry is what was typed on this screen: by a device of this user it verifies, and says that there.

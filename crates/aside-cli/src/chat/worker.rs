@@ -2,25 +2,28 @@
 
 use anyhow::Result;
 use aside_client::{
-    Client, ConversationId, DeviceId, Entry, Error, IdempotencyKey, Queued, Role, Room,
-    display::neutralise_line, v1,
+    Client, ConversationId, DeviceId, Entry, Error, IdempotencyKey, PresenceSettings, Queued, Role,
+    Room, display::neutralise_line, v1,
 };
 use tokio::sync::mpsc;
 
 use super::{
+    Current,
     command::{About, Command, HELP},
-    screen::Current,
+    progress::{self, problem_of},
 };
 use crate::{
     failure,
     output::{self, Style},
-    rooms, session, users,
+    presence, rooms, search, session, users,
 };
 
 /// What came of it.
-pub(super) enum Done {
+pub(crate) enum Done {
     /// To be shown.
     Says(String),
+    /// To be shown: something failed.
+    Warns(String),
     /// A message is on its way.
     Sends {
         /// Its id.
@@ -32,6 +35,8 @@ pub(super) enum Done {
     },
     /// The room that is talked in from now on.
     Room(Option<Current>),
+    /// Another message is on its way, which is shown when it comes back.
+    Waits,
     /// A message has arrived, or will not.
     Sent,
     /// A command has ended.
@@ -39,33 +44,45 @@ pub(super) enum Done {
 }
 
 /// Does what was typed.
-pub(super) struct Worker {
-    client: Client,
-    style: Style,
+pub(crate) struct Worker {
+    pub(super) client: Client,
+    pub(super) style: Style,
     interactive: bool,
     results: mpsc::Sender<Done>,
     current: Option<Current>,
     /// As /devices numbered them last.
     devices: Vec<DeviceId>,
+    /// As /outbox numbered them last.
+    outbox: Vec<IdempotencyKey>,
 }
 
 impl Worker {
-    pub(super) fn new(
+    pub(crate) fn new(
         client: Client,
         style: Style,
         interactive: bool,
         results: mpsc::Sender<Done>,
     ) -> Self {
-        Self { client, style, interactive, results, current: None, devices: Vec::new() }
+        let (devices, outbox) = Default::default();
+        Self { client, style, interactive, results, current: None, devices, outbox }
     }
 
     /// Enters `join` or the first room there is, then does commands until there are no more.
-    pub(super) async fn run(mut self, mut commands: mpsc::Receiver<Command>, join: Option<String>) {
+    pub(super) async fn run(mut self, commands: mpsc::Receiver<Command>, join: Option<String>) {
         let began = match join {
             Some(room) => self.join(&room).await,
             None => self.begin().await,
         };
+        let began = match began {
+            Ok(()) if self.client.is_online() => self.list_invitations().await,
+            began => began,
+        };
         self.finish(began).await;
+        self.serve(commands).await;
+    }
+
+    /// Does commands until there are no more.
+    pub(crate) async fn serve(mut self, mut commands: mpsc::Receiver<Command>) {
         while let Some(command) = commands.recv().await {
             match command {
                 Command::Say(text) => {
@@ -96,7 +113,7 @@ impl Worker {
             Some(error) => failure::line(error),
             None => neutralise_line(&format!("{error:#}")).into_owned(),
         };
-        self.say(self.style.warning(text)).await;
+        self.tell(Done::Warns(text)).await;
     }
 
     async fn execute(&mut self, command: Command) -> Result<()> {
@@ -120,7 +137,34 @@ impl Worker {
                 let handle = self.client.rename(&handle, v1::OnConflict::Reject).await?;
                 self.say(format!("you are {} now", neutralise_line(&handle))).await;
             }
+            Command::Status(status) => {
+                self.set_presence(|settings| settings.status = status).await?
+            }
+            Command::Hide(hidden) => self.set_presence(|settings| settings.hidden = hidden).await?,
+            Command::Receipts(shown) => {
+                self.set_presence(|settings| settings.private_receipts = !shown).await?;
+            }
             Command::History(count) => self.history(count).await?,
+            Command::Delete(number) => self.delete(number).await?,
+            Command::Search(query) => self.search(&query).await?,
+            Command::Unread => self.say(progress::unread(&self.client, self.style).await?).await,
+            Command::Read(room) => self.mark_read(room).await?,
+            Command::Outbox => {
+                let (text, ids) = progress::outbox(&self.client, self.style).await?;
+                self.outbox = ids;
+                self.say(text).await;
+            }
+            Command::Retry(number) => {
+                let id = progress::numbered(&self.outbox, number)?;
+                let queued = self.client.retry(id).await?;
+                self.say("it is said once more".to_owned()).await;
+                self.tell(Done::Waits).await;
+                self.wait(queued);
+            }
+            Command::Discard(number) => {
+                self.client.discard(progress::numbered(&self.outbox, number)?).await?;
+                self.say("it is discarded".to_owned()).await;
+            }
             Command::Devices => self.list_devices().await?,
             Command::Revoke(number) => self.revoke(number).await?,
             Command::Passwd => self.change_password().await?,
@@ -129,6 +173,8 @@ impl Worker {
                 self.client.forget(room.conversation).await?;
                 self.say(format!("{} is taken up anew", neutralise_line(&room.name))).await;
             }
+            Command::Rooming(asked) => self.rooming(asked).await?,
+            Command::Enter(room) => self.current = Some(room),
             Command::Say(_) | Command::About(..) | Command::Quit => {}
         }
         Ok(())
@@ -172,12 +218,13 @@ impl Worker {
 
     /// Waits by a task of its own for what becomes of a message, so that the next line need not wait.
     fn wait(&self, queued: Queued) {
-        let (results, style) = (self.results.clone(), self.style);
+        let results = self.results.clone();
         tokio::spawn(async move {
             if let Some(problem) = problem_of(queued).await {
-                let text = style.warning(format!("not sent: {problem}"));
                 // The chat has ended: then nobody wants to know.
-                let _ = results.send(Done::Says(text)).await;
+                let _ = results
+                    .send(Done::Warns(format!("NOT SENT: {problem}\n/outbox keeps it")))
+                    .await;
             }
             let _ = results.send(Done::Sent).await;
         });
@@ -242,8 +289,18 @@ impl Worker {
         };
         let mut members = self.client.members(conversation, false).await?;
         members.sort_by_key(|member| (!member.online, member.role != Role::Owner));
-        let lines = members.iter().map(|member| users::show(member, self.style));
+        let statuses = users::statuses(&self.client, &members).await?;
+        let lines = members.iter().map(|member| users::show(member, &statuses, self.style));
         self.say(lines.collect::<Vec<_>>().join("\n")).await;
+        Ok(())
+    }
+
+    /// Changes something of what others may see, and says what they see now.
+    async fn set_presence(&self, change: impl FnOnce(&mut PresenceSettings)) -> Result<()> {
+        let mut settings = self.client.presence_settings().await?;
+        change(&mut settings);
+        self.client.set_presence(&settings).await?;
+        self.say(presence::settings(&settings)).await;
         Ok(())
     }
 
@@ -251,10 +308,54 @@ impl Worker {
         let entries = self.client.history(self.here()?.conversation, None, count).await?;
         let show = |entry: &Entry| {
             let time = self.style.dim(output::day_and_clock(entry.time_ms));
-            let number = self.style.dim(format!("[{}]", entry.seq));
+            let state = entry.state.as_ref().map(|state| format!(" {}", output::state_name(state)));
+            let number = self.style.dim(format!("[{}{}]", entry.seq, state.unwrap_or_default()));
             self.style.past_entry(entry).map(|text| format!("{time} {number} {text}"))
         };
         self.say(entries.iter().filter_map(show).collect::<Vec<_>>().join("\n")).await;
+        Ok(())
+    }
+
+    /// Deletes a message, or the last of the user's own. That it is gone is shown when its entry comes.
+    async fn delete(&self, number: Option<u64>) -> Result<()> {
+        let room = self.here()?.conversation;
+        let message = match number {
+            Some(number) => Some(self.client.message(room, number).await?),
+            None => self.client.own_last(room).await?,
+        };
+        let Some(message) = message.and_then(|message| message.as_message()) else {
+            anyhow::bail!("there is no message of yours to delete; /delete N names one");
+        };
+        self.client.redact(room, message).await?;
+        Ok(())
+    }
+
+    /// Asks the server, or without one looks through what is kept.
+    async fn search(&self, query: &str) -> Result<()> {
+        if !self.client.is_online() {
+            self.say(progress::find(&self.client, self.style, query).await?).await;
+            return Ok(());
+        }
+        let rooms = self.client.followed().await?;
+        let found = self.client.search(None, query, search::FOUND).await?;
+        if found.is_empty() {
+            self.say("nothing was found".to_owned()).await;
+            return Ok(());
+        }
+        let lines = found.iter().rev().map(|found| {
+            let room = rooms.iter().find(|(id, _)| *id == found.conversation);
+            search::show(found, room.map_or("", |(_, name)| name.as_str()), self.style)
+        });
+        self.say(lines.collect::<Vec<_>>().join("\n")).await;
+        Ok(())
+    }
+    async fn mark_read(&self, name: Option<String>) -> Result<()> {
+        let conversation = match name {
+            Some(name) => session::find_room(&self.client, &name).await?.conversation,
+            None => self.here()?.conversation,
+        };
+        progress::mark_read(&self.client, conversation).await?;
+        self.say("it is marked as read".to_owned()).await;
         Ok(())
     }
 
@@ -315,10 +416,17 @@ impl Worker {
 
     async fn set_current(&mut self, current: Option<Current>) {
         self.current.clone_from(&current);
+        let unseen = match &current {
+            Some(room) => progress::unseen(&self.client, room.conversation).await,
+            None => None,
+        };
         self.tell(Done::Room(current)).await;
+        if let Some(hint) = unseen {
+            self.say(self.style.dim(hint)).await;
+        }
     }
 
-    fn here(&self) -> Result<&Current> {
+    pub(super) fn here(&self) -> Result<&Current> {
         match &self.current {
             Some(current) => Ok(current),
             None => anyhow::bail!("you are in no room; /rooms lists them, /join ROOM enters one"),
@@ -329,20 +437,12 @@ impl Worker {
         self.style.bold(neutralise_line(&room.name))
     }
 
-    async fn say(&self, text: String) {
+    pub(super) async fn say(&self, text: String) {
         self.tell(Done::Says(text)).await;
     }
 
     async fn tell(&self, done: Done) {
         // The chat has ended: then nobody wants to know.
         let _ = self.results.send(done).await;
-    }
-}
-
-async fn problem_of(queued: Queued) -> Option<String> {
-    match queued.receipt().await {
-        // Closed with the message still in the outbox: the next run sends it.
-        Ok(_) | Err(Error::Gone) => None,
-        Err(error) => Some(failure::line(&error)),
     }
 }

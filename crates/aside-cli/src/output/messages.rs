@@ -34,7 +34,10 @@ pub(super) fn show(style: Style, by: &str, text: Option<&str>, content: &Content
             let mark = format!("(an edit of [{of}], which is not shown)");
             format!("{by} {}: {text}", style.dim(mark))
         }
-        Content::Redacted => format!("{by} {}", style.dim("sent a message that was removed")),
+        Content::Redacted => format!("{by}: {}", style.dim("message deleted")),
+        Content::Missing => {
+            format!("{by} {}", style.warning("(MESSAGE REMOVED: nothing says yet by whom)"))
+        }
         Content::Hidden => format!("{by} {}", style.dim("edits a message that was removed")),
         // MSG-011
         Content::Unknown => {
@@ -45,7 +48,11 @@ pub(super) fn show(style: Style, by: &str, text: Option<&str>, content: &Content
 
 fn answers(style: Style, reply: Reply) -> String {
     // CONT-007
-    let missing = if reply.there { "" } else { ", which is not there" };
+    let missing = match (reply.there, reply.redacted) {
+        (true, _) => "",
+        (false, true) => ", which was deleted",
+        (false, false) => ", which is not there",
+    };
     style.dim(format!(" (answers [{}]{missing})", reply.to))
 }
 
@@ -62,7 +69,7 @@ fn reacted(style: Style, reactions: &[Reaction]) -> String {
 }
 
 /// Which message is meant.
-fn quote(entry: &Entry) -> String {
+pub(super) fn quote(entry: &Entry) -> String {
     let text = match &entry.what {
         What::Message { text: Some(text), .. } => text.as_str(),
         _ => "",
@@ -75,7 +82,7 @@ fn quote(entry: &Entry) -> String {
 }
 
 /// Lines after the first stand under it, so that nobody can make a text look like somebody else's.
-fn indent(text: &str) -> String {
+pub(super) fn indent(text: &str) -> String {
     text.replace('\n', "\n    ")
 }
 
@@ -86,7 +93,9 @@ pub(super) fn as_json(content: &Content) -> Value {
             "kind": "text",
             "mentions": mentions.iter().map(mention).collect::<Vec<_>>(),
             "edited": edited,
-            "reply": reply.map(|reply| json!({"to": reply.to, "there": reply.there})),
+            "reply": reply.map(|reply| {
+                json!({"to": reply.to, "there": reply.there, "redacted": reply.redacted})
+            }),
             "reactions": reactions.iter().map(reaction).collect::<Vec<_>>(),
         }),
         Content::Reaction { to, emoji, remove } => json!({
@@ -99,6 +108,7 @@ pub(super) fn as_json(content: &Content) -> Value {
             json!({"kind": "edit", "of": of, "message": message.as_deref().map(entry_json)})
         }
         Content::Redacted => json!({"kind": "redacted"}),
+        Content::Missing => json!({"kind": "missing"}),
         Content::Hidden => json!({"kind": "hidden"}),
         Content::Unknown => json!({"kind": "unknown"}),
     }

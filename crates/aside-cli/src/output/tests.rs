@@ -13,6 +13,7 @@ fn entry(what: What) -> Entry {
         time_ms: 0,
         by: Some(Person { user: UserId::new([2; 16]), handle }),
         what,
+        state: None,
     }
 }
 
@@ -78,7 +79,7 @@ fn a_message_shows_what_became_of_it() {
     let content = |there| Content::Text {
         mentions: Vec::new(),
         edited: Some(9),
-        reply: Some(Reply { to: 3, there }),
+        reply: Some(Reply { to: 3, there, redacted: false }),
         reactions: vec![Reaction { emoji: "+\u{202e}1".into(), by: vec![bob.clone()] }],
     };
     let show = |there| Style::plain().entry(&says("hi", content(there))).unwrap();
@@ -110,6 +111,25 @@ fn reactions_and_edits_are_news_and_no_history() {
     let stray = style.past_entry(&edits(None)).unwrap();
     assert_eq!(stray, "al\u{fffd}ice (an edit of [5], which is not shown): Coffee?");
     assert_eq!(news(&says("", Content::Hidden)), None);
-    assert!(news(&says("", Content::Redacted)).unwrap().contains("was removed"));
+    assert_eq!(news(&says("", Content::Redacted)).unwrap(), "al\u{fffd}ice: message deleted");
     assert_eq!(entry_json(&edits(tea()))["content"]["message"]["text"], "Tea?\nNow");
+}
+
+// cites: REDACT-015, REDACT-017
+#[test]
+fn what_was_deleted_is_said() {
+    let style = Style::plain();
+    assert!(style.entry(&says("", Content::Missing)).unwrap().contains("nothing says yet"));
+    let deletion = entry(What::Redacted { seqs: (3..13).collect() });
+    let shown = style.entry(&deletion).unwrap();
+    assert_eq!(shown, "al\u{fffd}ice deletes [3] [4] [5] [6] [7] [8] [9] [10] and 2 more");
+    assert_eq!(style.past_entry(&deletion), None, "its messages say so themselves");
+    assert_eq!(entry_json(&deletion)["seqs"][9], 12);
+    let answer = Content::Text {
+        mentions: Vec::new(),
+        edited: None,
+        reply: Some(Reply { to: 3, there: false, redacted: true }),
+        reactions: Vec::new(),
+    };
+    assert!(style.entry(&says("hi", answer)).unwrap().contains("(answers [3], which was deleted)"));
 }

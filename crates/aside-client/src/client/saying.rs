@@ -1,12 +1,13 @@
 //! Saying things: texts, replies, reactions and edits.
 
-use aside_proto::id::ConversationId;
+use aside_proto::id::{ConversationId, IdempotencyKey};
+use aside_session::client::Draft;
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
 use super::{Client, Queued};
 use crate::{
-    Entry, Error, MessageRef, Receipt, content,
+    Entry, Error, MessageRef, Outgoing, Receipt, content,
     driver::{Command, Message},
     random,
 };
@@ -15,9 +16,16 @@ impl Client {
     /// Says something, and waits until the server has made it durable: [`queue`](Self::queue), then [`Queued::receipt`].
     ///
     /// # Errors
-    /// As both.
+    /// As both; it is not left in the [`outbox`](Self::outbox) then.
     pub async fn send(&self, conversation: ConversationId, text: &str) -> Result<Receipt, Error> {
-        self.queue(conversation, text).await?.receipt().await
+        let queued = self.queue(conversation, text).await?;
+        let message_id = queued.message_id();
+        let outcome = queued.receipt().await;
+        // Once the client is closed the message is the next run's to send.
+        if !matches!(outcome, Ok(_) | Err(Error::Gone)) {
+            self.store.remove_from_outbox(message_id).await?;
+        }
+        outcome
     }
 
     /// Says something without waiting for the server. The message is signed, kept, and sent until the server has made it
@@ -71,6 +79,41 @@ impl Client {
         self.queue_payload(conversation, content::edit(to, text)).await
     }
 
+    /// The user's messages that are not among the entries taken in, in order: those on their way, those that are durable but did
+    /// not come back yet, and those that will not be sent, until they are discarded or sent anew.
+    ///
+    /// # Errors
+    /// [`Error::State`].
+    pub async fn outbox(&self) -> Result<Vec<Outgoing>, Error> {
+        let outgoing = self.store.outgoing().await?.into_iter();
+        Ok(outgoing.map(|(draft, state, seq)| Outgoing::new(&draft, state, seq)).collect())
+    }
+
+    /// Says once more, as a new message, what was not sent. Whether it is wise the reason says: after
+    /// [`Error::DeviceReplaced`] the first may be there.
+    ///
+    /// # Errors
+    /// [`Error::NotFailed`], [`Error::Gone`], [`Error::State`].
+    pub async fn retry(&self, message_id: IdempotencyKey) -> Result<Queued, Error> {
+        let failed = self.failed(message_id).await?;
+        let queued = self.queue_payload(failed.conversation, failed.payload).await?;
+        self.store.remove_from_outbox(message_id).await?;
+        Ok(queued)
+    }
+
+    /// Takes a message that will not be sent out of the outbox.
+    ///
+    /// # Errors
+    /// [`Error::NotFailed`], [`Error::State`].
+    pub async fn discard(&self, message_id: IdempotencyKey) -> Result<(), Error> {
+        self.failed(message_id).await?;
+        Ok(self.store.remove_from_outbox(message_id).await?)
+    }
+
+    async fn failed(&self, message_id: IdempotencyKey) -> Result<Draft, Error> {
+        self.store.failed(message_id).await?.ok_or(Error::NotFailed)
+    }
+
     /// The message at `seq`, to refer to: one that was just said, too, if the connection stands.
     ///
     /// # Errors
@@ -106,6 +149,7 @@ impl Client {
         let message_id = random::idempotency_key(self.status.borrow().server_unix_ms());
         let message = Message { conversation, message_id, payload, receipt };
         self.command(Command::Send(message)).await?;
+        self.writing().sent(conversation);
         Ok(Queued { message_id, outcome })
     }
 }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use aside_crypto::{Binding, PublicKey};
-use aside_proto::TALK;
+use aside_proto::{SYNC, TALK};
 use aside_session::{
     Now,
     client::{Config, Event, Framing, Greeting, Session},
@@ -69,7 +69,7 @@ impl Dialer {
         let config = Config {
             server_name: self.address.host.clone(),
             user_agent: self.user_agent.clone(),
-            capabilities: vec![TALK.to_owned()],
+            capabilities: vec![TALK.to_owned(), SYNC.to_owned()],
             binding,
             log_key,
         };

@@ -86,6 +86,10 @@ impl Authenticator {
         greeting: &Greeting,
         account: &Account,
     ) -> Result<Identity, Setback> {
+        if let LogIn::Token(token) = &self.log_in {
+            let login = Login::Token { token_id: token.id(), secret: &token.secret };
+            return Ok(self.try_login(link, &login, account).await?);
+        }
         let reason = match &account.identity {
             Some(identity) => {
                 let login = Login::Device { device_id: identity.device };
@@ -99,7 +103,9 @@ impl Authenticator {
         };
         let device_name = &self.device_name;
         let outcome = match &self.log_in {
-            LogIn::Remembered => return Err(Error::PasswordNeeded(reason).into()),
+            LogIn::Remembered | LogIn::Token(_) => {
+                return Err(Error::PasswordNeeded(reason).into());
+            }
             LogIn::Register { password, on_conflict } if reason == PasswordReason::NewDevice => {
                 let key = self.register_key(greeting, account).await?;
                 let (handle, on_conflict) = (&self.handle, *on_conflict);

@@ -6,6 +6,7 @@ mod login;
 mod online;
 mod outbox;
 mod outlet;
+mod people;
 mod sync;
 
 use std::{ops::ControlFlow, sync::Arc};
@@ -26,9 +27,9 @@ pub(crate) use calls::Call;
 pub(crate) use link::{Dialer, Link, unix_ms};
 pub(crate) use login::{Authenticator, Established};
 
-use self::{calls::Calls, outbox::Outbox, outlet::Outlet, sync::Sync};
+use self::{calls::Calls, outbox::Outbox, outlet::Outlet, people::People, sync::Sync};
 use crate::{
-    Connection, Error, Event, LogIn, Receipt,
+    Connection, Error, Event, LogIn, Outgoing, Receipt, State,
     backoff::Backoff,
     random,
     store::{Identity, Store},
@@ -52,6 +53,16 @@ pub(crate) enum Command {
         conversation: ConversationId,
         until: Place,
         count: u32,
+        done: oneshot::Sender<Result<(), Error>>,
+    },
+    /// Said on this connection, or not at all.
+    Typing {
+        conversation: ConversationId,
+        typing: bool,
+    },
+    MarkRead {
+        conversation: ConversationId,
+        seq: u64,
         done: oneshot::Sender<Result<(), Error>>,
     },
     CatchUp {
@@ -81,6 +92,8 @@ pub(crate) struct Status {
     /// What is to be added to this machine's clock to get the server's.
     pub(crate) clock_offset_ms: i64,
     pub(crate) online: bool,
+    /// Whether the capability `sync` is in force, or was on the last connection.
+    pub(crate) in_force: bool,
 }
 
 /// The state that outlives connections.
@@ -95,6 +108,7 @@ pub(crate) struct Driver {
     calls: Calls,
     outbox: Outbox,
     sync: Sync,
+    people: People,
     out: Outlet,
     backoff: Backoff,
     /// Whom to tell at the end.
@@ -141,9 +155,14 @@ impl Driver {
             limits: aside_proto::limits::DEFAULT,
             clock_offset_ms: 0,
             online: false,
+            in_force: false,
         });
         // Whoever knew the password need not be asked again; whoever registered has a device now.
-        let authenticator = Authenticator { log_in: LogIn::Remembered, ..parts.authenticator };
+        let log_in = match parts.authenticator.log_in {
+            LogIn::Token(token) => LogIn::Token(token),
+            _ => LogIn::Remembered,
+        };
+        let authenticator = Authenticator { log_in, ..parts.authenticator };
         let driver = Self {
             authenticator,
             store,
@@ -154,6 +173,7 @@ impl Driver {
             calls: Calls::default(),
             outbox,
             sync,
+            people: People::default(),
             out,
             backoff: Backoff::default(),
             closing: None,
@@ -269,6 +289,14 @@ impl Driver {
             Input::Command(Command::ReadBack { conversation, until, count, done }) => {
                 self.sync.read_back(conversation, until, count, done);
             }
+            Input::Command(Command::Typing { conversation, typing }) => {
+                self.people.say(conversation, typing);
+            }
+            Input::Command(Command::MarkRead { conversation, seq, done }) => {
+                let marked = self.sync.mark_read(conversation, seq).await;
+                // The caller may have gone: the mark stands all the same.
+                drop(done.send(marked));
+            }
             Input::Command(Command::CatchUp { conversation, done }) => {
                 self.sync.wait_for(conversation, done);
             }
@@ -285,6 +313,8 @@ impl Driver {
         match self.compose(message.conversation, message.message_id, message.payload) {
             Ok(draft) => {
                 self.store.add_to_outbox(&draft).await?;
+                self.sync.watch(draft.conversation);
+                self.out.tell(Event::Outgoing(Outgoing::new(&draft, State::Queued, None)));
                 self.outbox.push(draft, message.receipt);
             }
             Err(error) => drop(message.receipt.send(Err(error))),
@@ -326,9 +356,11 @@ async fn restore_outbox(store: &Store, own: &DeviceKey, out: &mut Outlet) -> Res
     let (drafts, foreign) =
         store.outbox().await?.into_iter().partition::<Vec<_>, _>(|draft| draft.is_signed_by(own));
     for draft in foreign {
-        store.remove_from_outbox(draft.message_id).await?;
+        let error = Error::DeviceReplaced;
+        let (reason, remedy) = (error.to_string(), error.remedy());
+        store.fail_in_outbox(draft.message_id, &reason, remedy.as_deref()).await?;
         let (message_id, conversation) = (draft.message_id, draft.conversation);
-        out.tell(Event::MessageFailed { message_id, conversation, error: Error::DeviceReplaced });
+        out.tell(Event::MessageFailed { message_id, conversation, error });
     }
     Ok(Outbox::restore(drafts))
 }

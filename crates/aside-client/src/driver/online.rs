@@ -3,14 +3,15 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use aside_proto::{
-    id::IdempotencyKey,
+    SYNC,
+    id::{IdempotencyKey, UserId},
     v1::{self, client_frame, server_frame::Body},
 };
 use aside_session::client::{self as session, CloseReason, RequestId};
 use tokio::time::{Instant, sleep_until};
 
 use super::{Call, Driver, End, Established, Link, outbox::Done, sync::Asked, unix_ms};
-use crate::{Connection, Error, Event, Receipt, paths};
+use crate::{Connection, Error, Event, Outgoing, Person, Receipt, Room, State, paths};
 
 /// A connection that stood for so long was a good one: the next attempt comes soon.
 const STABLE: Duration = Duration::from_secs(10);
@@ -21,6 +22,7 @@ enum Flight {
     Call(Call),
     Message(IdempotencyKey),
     Sync(Asked),
+    People(Vec<UserId>),
 }
 
 type Flights = BTreeMap<RequestId, Flight>;
@@ -29,17 +31,18 @@ impl Driver {
     /// Drives a connection to its end.
     pub(super) async fn online(&mut self, established: Established) -> Result<End, Error> {
         let began = Instant::now();
-        let mut link = self.begin(established).await?;
+        let mut link = self.begin(established);
         let mut flights = Flights::new();
         let outcome = self.exchange(&mut link, &mut flights).await;
         link.close().await;
         let calls = flights.into_values().filter_map(|flight| match flight {
             Flight::Call(call) => Some(call),
-            Flight::Message(_) | Flight::Sync(_) => None,
+            Flight::Message(_) | Flight::Sync(_) | Flight::People(_) => None,
         });
         self.calls.requeue(calls.collect::<Vec<_>>().into_iter());
         self.outbox.disconnected();
         self.sync.disconnected();
+        self.people.disconnected();
         if began.elapsed() >= STABLE {
             self.backoff.reset();
         }
@@ -50,26 +53,34 @@ impl Driver {
         }
     }
 
-    async fn begin(&mut self, established: Established) -> Result<Link, Error> {
-        let Established { link, greeting, identity, .. } = established;
-        self.sync.online(&greeting);
-        let handle = identity.handle.clone();
+    fn begin(&mut self, established: Established) -> Link {
+        self.greeted(&established);
+        let handle = established.identity.handle;
+        self.out.tell(Event::Connection(Connection::Online { handle }));
+        established.link
+    }
+
+    /// A connection stands: what its server said holds from now on.
+    pub(crate) fn greeted(&mut self, established: &Established) {
+        let Established { greeting, identity, .. } = established;
+        self.sync.online(greeting);
+        self.people.online(greeting);
         self.status.send_modify(|status| {
             let server_ms = i64::try_from(greeting.server_time_ms).unwrap_or(i64::MAX);
             status.clock_offset_ms = server_ms.saturating_sub_unsigned(unix_ms());
             status.limits = greeting.limits;
-            status.identity = identity;
+            status.identity = identity.clone();
             status.online = true;
+            status.in_force = greeting.capabilities.iter().any(|capability| capability == SYNC);
         });
-        self.out.tell(Event::Connection(Connection::Online { handle }));
-        Ok(link)
     }
 
     async fn exchange(&mut self, link: &mut Link, flights: &mut Flights) -> Result<End, Error> {
         loop {
             self.send_due(link, flights).await?;
             self.out.pump().await?;
-            let wake = self.wake_at();
+            // With as much in flight as may be, the next reply wakes.
+            let wake = self.wake_at().filter(|_| link.session.may_request());
             tokio::select! {
                 event = link.next() => {
                     let mut batch = vec![event];
@@ -89,7 +100,12 @@ impl Driver {
     }
 
     fn wake_at(&self) -> Option<Instant> {
-        let wakes = [self.calls.wake_at(), self.outbox.wake_at(), self.sync.wake_at()];
+        let wakes = [
+            self.calls.wake_at(),
+            self.outbox.wake_at(),
+            self.sync.wake_at(),
+            self.people.wake_at(),
+        ];
         wakes.into_iter().flatten().min()
     }
 
@@ -115,6 +131,11 @@ impl Driver {
                     Ok(id) => drop(flights.insert(id, Flight::Sync(asked))),
                     Err(error) => return Err(error.into()),
                 }
+            } else if let Some((asked, body)) = self.people.poll(now) {
+                match link.session.request(link.now(), None, body) {
+                    Ok(id) => drop(flights.insert(id, Flight::People(asked))),
+                    Err(error) => return Err(error.into()),
+                }
             } else {
                 break;
             }
@@ -134,6 +155,15 @@ impl Driver {
                 session::Event::Pushed(entry) => self.sync.pushed(&entry, &mut self.out).await?,
                 session::Event::Gap { conversation, head_seq } => {
                     self.sync.gap(conversation, head_seq);
+                    self.people.missed();
+                }
+                session::Event::Live(live) => self.live(live).await?,
+                session::Event::WatermarkMoved { conversation, watermark } => {
+                    self.sync.moved(conversation, watermark, &mut self.out).await?;
+                }
+                session::Event::Invited { room, inviter, handle } => {
+                    let by = Person { user: inviter, handle: Some(handle) };
+                    self.out.tell(Event::Invited { room: Room::try_from(*room)?, by });
                 }
                 session::Event::Reply { id, result } => {
                     if let Some(flight) = flights.remove(&id) {
@@ -183,6 +213,11 @@ impl Driver {
                 None => self.undeliverable(id, error.into()).await?,
             },
             (Flight::Sync(asked), Ok(body)) => self.synced(asked, body).await?,
+            (Flight::People(asked), Ok(Body::Presences(presences))) => {
+                self.found(&asked, &presences).await?;
+            }
+            (Flight::People(_), Ok(_)) => {}
+            (Flight::People(asked), Err(error)) => self.people.refused(asked, &error, now),
             (Flight::Sync(asked), Err(error)) => {
                 self.sync.refused(asked, error, now, &mut self.out).await?;
             }
@@ -194,6 +229,13 @@ impl Driver {
         let (sync, out) = (&mut self.sync, &mut self.out);
         match (asked, body) {
             (Asked::Rooms, Body::Rooms(rooms)) => sync.rooms(&rooms, out).await,
+            (Asked::Summaries, Body::Summaries(summaries)) => sync.summaries(&summaries, out).await,
+            (Asked::Mark(of), Body::Marked(marked)) => sync.marked(of, marked, out).await,
+            (Asked::Watermarks(of), Body::Watermarks(page)) => {
+                sync.watermarks(of, &page, out).await?;
+                sync.watermarks_listed(of, Some(page.next_page_token));
+                Ok(())
+            }
             (Asked::Members(of), Body::Members(members)) => sync.members(of, members).await,
             (Asked::Devices(asked), Body::DeviceKeys(keys)) => {
                 sync.device_keys(&asked, &keys, out).await
@@ -213,9 +255,27 @@ impl Driver {
                 _,
                 Body::Joined(v1::Joined { room: Some(room) })
                 | Body::RoomCreated(v1::RoomCreated { room: Some(room) }),
-            ) => self.sync.follow(room, &mut self.out).await,
+            ) => self.sync.follow(room, None, &mut self.out).await,
             (client_frame::Body::Leave(leave), Body::Left(_)) => {
                 self.sync.unfollow(leave.conversation_id[..].try_into()?).await
+            }
+            (client_frame::Body::ListWatermarks(list), Body::Watermarks(page)) => {
+                let conversation = list.conversation_id[..].try_into()?;
+                self.sync.watermarks(conversation, page, &mut self.out).await?;
+                if page.next_page_token.is_empty() {
+                    self.sync.watermarks_listed(conversation, None);
+                }
+                Ok(())
+            }
+            (_, Body::RoomUpdated(v1::RoomUpdated { room: Some(room) })) => {
+                self.sync.settings(room, &mut self.out).await
+            }
+            (client_frame::Body::GetPresence(get), Body::Presences(presences)) => {
+                let asked = get.user_ids.iter().map(|id| UserId::try_from(&id[..]));
+                let asked = asked.collect::<Result<Vec<_>, _>>()?;
+                // Its caller is told all of it.
+                self.people.found(&asked, presences).map_err(session::Violation::from)?;
+                Ok(())
             }
             (_, Body::Renamed(renamed)) => self.renamed(&renamed.handle).await,
             _ => Ok(()),
@@ -240,8 +300,9 @@ impl Driver {
         if let Err(differs) = done.draft.check(sent) {
             return self.message_failed(done, differs.into()).await;
         }
-        self.store.remove_from_outbox(message_id).await?;
+        self.sync.sent(&done.draft, sent, &mut self.out).await?;
         let receipt = Receipt { message_id, seq: sent.seq, time_ms: sent.time_ms };
+        self.out.tell(Event::Outgoing(Outgoing::new(&done.draft, State::Sent, Some(sent.seq))));
         if let Some(waiter) = done.waiter {
             // The caller may have gone: the message is sent all the same.
             let _ = waiter.send(Ok(receipt));
@@ -263,7 +324,9 @@ impl Driver {
     /// A message will not be sent: whoever waits for it is told, or else the program.
     async fn message_failed(&mut self, done: Done, error: Error) -> Result<(), Error> {
         let (message_id, conversation) = (done.draft.message_id, done.draft.conversation);
-        self.store.remove_from_outbox(message_id).await?;
+        let (reason, remedy) = (error.to_string(), error.remedy());
+        self.store.fail_in_outbox(message_id, &reason, remedy.as_deref()).await?;
+        self.out.tell(Event::Outgoing(Outgoing::new(&done.draft, State::failed(&error), None)));
         let unheard = match done.waiter {
             Some(waiter) => waiter.send(Err(error)).err().and_then(Result::err),
             None => Some(error),

@@ -15,8 +15,11 @@ use crate::{
     view,
 };
 
-/// Events that are not entries and wait for room; the oldest are dropped beyond.
+/// Events that are neither entries nor warnings and wait for room; the oldest are dropped beyond.
 const MAX_NOTICES: usize = 256;
+/// Warnings that wait for room: nothing but a newer warning takes their place. More than a conversation each, and an outbox full
+/// of messages that failed.
+const MAX_WARNINGS: usize = 4096;
 /// Entries read from the store at once.
 const CHUNK: u32 = 64;
 
@@ -25,6 +28,7 @@ const CHUNK: u32 = 64;
 pub(super) struct Outlet {
     sender: mpsc::Sender<Event>,
     store: Arc<Store>,
+    warnings: VecDeque<Event>,
     notices: VecDeque<Event>,
     /// Of each conversation, the next entry to be told.
     next: BTreeMap<ConversationId, Next>,
@@ -40,8 +44,8 @@ struct Next {
 
 impl Outlet {
     pub(super) fn new(sender: mpsc::Sender<Event>, store: Arc<Store>) -> Self {
-        let (notices, next, fresh) = Default::default();
-        Self { sender, store, notices, next, fresh }
+        let (warnings, notices, next, fresh) = Default::default();
+        Self { sender, store, warnings, notices, next, fresh }
     }
 
     /// Tells the entries of a conversation from `seq` on, those that are kept already too.
@@ -50,6 +54,13 @@ impl Outlet {
         let next = self.next.entry(conversation).or_insert(Next { seq, room: String::new() });
         next.room = room;
         self.fresh.insert(conversation);
+    }
+
+    /// A conversation has another name from now on.
+    pub(super) fn rename(&mut self, conversation: ConversationId, room: &str) {
+        if let Some(next) = self.next.get_mut(&conversation) {
+            room.clone_into(&mut next.room);
+        }
     }
 
     /// Tells nothing more of a conversation.
@@ -65,18 +76,24 @@ impl Outlet {
 
     /// Tells anything but an entry.
     pub(super) fn tell(&mut self, event: Event) {
-        if let Event::Connection(_) = event {
-            self.notices.retain(|notice| !matches!(notice, Event::Connection(_)));
+        let (queue, limit) = match is_warning(&event) {
+            true => (&mut self.warnings, MAX_WARNINGS),
+            false => (&mut self.notices, MAX_NOTICES),
+        };
+        // From the end: what it says anew was said last, if at all.
+        if let Some(at) = queue.iter().rposition(|earlier| makes_up_for(&event, earlier)) {
+            queue.remove(at);
         }
-        if self.notices.len() == MAX_NOTICES {
-            self.notices.pop_front();
+        if queue.len() == limit {
+            queue.pop_front();
         }
-        self.notices.push_back(event);
+        queue.push_back(event);
     }
 
     /// Whether something waits for room.
     pub(super) fn is_waiting(&self) -> bool {
-        let waits = !self.notices.is_empty() || !self.fresh.is_empty();
+        let told = self.warnings.is_empty() && self.notices.is_empty() && self.fresh.is_empty();
+        let waits = !told;
         waits && !self.sender.is_closed()
     }
 
@@ -89,10 +106,11 @@ impl Outlet {
     /// Hands over as much as there is room for.
     pub(super) async fn pump(&mut self) -> Result<(), StateError> {
         loop {
-            while !self.notices.is_empty() {
+            while !(self.warnings.is_empty() && self.notices.is_empty()) {
                 let Ok(permit) = self.sender.try_reserve() else { return Ok(()) };
-                if let Some(notice) = self.notices.pop_front() {
-                    permit.send(notice);
+                if let Some(event) = self.warnings.pop_front().or_else(|| self.notices.pop_front())
+                {
+                    permit.send(event);
                 }
             }
             let Some(conversation) = self.fresh.first().copied() else { return Ok(()) };
@@ -124,8 +142,11 @@ impl Outlet {
     }
 
     /// The last words: waits until the program has taken everything, or went away.
-    pub(super) async fn finish(mut self, last: Option<Event>) {
-        while let Some(notice) = self.notices.pop_front() {
+    pub(super) async fn finish(self, last: Option<Event>) {
+        for warning in self.warnings {
+            let _ = self.sender.send(warning).await;
+        }
+        for notice in self.notices {
             let _ = self.sender.try_send(notice);
         }
         if let Some(event) = last {
@@ -133,3 +154,56 @@ impl Outlet {
         }
     }
 }
+
+/// Whether the user must not miss it.
+fn is_warning(event: &Event) -> bool {
+    match event {
+        Event::Tampering { .. }
+        | Event::DeviceKeyChanged { .. }
+        | Event::MessageFailed { .. }
+        | Event::Ended(_) => true,
+        Event::Connection(_)
+        | Event::Entry(_)
+        | Event::GapRepaired { .. }
+        | Event::Trimmed { .. }
+        | Event::Invited { .. }
+        | Event::Throttled { .. }
+        | Event::Outgoing(_)
+        | Event::WatermarkMoved { .. }
+        | Event::Presence(_)
+        | Event::PresenceSettings(_)
+        | Event::Typing { .. }
+        | Event::Notice(_) => false,
+    }
+}
+
+/// Whether nobody needs to be told of `earlier` who is told of `event`.
+fn makes_up_for(event: &Event, earlier: &Event) -> bool {
+    match (event, earlier) {
+        (Event::Connection(_), Event::Connection(_))
+        | (Event::Throttled { .. }, Event::Throttled { .. })
+        | (Event::PresenceSettings(_), Event::PresenceSettings(_)) => true,
+        (Event::Presence(presence), Event::Presence(other)) => presence.who.user == other.who.user,
+        (
+            Event::Typing { conversation, who, .. },
+            Event::Typing { conversation: other, who: somebody, .. },
+        ) => conversation == other && who.user == somebody.user,
+        (Event::Tampering { conversation, .. }, Event::Tampering { conversation: other, .. }) => {
+            conversation == other
+        }
+        (Event::DeviceKeyChanged { device, .. }, Event::DeviceKeyChanged { device: other, .. }) => {
+            device == other
+        }
+        (Event::Outgoing(outgoing), Event::Outgoing(other)) => {
+            outgoing.message_id == other.message_id
+        }
+        (
+            Event::WatermarkMoved { conversation, watermark },
+            Event::WatermarkMoved { conversation: of, watermark: other },
+        ) => conversation == of && watermark.who.user == other.who.user,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests;

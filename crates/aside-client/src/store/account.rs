@@ -70,6 +70,14 @@ impl Store {
         Box::pin(self.account()).await
     }
 
+    /// Takes a token's key for the device's.
+    pub(crate) async fn adopt_device_key(&self, key: &SigningKey) -> Result<(), StateError> {
+        let sql = "INSERT INTO account (id, device_key) VALUES (1, ?) ON CONFLICT (id) DO UPDATE \
+                   SET device_key = excluded.device_key";
+        sqlx::query(sql).bind(&key.to_bytes()[..]).execute(&self.pool).await?;
+        Ok(())
+    }
+
     /// Remembers the key of a Register before it is sent.
     pub(crate) async fn set_register_key(&self, key: IdempotencyKey) -> Result<(), StateError> {
         let sql = "UPDATE account SET register_key = ?";

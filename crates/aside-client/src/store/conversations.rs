@@ -4,13 +4,14 @@ use aside_proto::{id::ConversationId, v1};
 use aside_session::client::log::{Place, Remembered};
 use sqlx::{Row as _, sqlite::SqliteRow};
 
-use super::{StateError, Store, array, unsigned};
+use super::{StateError, Store, array, signed, unsigned};
 
 /// A conversation as it is remembered.
 #[derive(Debug, Clone)]
 pub(crate) struct Followed {
     pub(crate) conversation: ConversationId,
     pub(crate) name: String,
+    pub(crate) topic: String,
     pub(crate) joined: bool,
     /// How far it was read.
     pub(crate) cursor: Option<Remembered>,
@@ -21,7 +22,12 @@ impl Store {
     /// Every conversation remembered.
     pub(crate) async fn conversations(&self) -> Result<Vec<Followed>, StateError> {
         let sql = "SELECT * FROM conversations";
-        sqlx::query(sql).fetch_all(&self.pool).await?.iter().map(followed).collect()
+        let rows = sqlx::query(sql).fetch_all(&self.pool).await?;
+        let mut all: Vec<_> = rows.iter().map(followed).collect::<Result<_, _>>()?;
+        for known in &mut all {
+            self.add_missing(known).await?;
+        }
+        Ok(all)
     }
 
     /// One conversation, if it is remembered.
@@ -32,10 +38,14 @@ impl Store {
         let sql = "SELECT * FROM conversations WHERE conversation_id = ?";
         let row =
             sqlx::query(sql).bind(&conversation.as_bytes()[..]).fetch_optional(&self.pool).await?;
-        row.as_ref().map(followed).transpose()
+        let mut known = row.as_ref().map(followed).transpose()?;
+        if let Some(known) = &mut known {
+            self.add_missing(known).await?;
+        }
+        Ok(known)
     }
 
-    /// Remembers a conversation, its name and whether the user is a member.
+    /// Remembers a conversation and whether the user is a member; its name only if it is new.
     pub(crate) async fn set_conversation(
         &self,
         conversation: ConversationId,
@@ -43,7 +53,7 @@ impl Store {
         joined: bool,
     ) -> Result<(), StateError> {
         let sql = "INSERT INTO conversations (conversation_id, name, joined) VALUES (?, ?, ?) \
-                   ON CONFLICT (conversation_id) DO UPDATE SET name = excluded.name, joined = excluded.joined";
+                   ON CONFLICT (conversation_id) DO UPDATE SET joined = excluded.joined";
         sqlx::query(sql)
             .bind(&conversation.as_bytes()[..])
             .bind(name)
@@ -51,6 +61,26 @@ impl Store {
             .execute(&self.pool)
             .await?;
         Ok(())
+    }
+
+    /// Remembers the name and the topic as they are as of an entry, unless a later one is known; gives what holds then.
+    pub(crate) async fn set_settings(
+        &self,
+        conversation: ConversationId,
+        seq: u64,
+        (name, topic): (&str, &str),
+    ) -> Result<Option<Followed>, StateError> {
+        let sql = "UPDATE conversations SET name = ?, topic = ?, settings_seq = ? \
+                   WHERE conversation_id = ? AND settings_seq <= ?";
+        sqlx::query(sql)
+            .bind(name)
+            .bind(topic)
+            .bind(signed(seq))
+            .bind(&conversation.as_bytes()[..])
+            .bind(signed(seq))
+            .execute(&self.pool)
+            .await?;
+        self.conversation(conversation).await
     }
 
     /// Remembers what was found wrong, for good.
@@ -82,17 +112,27 @@ fn followed(row: &SqliteRow) -> Result<Followed, StateError> {
     let cursor = match (seq, chain) {
         (Some(seq), Some(chain)) => {
             let place = Place { seq: unsigned(seq), chain: array(chain, "a chain value")? };
-            Some(Remembered { place, time_ms: unsigned(row.try_get("time_ms")?), head: head(row)? })
+            let time_ms = unsigned(row.try_get("time_ms")?);
+            let (head, missing, anchor) = (head(row)?, Vec::new(), anchor(row)?);
+            Some(Remembered { place, time_ms, head, missing, anchor })
         }
         _ => None,
     };
     Ok(Followed {
         conversation: ConversationId::new(array(row.try_get("conversation_id")?, "an id")?),
         name: row.try_get("name")?,
+        topic: row.try_get("topic")?,
         joined: row.try_get("joined")?,
         cursor,
         tampering: row.try_get("tampering")?,
     })
+}
+
+fn anchor(row: &SqliteRow) -> Result<Option<Place>, StateError> {
+    let seq: Option<i64> = row.try_get("anchor_seq")?;
+    let chain: Option<&[u8]> = row.try_get("anchor")?;
+    let place = |(seq, chain)| Ok(Place { seq: unsigned(seq), chain: array(chain, "an anchor")? });
+    seq.zip(chain).map(place).transpose()
 }
 
 fn head(row: &SqliteRow) -> Result<Option<v1::SignedHead>, StateError> {

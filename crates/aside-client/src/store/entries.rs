@@ -8,11 +8,12 @@ use aside_proto::{
 use aside_session::client::{
     SignatureStatus,
     log::{Accepted, Remembered, Sender},
+    room::MAX_TRACKED,
     timeline::{Body, MAX_ENTRIES},
 };
 use sqlx::{Row as _, Sqlite, Transaction, sqlite::SqliteRow};
 
-use super::{StateError, Store, account::UPSERT_HANDLE, array, signed, unsigned};
+use super::{StateError, Store, account::UPSERT_HANDLE, array, redactions, signed, unsigned};
 
 /// An entry to keep.
 #[derive(Debug)]
@@ -39,6 +40,8 @@ pub(crate) struct Kept {
     pub(crate) header: Vec<u8>,
     pub(crate) salt: Vec<u8>,
     pub(crate) payload: Vec<u8>,
+    /// Of an entry that was redacted: then salt and payload are empty.
+    pub(crate) payload_hash: Option<Hash>,
     pub(crate) chain_before: Hash,
     pub(crate) signature: StoredSignature,
 }
@@ -67,15 +70,19 @@ impl Store {
         for entry in entries {
             insert(&mut transaction, conversation, entry).await?;
         }
-        if let Some(Remembered { place, time_ms, head }) = cursor {
-            let sql = "UPDATE conversations SET seq = ?, chain = ?, time_ms = ?, statement = ?, statement_signature = ? \
-                       WHERE conversation_id = ?";
+        redactions::note(&mut transaction, conversation, entries).await?;
+        if let Some(Remembered { place, time_ms, head, missing, anchor }) = cursor {
+            redactions::set_missing(&mut transaction, conversation, missing).await?;
+            let sql = "UPDATE conversations SET seq = ?, chain = ?, time_ms = ?, statement = ?, statement_signature = ?, \
+                       anchor_seq = ?, anchor = ? WHERE conversation_id = ?";
             sqlx::query(sql)
                 .bind(signed(place.seq))
                 .bind(&place.chain[..])
                 .bind(signed(*time_ms))
                 .bind(head.as_ref().map(|head| &head.statement[..]))
                 .bind(head.as_ref().map(|head| &head.signature[..]))
+                .bind(anchor.map(|anchor| signed(anchor.seq)))
+                .bind(anchor.as_ref().map(|anchor| &anchor.chain[..]))
                 .bind(&conversation.as_bytes()[..])
                 .execute(&mut *transaction)
                 .await?;
@@ -97,7 +104,7 @@ impl Store {
         from_seq: u64,
         limit: u32,
     ) -> Result<Vec<Kept>, StateError> {
-        let sql = "SELECT conversation_id, e.seq, header, salt, payload, chain_before, signature \
+        let sql = "SELECT conversation_id, e.seq, header, salt, payload, payload_hash, chain_before, signature \
                    FROM entries e JOIN conversations c ON c.id = e.conversation \
                    WHERE conversation_id = ? AND e.seq >= ? ORDER BY e.seq LIMIT ?";
         let rows = sqlx::query(sql)
@@ -116,7 +123,7 @@ impl Store {
         before_seq: u64,
         limit: u32,
     ) -> Result<Vec<Kept>, StateError> {
-        let sql = "SELECT conversation_id, e.seq, header, salt, payload, chain_before, signature \
+        let sql = "SELECT conversation_id, e.seq, header, salt, payload, payload_hash, chain_before, signature \
                    FROM entries e JOIN conversations c ON c.id = e.conversation \
                    WHERE conversation_id = ? AND e.seq < ? ORDER BY e.seq DESC LIMIT ?";
         let rows = sqlx::query(sql)
@@ -128,13 +135,26 @@ impl Store {
         rows.iter().rev().map(kept).collect()
     }
 
+    /// The last message.
+    pub(crate) async fn last_said(
+        &self,
+        conversation: ConversationId,
+    ) -> Result<Option<Kept>, StateError> {
+        let sql = "SELECT conversation_id, e.seq, header, salt, payload, payload_hash, chain_before, signature \
+                   FROM entries e JOIN conversations c ON c.id = e.conversation \
+                   WHERE conversation_id = ? AND +message IS NOT NULL AND refers IS NULL ORDER BY e.seq DESC LIMIT 1";
+        let row =
+            sqlx::query(sql).bind(&conversation.as_bytes()[..]).fetch_optional(&self.pool).await?;
+        row.as_ref().map(kept).transpose()
+    }
+
     /// An entry and those that refer to it, in order: the newest, if they are more than anything shows.
     pub(crate) async fn entries_about(
         &self,
         conversation: ConversationId,
         seq: u64,
     ) -> Result<Vec<Kept>, StateError> {
-        let sql = "SELECT conversation_id, e.seq, header, salt, payload, chain_before, signature \
+        let sql = "SELECT conversation_id, e.seq, header, salt, payload, payload_hash, chain_before, signature \
                    FROM entries e JOIN conversations c ON c.id = e.conversation \
                    WHERE conversation_id = ?1 AND (e.seq = ?2 OR e.refers = ?2) ORDER BY e.seq = ?2 DESC, e.seq DESC LIMIT ?3";
         let rows = sqlx::query(sql)
@@ -146,9 +166,45 @@ impl Store {
         rows.iter().rev().map(kept).collect()
     }
 
+    /// The last entry before one that tells the settings.
+    pub(crate) async fn settings_before(
+        &self,
+        conversation: ConversationId,
+        before_seq: u64,
+    ) -> Result<Option<Kept>, StateError> {
+        let sql = "SELECT conversation_id, e.seq, header, salt, payload, payload_hash, chain_before, signature \
+                   FROM entries e JOIN conversations c ON c.id = e.conversation \
+                   WHERE conversation_id = ? AND kind IN (?, ?) AND e.seq < ? ORDER BY e.seq DESC LIMIT 1";
+        let row = sqlx::query(sql)
+            .bind(&conversation.as_bytes()[..])
+            .bind(v1::EntryKind::RoomCreated as i32)
+            .bind(v1::EntryKind::RoomUpdated as i32)
+            .bind(signed(before_seq))
+            .fetch_optional(&self.pool)
+            .await?;
+        row.as_ref().map(kept).transpose()
+    }
+
+    /// The entries that pin messages or take their pins off, the last of them.
+    pub(crate) async fn pin_changes(
+        &self,
+        conversation: ConversationId,
+    ) -> Result<Vec<Kept>, StateError> {
+        let sql = "SELECT conversation_id, e.seq, header, salt, payload, payload_hash, chain_before, signature \
+                   FROM entries e JOIN conversations c ON c.id = e.conversation \
+                   WHERE conversation_id = ? AND kind = ? ORDER BY e.seq DESC LIMIT ?";
+        let rows = sqlx::query(sql)
+            .bind(&conversation.as_bytes()[..])
+            .bind(v1::EntryKind::MessagePinned as i32)
+            .bind(i64::try_from(MAX_TRACKED).unwrap_or(i64::MAX))
+            .fetch_all(&self.pool)
+            .await?;
+        rows.iter().map(kept).collect()
+    }
+
     /// The entries whose sender's device is not known yet.
     pub(crate) async fn entries_pending(&self) -> Result<Vec<Kept>, StateError> {
-        let sql = "SELECT conversation_id, e.seq, header, salt, payload, chain_before, signature \
+        let sql = "SELECT conversation_id, e.seq, header, salt, payload, payload_hash, chain_before, signature \
                    FROM entries e JOIN conversations c ON c.id = e.conversation \
                    WHERE signature = 3 ORDER BY conversation, e.seq";
         sqlx::query(sql).fetch_all(&self.pool).await?.iter().map(kept).collect()
@@ -205,8 +261,9 @@ async fn insert(
     conversation: ConversationId,
     entry: &NewEntry,
 ) -> Result<(), StateError> {
-    let sql = "INSERT INTO entries (conversation, seq, header, salt, payload, chain_before, signature, message, refers) \
-               SELECT id, ?, ?, ?, ?, ?, ?, ?, ? FROM conversations WHERE conversation_id = ? \
+    let sql = "INSERT INTO entries \
+               (conversation, seq, header, salt, payload, payload_hash, chain_before, signature, message, refers, kind) \
+               SELECT id, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? FROM conversations WHERE conversation_id = ? \
                ON CONFLICT (conversation, seq) DO NOTHING";
     let said = entry.accepted.sender.filter(|_| entry.accepted.kind() == v1::EntryKind::Message);
     let refers = said
@@ -217,14 +274,23 @@ async fn insert(
         .bind(&entry.accepted.entry.header[..])
         .bind(&entry.accepted.entry.salt[..])
         .bind(&entry.accepted.entry.payload[..])
+        .bind(entry.accepted.is_redacted().then_some(&entry.accepted.payload_hash[..]))
         .bind(&entry.accepted.chain_before[..])
         .bind(entry.signature as i64)
         .bind(said.map(|Sender { device, message_id, .. }| message(device, message_id)))
         .bind(refers)
+        .bind(folded(entry.accepted.kind()))
         .bind(&conversation.as_bytes()[..])
         .execute(&mut **transaction)
         .await?;
     Ok(())
+}
+
+/// The kind of an entry that settings or pins are folded from.
+fn folded(kind: v1::EntryKind) -> Option<i32> {
+    let kinds =
+        [v1::EntryKind::RoomCreated, v1::EntryKind::RoomUpdated, v1::EntryKind::MessagePinned];
+    kinds.contains(&kind).then_some(kind.into())
 }
 
 /// What a message is known by.
@@ -232,7 +298,7 @@ fn message(device: DeviceId, message_id: IdempotencyKey) -> Vec<u8> {
     [&device.as_bytes()[..], &message_id.as_bytes()[..]].concat()
 }
 
-fn kept(row: &SqliteRow) -> Result<Kept, StateError> {
+pub(super) fn kept(row: &SqliteRow) -> Result<Kept, StateError> {
     let value: i64 = row.try_get("signature")?;
     let signature = match value {
         0 => StoredSignature::Unsigned,
@@ -241,12 +307,14 @@ fn kept(row: &SqliteRow) -> Result<Kept, StateError> {
         3 => StoredSignature::Pending,
         _ => return Err(StateError::Damaged("the state of a signature")),
     };
+    let hash: Option<&[u8]> = row.try_get("payload_hash")?;
     Ok(Kept {
         conversation: ConversationId::new(array(row.try_get("conversation_id")?, "an id")?),
         seq: unsigned(row.try_get("seq")?),
         header: row.try_get("header")?,
         salt: row.try_get("salt")?,
         payload: row.try_get("payload")?,
+        payload_hash: hash.map(|hash| array(hash, "a payload hash")).transpose()?,
         chain_before: array(row.try_get("chain_before")?, "a chain value")?,
         signature,
     })

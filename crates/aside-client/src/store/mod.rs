@@ -7,6 +7,9 @@ mod conversations;
 mod devices;
 mod entries;
 mod outbox;
+mod redactions;
+mod search;
+mod watermarks;
 
 use std::{
     fs::{self, File, TryLockError},
@@ -24,6 +27,8 @@ pub(crate) use account::Account;
 pub use account::Identity;
 pub(crate) use conversations::Followed;
 pub(crate) use entries::{Kept, NewEntry, StoredSignature};
+pub(crate) use search::{HitAt, Searchable, Unsearched};
+pub(crate) use watermarks::{MAX_UNREAD, Progress};
 
 const DATABASE: &str = "state.db";
 const LOCK: &str = "state.lock";
@@ -84,6 +89,11 @@ impl Store {
         Ok(Self { pool, home: Home::Own { dir: dir.to_owned(), lock } })
     }
 
+    /// Whether there is one to open.
+    pub(crate) fn is_in(dir: &Path) -> bool {
+        dir.join(DATABASE).is_file()
+    }
+
     /// As [`open`](Self::open), but on a copy if another process is the writer. What the copy's outbox held is the writer's to
     /// send.
     pub(crate) async fn open_shared(dir: &Path) -> Result<Self, StateError> {
@@ -130,6 +140,8 @@ async fn open_pool(path: &Path) -> Result<SqlitePool, StateError> {
         .create_if_missing(true)
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Normal)
+        // What is deleted is overwritten: what was redacted is to be gone from the file (REDACT-016).
+        .pragma("secure_delete", "ON")
         .foreign_keys(true);
     let pool = SqlitePoolOptions::new().max_connections(2).connect_with(options).await?;
     sqlx::migrate!().run(&pool).await?;

@@ -2,5 +2,11 @@
 
 mod accounts;
 mod connections;
+mod kills;
+mod redaction;
+mod room_settings;
 mod rooms;
+mod search;
+mod sync;
+mod tokens;
 mod world;

@@ -152,7 +152,7 @@ async fn what_is_said_about_a_message_shows_at_it() {
         assert_eq!(reactions[0].by[0].to_string(), "bob");
         let answer = person.client.message(garden, reply.seq).await.unwrap();
         let What::Message { content, .. } = answer.what else { panic!("it is a message") };
-        let expected = Some(Reply { to: seq, there: true });
+        let expected = Some(Reply { to: seq, there: true, redacted: false });
         assert!(matches!(content, Content::Text { reply, .. } if reply == expected));
         let nothing = person.client.message(garden, edit.seq).await.unwrap_err();
         assert!(matches!(nothing, Error::NoSuchMessage(_)), "an edit is not referred to");

@@ -51,8 +51,12 @@ impl App {
                 self.password_login(handle, password, device).await
             }
             Command::FindDevice { device_id } => self.find_device(device_id).await,
-            Command::Attach { user_id, device_id, capabilities } => {
+            Command::FindToken { token_id } => self.find_token(token_id).await,
+            Command::Attach { user_id, device_id, capabilities, reads } => {
                 self.hub.agree(from.attachment, &capabilities);
+                if !reads {
+                    self.hub.deafen(from.attachment);
+                }
                 let attached = self.store.attach(user_id, device_id, from.attachment).await;
                 attached
                     .map(|handle| Outcome::Attached { handle })
@@ -121,7 +125,10 @@ impl App {
 
     async fn find_device(&self, device_id: DeviceId) -> Result<Outcome, Refusal> {
         let found = self.store.find_device(device_id).await.map_err(|e| failed(&e))?;
-        let Some(found) = found else { return Ok(Outcome::Device(None)) };
+        // A token is a device, but not to a log-in without its secret (TOKEN-015).
+        let Some(found) = found.filter(|found| !found.is_token) else {
+            return Ok(Outcome::Device(None));
+        };
         let expiry = Duration::from_secs(self.config.limits.device_expiry_s).as_millis();
         let unseen = self.now().unix_ms.saturating_sub(found.last_seen_ms);
         let state = match found.revoked_ms {

@@ -3,15 +3,31 @@
 mod accounts;
 mod log;
 mod login;
+mod presence;
+mod redaction;
+mod room_settings;
 mod rooms;
+mod search;
 mod sync;
+mod tokens;
 
 use aside_proto::v1::{self, ErrorCode};
 use aside_session::server::{OnConflict, Refusal};
 use aside_store::{Refused, StoreError};
 
+use crate::app::App;
+
 /// How long a client waits when the server has too much to do.
 const BUSY_RETRY_MS: u64 = 1_000;
+/// What a frame adds to the reply in it, at most: the number of the request, field keys and lengths.
+const FRAME_OVERHEAD_BYTES: usize = 64;
+
+impl App {
+    /// The greatest reply that fits into a frame.
+    pub(crate) fn max_reply_bytes(&self) -> usize {
+        self.config.limits.max_frame_bytes as usize - FRAME_OVERHEAD_BYTES
+    }
+}
 
 /// The one map from what the store refuses to what the wire says. `request` is the request's name, for fields.
 fn refusal(refused: Refused, request: Request) -> Refusal {
@@ -35,15 +51,26 @@ fn refusal(refused: Refused, request: Request) -> Refusal {
                 "This server made no such page token.",
             );
         }
+        Refused::QueryEmpty => {
+            return Refusal::invalid_argument("search.query", "There is no word in the query.");
+        }
         Refused::PasswordChanged => return Refusal::authentication_failed(),
         Refused::HandleTaken => ErrorCode::HandleTaken,
         Refused::TooManyDevices => ErrorCode::TooManyDevices,
         Refused::NoSuchDevice => ErrorCode::NoSuchDevice,
+        Refused::TooManyTokens => ErrorCode::TooManyTokens,
+        Refused::NoSuchToken => ErrorCode::NoSuchToken,
         Refused::DeviceRevoked => ErrorCode::DeviceIsRevoked,
         Refused::NoSuchConversation => ErrorCode::NoSuchConversation,
         Refused::NotAMember => ErrorCode::NotAMember,
         Refused::RoomNameTaken => ErrorCode::RoomNameTaken,
         Refused::TooManyRooms => ErrorCode::TooManyRooms,
+        Refused::NotPermitted => ErrorCode::NotPermitted,
+        Refused::InviteRequired => ErrorCode::InviteRequired,
+        Refused::NoSuchUser => ErrorCode::NoSuchUser,
+        Refused::TooManyInvitations => ErrorCode::TooManyInvitations,
+        Refused::NoSuchEntry => ErrorCode::NoSuchEntry,
+        Refused::TooManyPins => ErrorCode::TooManyPins,
         Refused::KeyReused => ErrorCode::IdempotencyKeyReused,
         // No request of a client leads here.
         Refused::LogKeyUnexpected => ErrorCode::Internal,

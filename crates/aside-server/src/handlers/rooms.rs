@@ -77,7 +77,8 @@ impl App {
             (page.members, last)
         };
         for member in &mut members {
-            member.online = user_of(member).is_some_and(|user| self.hub.is_online(user));
+            member.online =
+                user_of(member).is_some_and(|user| self.hub.appears_online(who.user, user));
         }
         let next_page_token =
             last.map_or(Bytes::new(), |user| page::token(List::Members, user.as_bytes()));
@@ -92,7 +93,7 @@ impl App {
         after: Option<UserId>,
         page_size: usize,
     ) -> Result<(Vec<v1::Member>, Option<UserId>), Refusal> {
-        let mut online = self.hub.online_members(conversation, after, page_size + 1);
+        let mut online = self.hub.online_members(who.user, conversation, after, page_size + 1);
         let more = online.len() > page_size;
         online.truncate(page_size);
         let members = self.store.members_among(who.user, conversation, &online).await;

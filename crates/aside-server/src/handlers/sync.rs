@@ -12,9 +12,6 @@ use crate::app::{Answer, App, Identity};
 const LIST_SUMMARIES: Request = Request { page_token: "list_summaries.page_token", ..PLAIN };
 const LIST_WATERMARKS: Request = Request { page_token: "list_watermarks.page_token", ..PLAIN };
 
-/// What a frame adds to the reply in it, at most: the number of the request, field keys and lengths.
-const FRAME_OVERHEAD_BYTES: usize = 64;
-
 impl App {
     pub(crate) async fn list_summaries(
         self: Arc<Self>,
@@ -22,7 +19,7 @@ impl App {
         page_token: Bytes,
         page_size: u32,
     ) -> Answer {
-        let max_bytes = self.config.limits.max_frame_bytes as usize - FRAME_OVERHEAD_BYTES;
+        let max_bytes = self.max_reply_bytes();
         let list = ListSummaries { page_token, page_size, max_bytes };
         let summaries = self.store.list_summaries(who.user, &list).await;
         summaries.map(Body::Summaries).map_err(|r| refusal(r, LIST_SUMMARIES))

@@ -5,7 +5,11 @@ use aside_proto::{
     v1::{self, server_frame},
 };
 
-use super::greeting::{Greeting, Violation};
+use super::{
+    greeting::{Greeting, Violation},
+    live::Live,
+    watermark::Watermark,
+};
 
 /// A request in flight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -43,6 +47,24 @@ pub enum Event {
         /// Its last entry.
         head_seq: u64,
     },
+    /// How far a member has got in a conversation, the user too, by another device.
+    WatermarkMoved {
+        /// The conversation.
+        conversation: ConversationId,
+        /// The watermarks as they are now.
+        watermark: Watermark,
+    },
+    /// Somebody invited the user to a room.
+    Invited {
+        /// The room, as the user sees it.
+        room: Box<v1::Room>,
+        /// Who.
+        inviter: UserId,
+        /// The inviter's handle.
+        handle: String,
+    },
+    /// Something that is told to whoever is connected, and not kept.
+    Live(Live),
     /// The connection is over. Requests without reply may or may not have had their effect (CLOSE-003).
     Closed(CloseReason),
 }

@@ -40,6 +40,13 @@ pub enum Login<'a> {
         /// The device's id.
         device_id: DeviceId,
     },
+    /// Logs in as a token. Nothing is signed for it.
+    Token {
+        /// The token's id.
+        token_id: DeviceId,
+        /// Its secret.
+        secret: &'a [u8; 32],
+    },
 }
 
 impl fmt::Debug for Login<'_> {
@@ -48,6 +55,7 @@ impl fmt::Debug for Login<'_> {
             Self::Register { handle, .. } => write!(f, "Register({handle:?}, ..)"),
             Self::Password { handle, .. } => write!(f, "Password({handle:?}, ..)"),
             Self::Device { device_id } => write!(f, "Device({device_id})"),
+            Self::Token { token_id, .. } => write!(f, "Token({token_id}, ..)"),
         }
     }
 }
@@ -70,7 +78,8 @@ impl Greeted {
         login: &Login<'_>,
         key: &SigningKey,
     ) -> Result<(Option<IdempotencyKey>, Body), LoginError> {
-        if !self.greeting.binding_types.contains(&self.binding.type_()) {
+        let is_bound = !matches!(login, Login::Token { .. });
+        if is_bound && !self.greeting.binding_types.contains(&self.binding.type_()) {
             return Err(LoginError::BindingNotOffered);
         }
         Ok(match *login {
@@ -95,6 +104,10 @@ impl Greeted {
                 let proof = self.proof(self.transcript().sign_login(key, device_id));
                 let device_id = device_id.to_bytes();
                 (None, Body::DeviceLogin(v1::DeviceLogin { device_id, proof: Some(proof) }))
+            }
+            Login::Token { token_id, secret } => {
+                let (token_id, secret) = (token_id.to_bytes(), secret.to_vec().into());
+                (None, Body::TokenLogin(v1::TokenLogin { token_id, secret }))
             }
         })
     }

@@ -29,7 +29,33 @@ pub struct Draft {
 #[error("the server acknowledged another text than the one sent")]
 pub struct PayloadDiffers;
 
+/// What tells the entry that a message became from every other (MSG-015).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stamp {
+    /// The message's id.
+    pub message_id: IdempotencyKey,
+    payload_hash: Hash,
+    signature: Signature,
+}
+
+impl Stamp {
+    /// Whether an entry carries it. `payload_hash`: none if that is not known any more.
+    #[must_use]
+    pub fn is_on(&self, header: &v1::EntryHeader, payload_hash: Option<Hash>) -> bool {
+        header.message_id[..] == self.message_id.as_bytes()[..]
+            && header.signature[..] == self.signature.as_bytes()[..]
+            && payload_hash.is_none_or(|hash| hash == self.payload_hash)
+    }
+}
+
 impl Draft {
+    /// What its entry has to carry: the signature is over the sender too.
+    #[must_use]
+    pub fn stamp(&self) -> Stamp {
+        let payload_hash = aside_crypto::payload_hash(&self.salt, &self.payload);
+        Stamp { message_id: self.message_id, payload_hash, signature: self.signature }
+    }
+
     /// Signs a message as `user` on `device`.
     #[must_use]
     pub fn sign(

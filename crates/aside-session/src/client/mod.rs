@@ -43,12 +43,21 @@ pub mod timeline;
 
 mod event;
 mod greeting;
+mod live;
 mod login;
 mod message;
+pub mod room;
 mod session;
+mod typing;
+mod watermark;
 
 pub use event::{CloseReason, Event, RequestError, RequestId};
 pub use greeting::{Config, Greeting, Violation, accept_log_key};
+pub use live::Live;
 pub use login::{Login, LoginError};
-pub use message::{DeviceKey, DeviceKeyError, Draft, PayloadDiffers, Pinning, SignatureStatus};
+pub use message::{
+    DeviceKey, DeviceKeyError, Draft, PayloadDiffers, Pinning, SignatureStatus, Stamp,
+};
 pub use session::{Framing, Session};
+pub use typing::{Typists, Writing};
+pub use watermark::{Watermark, Watermarks};

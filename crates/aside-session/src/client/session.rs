@@ -16,6 +16,7 @@ use bytes::Bytes;
 use super::{
     event::{CloseReason, Event, RequestError, RequestId},
     greeting::{Config, Connected, Greeted, Violation},
+    live::Live,
     login::{Login, LoginError},
 };
 use crate::Now;
@@ -228,6 +229,16 @@ impl Session {
         [self.answer_by_ms, self.ping_at_ms()].into_iter().flatten().min()
     }
 
+    /// Requests in flight, and bytes that were taken and are no whole frame.
+    #[cfg(any(test, feature = "fuzz"))]
+    pub(crate) fn held(&self) -> (usize, usize) {
+        let bytes = match &self.input {
+            Input::Stream(decoder) => decoder.buffered(),
+            Input::Messages => 0,
+        };
+        (self.in_flight.len(), bytes)
+    }
+
     /// LIM-003: when nothing was sent for a third of the idle timeout. A ping in flight is enough.
     fn ping_at_ms(&self) -> Option<u64> {
         let limits = match &self.phase {
@@ -288,7 +299,23 @@ impl Session {
                 let conversation = gap.conversation_id[..].try_into().map_err(Violation::from)?;
                 self.events.push_back(Event::Gap { conversation, head_seq: gap.head_seq });
             }
-            _ => {}
+            Some(server_frame::Body::Invitation(invitation)) => {
+                let v1::Invitation { room, inviter_user_id, inviter_handle } = invitation;
+                let inviter = inviter_user_id[..].try_into().map_err(Violation::from)?;
+                let (room, handle) = (Box::new(room.unwrap_or_default()), inviter_handle);
+                self.events.push_back(Event::Invited { room, inviter, handle });
+            }
+            Some(server_frame::Body::WatermarkMoved(moved)) => {
+                let conversation = moved.conversation_id[..].try_into().map_err(Violation::from)?;
+                let watermark = moved.watermark.unwrap_or_default().try_into();
+                let watermark = watermark.map_err(Violation::from)?;
+                self.events.push_back(Event::WatermarkMoved { conversation, watermark });
+            }
+            Some(event) => {
+                let live = Live::read(event).map_err(Violation::from)?;
+                self.events.extend(live.map(Event::Live));
+            }
+            None => {}
         }
         Ok(())
     }
@@ -407,6 +434,21 @@ impl Asked {
                     | ("send_message", Body::Sent(_))
                     | ("fetch", Body::Fetched(_))
                     | ("get_head", Body::Head(_))
+                    | ("update_room", Body::RoomUpdated(_))
+                    | ("invite", Body::Invited(_))
+                    | ("set_pin", Body::PinSet(_))
+                    | ("list_pins", Body::Pins(_))
+                    | ("list_summaries", Body::Summaries(_))
+                    | ("mark", Body::Marked(_))
+                    | ("list_watermarks", Body::Watermarks(_))
+                    | ("set_presence", Body::PresenceSet(_))
+                    | ("get_presence", Body::Presences(_))
+                    | ("set_typing", Body::TypingSet(_))
+                    | ("redact", Body::Redacted(_))
+                    | ("search", Body::SearchResults(_))
+                    | ("issue_token", Body::TokenIssued(_))
+                    | ("list_tokens", Body::Tokens(_))
+                    | ("revoke_token", Body::TokenRevoked(_))
             ),
             _ => false,
         }

@@ -10,12 +10,15 @@ use super::Reader;
 use crate::client::timeline::{Said, Shown, Timeline, is_emoji};
 
 const MAX_LOG: u8 = 32;
+/// Bytes that no log of this fuzzer fills.
+const ROOMY: usize = 16 * 255;
 const EMOJI: [&str; 6] =
     ["\u{1f44d}", "\u{2764}\u{fe0f}", "+1", "", "\u{7}", "a-longer-one-than-a-reaction-may-be"];
 const TEXTS: [&str; 4] =
     ["", "hi bob", "na\u{ef}ve \u{2615}", "a text of some length, to fill what may be kept"];
 
-/// Limits, a log, then pages of it: a place, and a length whose highest bit says that it is read backwards.
+/// Limits, a log, then pages of it: a place, and a length whose highest bit says that it is read backwards. A log with room for all
+/// its bytes is followed by what is redacted of it, which both hear of: one before it reads, the other after.
 ///
 /// # Panics
 /// If what is shown depends on the pages, if a change is not told, or if a text's mentions can't be cut out of it.
@@ -25,9 +28,17 @@ pub fn timeline(data: &[u8]) {
     let length = 1 + reader.byte() % MAX_LOG;
     let log: Vec<_> = (1..=length).map(|seq| said(&mut reader, seq.into())).collect();
 
+    // With less room it matters when a text goes that made others go.
+    let redacted: Vec<u64> = match limits.1 {
+        ROOMY => (0..reader.byte() % 8).map(|_| (reader.byte() % MAX_LOG).into()).collect(),
+        _ => Vec::new(),
+    };
+
     let mut whole = Checked::new(limits, length);
     log.iter().for_each(|said| whole.insert(said));
+    redacted.iter().for_each(|seq| whole.redact(*seq));
     let mut paged = Checked::new(limits, length);
+    redacted.iter().rev().for_each(|seq| paged.redact(*seq));
     while !reader.is_empty() {
         let (from, count) = (usize::from(reader.byte()) % log.len(), reader.byte());
         let page = log[from..].iter().take(usize::from(count & 0x7f));
@@ -56,6 +67,15 @@ impl Checked {
 
     fn insert(&mut self, said: &Said) {
         let changed = self.timeline.insert(said.clone());
+        self.check(&changed);
+    }
+
+    fn redact(&mut self, seq: u64) {
+        let changed = self.timeline.redact(seq);
+        self.check(&changed);
+    }
+
+    fn check(&mut self, changed: &[u64]) {
         for (seq, before) in (0..).zip(&mut self.shown) {
             let now = self.timeline.shown(seq);
             assert!(*before == now || changed.contains(&seq), "a change of {seq} is not told");

@@ -1,5 +1,5 @@
 //! What is checked of every request before its arguments, in this order: that it is known, its phase, its capability, the
-//! attempts left, and its idempotency key.
+//! token's scopes, the attempts left, and its idempotency key.
 
 use aside_proto::{
     id::IdempotencyKey,
@@ -11,6 +11,7 @@ use aside_proto::{
 use super::{
     Refusal,
     phase::{Context, Phase},
+    tokens,
 };
 
 /// The capability that is always in force.
@@ -69,6 +70,7 @@ pub(super) fn admit(
         let message = format!("The capability {} is not in force.", info.capability);
         return Err(Refusal::new(v1::ErrorCode::Unsupported, message));
     }
+    tokens::within_scopes(phase.grant(), info)?;
     if is_attempt(&body) && attempts.exhausted() {
         return Err(Refusal::too_many_attempts());
     }
@@ -81,11 +83,15 @@ pub(super) fn admit(
     Ok(Admitted { body, key })
 }
 
-/// Whether a request lets its sender guess at a password or a key.
+/// Whether a request lets its sender guess at a password, a key or a secret.
 pub(super) fn is_attempt(body: &Body) -> bool {
     matches!(
         body,
-        Body::Register(_) | Body::PasswordLogin(_) | Body::DeviceLogin(_) | Body::ChangePassword(_)
+        Body::Register(_)
+            | Body::PasswordLogin(_)
+            | Body::DeviceLogin(_)
+            | Body::TokenLogin(_)
+            | Body::ChangePassword(_)
     )
 }
 

@@ -3,16 +3,21 @@
 //! Field paths begin at ClientFrame (ERR-006). A message that is absent counts as one with no fields, as everywhere in
 //! Protobuf.
 
+mod rooms;
+
 use aside_crypto::PublicKey;
 use aside_proto::{
     id::{IdLengthError, IdempotencyKey},
-    limits::{MAX_DEVICE_NAME_BYTES, MAX_PAGE_TOKEN_BYTES, MAX_PING_BYTES, SIGNATURE_BYTES},
+    limits::{
+        MAX_DEVICE_NAME_BYTES, MAX_PAGE_TOKEN_BYTES, MAX_PING_BYTES, MAX_QUERY_BYTES,
+        MAX_STATUS_BYTES, SIGNATURE_BYTES,
+    },
     name::{Name, prepare_password},
     v1::{self, client_frame::Body, server_frame},
 };
 use bytes::Bytes;
 
-use super::{Command, OnConflict, Refusal, Secret, admission::Admitted, phase::Verdict};
+use super::{Command, OnConflict, Refusal, Secret, admission::Admitted, phase::Verdict, tokens};
 
 /// The paths of a NewDevice's fields.
 pub(super) struct DevicePaths {
@@ -49,12 +54,26 @@ pub(super) fn judge(limits: &v1::Limits, request: &Admitted) -> Verdict {
         Body::SendMessage(r) => send_message(limits, request.key(), r).into(),
         Body::Fetch(r) => fetch(limits, r).into(),
         Body::GetHead(r) => get_head(r).into(),
+        Body::UpdateRoom(r) => rooms::update_room(limits, request.key(), r).into(),
+        Body::Invite(r) => rooms::invite(limits, request.key(), r).into(),
+        Body::SetPin(r) => rooms::set_pin(request.key(), r).into(),
+        Body::ListPins(r) => rooms::list_pins(limits, r).into(),
+        Body::Redact(r) => redact(limits, request.key(), r).into(),
         Body::ListSummaries(r) => list_summaries(limits, r).into(),
         Body::Mark(r) => mark(r).into(),
         Body::ListWatermarks(r) => list_watermarks(limits, r).into(),
-        Body::Hello(_) | Body::Register(_) | Body::PasswordLogin(_) | Body::DeviceLogin(_) => {
-            Verdict::Refuse(Refusal::of(v1::ErrorCode::WrongPhase))
-        }
+        Body::SetPresence(r) => set_presence(r).into(),
+        Body::GetPresence(r) => get_presence(limits, r).into(),
+        Body::SetTyping(r) => set_typing(r).into(),
+        Body::Search(r) => search(limits, r).into(),
+        Body::IssueToken(r) => tokens::issue_token(request.key(), r).into(),
+        Body::ListTokens(v1::ListTokens {}) => Verdict::Execute(Command::ListTokens),
+        Body::RevokeToken(r) => tokens::revoke_token(request.key(), r).into(),
+        Body::Hello(_)
+        | Body::Register(_)
+        | Body::PasswordLogin(_)
+        | Body::DeviceLogin(_)
+        | Body::TokenLogin(_) => Verdict::Refuse(Refusal::of(v1::ErrorCode::WrongPhase)),
     }
 }
 
@@ -123,6 +142,7 @@ fn list_rooms(limits: &v1::Limits, request: &v1::ListRooms) -> Result<Command, R
     };
     Ok(Command::ListRooms {
         joined_only: request.joined_only,
+        invited_only: request.invited_only,
         name,
         page_token: page_token(&request.page_token, "list_rooms.page_token")?,
         page_size: at_most(request.page_size, limits.max_page_items),
@@ -179,6 +199,21 @@ fn get_head(request: &v1::GetHead) -> Result<Command, Refusal> {
     Ok(Command::GetHead { conversation: id(&request.conversation_id, "get_head.conversation_id")? })
 }
 
+/// REDACT-003.
+fn redact(
+    limits: &v1::Limits,
+    key: IdempotencyKey,
+    request: &v1::Redact,
+) -> Result<Command, Refusal> {
+    let conversation = id(&request.conversation_id, "redact.conversation_id")?;
+    let most = limits.max_redactions as usize;
+    if !(1..=most).contains(&request.seqs.len()) {
+        let message = format!("A Redact names 1 to {most} messages.");
+        return Err(Refusal::invalid_argument("redact.seqs", message));
+    }
+    Ok(Command::Redact { key, conversation, seqs: request.seqs.clone() })
+}
+
 fn list_summaries(limits: &v1::Limits, request: &v1::ListSummaries) -> Result<Command, Refusal> {
     Ok(Command::ListSummaries {
         page_token: page_token(&request.page_token, "list_summaries.page_token")?,
@@ -201,6 +236,59 @@ fn list_watermarks(limits: &v1::Limits, request: &v1::ListWatermarks) -> Result<
     Ok(Command::ListWatermarks {
         conversation: id(&request.conversation_id, "list_watermarks.conversation_id")?,
         page_token: page_token(&request.page_token, "list_watermarks.page_token")?,
+        page_size: at_most(request.page_size, limits.max_page_items),
+    })
+}
+
+/// PRES-002, PRES-003.
+fn set_presence(request: &v1::SetPresence) -> Result<Command, Refusal> {
+    let settings = request.settings.clone().unwrap_or_default();
+    let hidden = match v1::Visibility::try_from(settings.visibility) {
+        Ok(v1::Visibility::Shared) => false,
+        Ok(v1::Visibility::Hidden) => true,
+        Ok(v1::Visibility::Unspecified) | Err(_) => {
+            let message = "The visibility is SHARED or HIDDEN.";
+            return Err(Refusal::invalid_argument("set_presence.settings.visibility", message));
+        }
+    };
+    let (status_text, private_receipts) = (settings.status_text, settings.private_receipts);
+    if status_text.len() > MAX_STATUS_BYTES || status_text.contains(char::is_control) {
+        let message = "A status is at most 128 bytes without control characters.";
+        return Err(Refusal::invalid_argument("set_presence.settings.status_text", message));
+    }
+    Ok(Command::SetPresence { hidden, status_text, private_receipts })
+}
+
+/// PRES-006.
+fn get_presence(limits: &v1::Limits, request: &v1::GetPresence) -> Result<Command, Refusal> {
+    const FIELD: &str = "get_presence.user_ids";
+    if request.user_ids.len() > limits.max_page_items as usize {
+        let message = format!("At most {} users are asked about at once.", limits.max_page_items);
+        return Err(Refusal::invalid_argument(FIELD, message));
+    }
+    let user_ids =
+        request.user_ids.iter().map(|bytes| id(bytes, FIELD)).collect::<Result<_, _>>()?;
+    Ok(Command::GetPresence { user_ids })
+}
+
+fn set_typing(request: &v1::SetTyping) -> Result<Command, Refusal> {
+    let conversation = id(&request.conversation_id, "set_typing.conversation_id")?;
+    Ok(Command::SetTyping { conversation, typing: request.typing })
+}
+/// SEARCH-002, but for whether there is a word in it.
+fn search(limits: &v1::Limits, request: &v1::Search) -> Result<Command, Refusal> {
+    let conversation = match request.conversation_id.is_empty() {
+        true => None,
+        false => Some(id(&request.conversation_id, "search.conversation_id")?),
+    };
+    if !(1..=MAX_QUERY_BYTES).contains(&request.query.len()) {
+        let message = "A query is 1 to 256 bytes.";
+        return Err(Refusal::invalid_argument("search.query", message));
+    }
+    Ok(Command::Search {
+        conversation,
+        query: request.query.clone(),
+        page_token: page_token(&request.page_token, "search.page_token")?,
         page_size: at_most(request.page_size, limits.max_page_items),
     })
 }

@@ -6,6 +6,7 @@ use aside_crypto::PublicKey;
 use aside_proto::{
     id::{ConversationId, DeviceId, IdempotencyKey, UserId},
     name::Name,
+    token::TokenScopes,
     v1,
 };
 use bytes::Bytes;
@@ -62,6 +63,11 @@ pub enum Command {
         /// The device it claims to be.
         device_id: DeviceId,
     },
+    /// Find a token that wants to log in. Outcome: [`Outcome::Token`]. Nothing is proved yet.
+    FindToken {
+        /// The token it claims to be.
+        token_id: DeviceId,
+    },
     /// Subscribe the connection to its user's conversations. Outcome: [`Outcome::Attached`], and the session is
     /// authenticated. What is pushed meanwhile waits until [`Session::is_live`](super::Session::is_live).
     Attach {
@@ -71,6 +77,8 @@ pub enum Command {
         device_id: DeviceId,
         /// The capabilities in force, sorted: what the connection may be pushed (EXT-006).
         capabilities: Box<[String]>,
+        /// Whether it may be pushed anything at all: not to a token without the scope READ (TOKEN-010).
+        reads: bool,
     },
     /// Change the handle. Outcome: `Renamed`.
     Rename {
@@ -115,6 +123,8 @@ pub enum Command {
     ListRooms {
         /// Only those the user is a member of.
         joined_only: bool,
+        /// Only those the user is invited to.
+        invited_only: bool,
         /// Only the room of that name.
         name: Option<Name>,
         /// At most 64 bytes; whether the server made it is the driver's to say.
@@ -176,6 +186,59 @@ pub enum Command {
         /// Which log.
         conversation: ConversationId,
     },
+    /// Change a room. Outcome: `RoomUpdated`.
+    UpdateRoom {
+        /// Idempotency key.
+        key: IdempotencyKey,
+        /// Which room.
+        conversation: ConversationId,
+        /// Another name.
+        name: Option<Name>,
+        /// Another topic: at most 256 bytes, one line (ROOM-024).
+        topic: Option<String>,
+        /// Another description: at most 2048 bytes (ROOM-024).
+        description: Option<String>,
+        /// Whether only who is invited may join. One of these four at least is there (ROOM-023).
+        invite_only: Option<bool>,
+    },
+    /// Invite a user to a room. Outcome: `Invited`.
+    Invite {
+        /// Idempotency key.
+        key: IdempotencyKey,
+        /// To which room.
+        conversation: ConversationId,
+        /// Whom.
+        handle: Name,
+    },
+    /// Pin a message, or take the pin off. Outcome: `PinSet`.
+    SetPin {
+        /// Idempotency key.
+        key: IdempotencyKey,
+        /// In which conversation.
+        conversation: ConversationId,
+        /// The message's; whether there is one is the log's to say.
+        seq: u64,
+        /// Whether it is to be pinned.
+        pinned: bool,
+    },
+    /// List a conversation's pinned messages. Outcome: `Pins`.
+    ListPins {
+        /// Which conversation.
+        conversation: ConversationId,
+        /// At most 64 bytes; whether the server made it is the driver's to say.
+        page_token: Bytes,
+        /// 1 to `max_page_items`.
+        page_size: u32,
+    },
+    /// Delete the payloads of messages. Outcome: `Redacted`.
+    Redact {
+        /// Idempotency key.
+        key: IdempotencyKey,
+        /// In which conversation.
+        conversation: ConversationId,
+        /// 1 to `max_redactions`, as they came.
+        seqs: Vec<u64>,
+    },
     /// List what there is to show of the user's conversations. Outcome: `Summaries`.
     ListSummaries {
         /// At most 64 bytes; whether the server made it is the driver's to say.
@@ -200,6 +263,62 @@ pub enum Command {
         page_token: Bytes,
         /// 1 to `max_page_items`.
         page_size: u32,
+    },
+    /// Set what others may see of the user. Outcome: `PresenceSet`.
+    SetPresence {
+        /// To all others the user is offline.
+        hidden: bool,
+        /// At most 128 bytes without control characters.
+        status_text: String,
+        /// Others are not told the user's watermarks.
+        private_receipts: bool,
+    },
+    /// Say which of some users are online. Outcome: `Presences`.
+    GetPresence {
+        /// At most `max_page_items`.
+        user_ids: Vec<UserId>,
+    },
+    /// Tell others that the user writes, or no longer. Outcome: `TypingSet`.
+    SetTyping {
+        /// In which conversation.
+        conversation: ConversationId,
+        /// Whether the user writes.
+        typing: bool,
+    },
+    /// Find messages. Outcome: `SearchResults`.
+    Search {
+        /// Where; none means every room that the user is a member of.
+        conversation: Option<ConversationId>,
+        /// 1 to 256 bytes; whether there is a word in it is the driver's to say.
+        query: String,
+        /// At most 64 bytes; whether the server made it is the driver's to say.
+        page_token: Bytes,
+        /// 1 to `max_page_items`.
+        page_size: u32,
+    },
+    /// Make a token. Outcome: `TokenIssued`.
+    IssueToken {
+        /// Idempotency key.
+        key: IdempotencyKey,
+        /// 1 to 64 bytes without control characters (DEV-002).
+        name: String,
+        /// What it may do.
+        scopes: TokenScopes,
+        /// When it ends, as asked for: see TOKEN-004.
+        expires_ms: u64,
+        /// Of its secret.
+        token_hash: [u8; 32],
+        /// What its messages are verified by.
+        public_key: PublicKey,
+    },
+    /// List the account's tokens. Outcome: `Tokens`.
+    ListTokens,
+    /// Revoke one of the account's tokens. Outcome: `TokenRevoked`.
+    RevokeToken {
+        /// Idempotency key.
+        key: IdempotencyKey,
+        /// Which.
+        token_id: DeviceId,
     },
 }
 
@@ -261,6 +380,8 @@ pub enum Outcome {
     },
     /// Of FindDevice: the device, if there is one.
     Device(Option<DeviceRecord>),
+    /// Of FindToken: the token, if there is one.
+    Token(Option<TokenRecord>),
     /// Of Attach.
     Attached {
         /// The account's handle as it is now.
@@ -277,6 +398,21 @@ pub struct DeviceRecord {
     pub public_key: PublicKey,
     /// Whether it may log in.
     pub state: DeviceState,
+}
+
+/// What the store knows of a token that wants to log in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenRecord {
+    /// Its account.
+    pub user_id: UserId,
+    /// Of its secret.
+    pub token_hash: [u8; 32],
+    /// What it may do.
+    pub scopes: TokenScopes,
+    /// When it ends, milliseconds since 1970.
+    pub expires_ms: u64,
+    /// Whether it may never log in again.
+    pub is_revoked: bool,
 }
 
 /// Whether a device may log in, once it has proved that it is that device.

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! Register, PasswordLogin ── proof verified ──> Binding ── LoggedIn ─────────────┐
-//! DeviceLogin ──────────────────────────────> Finding ── Device, proof verified ─┴─> Attaching ── Attached ──> Authenticated
+//! DeviceLogin ──────────────────────────────> Finding ── Device, proof verified ─┼─> Attaching ── Attached ──> Authenticated
+//! TokenLogin ──────────────────────────> FindingToken ── Token, secret verified ─┘
 //! ```
 
 use aside_crypto::{Binding, PublicKey, Signature};
@@ -19,6 +20,7 @@ use super::{
     arguments::{self, DevicePaths},
     hello::Greeted,
     phase::{Authenticated, Context, Phase, Verdict, out_of_place},
+    tokens::{Grant, TokenClaim},
 };
 
 /// A log-in is being worked on; further requests wait.
@@ -34,8 +36,19 @@ enum Step {
     Binding,
     /// FindDevice was handed out.
     Finding(Claim),
+    /// FindToken was handed out.
+    FindingToken(TokenClaim),
     /// Attach was handed out.
-    Attaching { user_id: UserId, device_id: DeviceId },
+    Attaching(Identified),
+}
+
+/// Who it is.
+#[derive(Debug, Clone, Copy)]
+struct Identified {
+    user_id: UserId,
+    device_id: DeviceId,
+    /// If it is a token.
+    grant: Option<Grant>,
 }
 
 /// A DeviceLogin whose proof can be verified once the device's key is known.
@@ -49,9 +62,9 @@ struct Claim {
 /// What a step of a log-in comes to.
 enum Progress {
     /// Who it is is known: the connection is to be attached.
-    Attach { user_id: UserId, device_id: DeviceId },
+    Attach(Identified),
     /// It is attached.
-    Done { user_id: UserId, device_id: DeviceId, handle: Name },
+    Done(Identified, Name),
 }
 
 impl Greeted {
@@ -64,6 +77,7 @@ impl Greeted {
                 self.password_login(context, login).map(|c| (Step::Binding, c))
             }
             Body::DeviceLogin(ref login) => self.device_login(context, login),
+            Body::TokenLogin(ref login) => token_login(login),
             Body::Ping(ref ping) => {
                 return (Phase::Greeted(self), arguments::ping(ping));
             }
@@ -171,20 +185,22 @@ impl LoggingIn {
     pub(super) fn handle(self, context: &Context<'_>, outcome: Outcome) -> (Phase, Verdict) {
         let Self { greeted, step } = self;
         match advance(&greeted, context, step, outcome) {
-            Ok(Progress::Attach { user_id, device_id }) => {
-                let step = Step::Attaching { user_id, device_id };
+            Ok(Progress::Attach(who)) => {
+                let step = Step::Attaching(who);
+                let Identified { user_id, device_id, grant } = who;
                 let capabilities = greeted.capabilities().into();
-                let command = Command::Attach { user_id, device_id, capabilities };
+                let reads = grant.is_none_or(|grant| grant.scopes.contains(v1::TokenScope::Read));
+                let command = Command::Attach { user_id, device_id, capabilities, reads };
                 (Phase::LoggingIn(Self { greeted, step }), Verdict::Execute(command))
             }
-            Ok(Progress::Done { user_id, device_id, handle }) => {
+            Ok(Progress::Done(Identified { user_id, device_id, grant }, handle)) => {
                 let reply = v1::Authenticated {
                     user_id: user_id.to_bytes(),
                     device_id: device_id.to_bytes(),
                     handle: handle.to_string(),
                 };
                 let capabilities = greeted.into_capabilities();
-                let authenticated = Authenticated { user_id, device_id, capabilities };
+                let authenticated = Authenticated { user_id, device_id, capabilities, grant };
                 let reply = Verdict::Reply(server_frame::Body::Authenticated(reply));
                 (Phase::Authenticated(authenticated), reply)
             }
@@ -202,18 +218,29 @@ fn advance(
 ) -> Result<Progress, Refusal> {
     match (step, outcome) {
         (Step::Binding, Outcome::LoggedIn { user_id, device_id }) => {
-            Ok(Progress::Attach { user_id, device_id })
+            Ok(Progress::Attach(Identified { user_id, device_id, grant: None }))
         }
         (Step::Finding(claim), Outcome::Device(record)) => {
-            let record = greeted.verify(context, &claim, record)?;
-            Ok(Progress::Attach { user_id: record.user_id, device_id: claim.device_id })
+            let user_id = greeted.verify(context, &claim, record)?.user_id;
+            let device_id = claim.device_id;
+            Ok(Progress::Attach(Identified { user_id, device_id, grant: None }))
         }
-        (Step::Attaching { user_id, device_id }, Outcome::Attached { handle }) => {
-            Ok(Progress::Done { user_id, device_id, handle })
+        (Step::FindingToken(claim), Outcome::Token(record)) => {
+            let record = claim.verify(context, record)?;
+            let grant = Some(Grant { scopes: record.scopes, expires_ms: record.expires_ms });
+            let (user_id, device_id) = (record.user_id, claim.token_id);
+            Ok(Progress::Attach(Identified { user_id, device_id, grant }))
         }
+        (Step::Attaching(who), Outcome::Attached { handle }) => Ok(Progress::Done(who, handle)),
         (_, Outcome::Refused(refusal)) => Err(refusal),
         _ => Err(out_of_place()),
     }
+}
+
+fn token_login(request: &v1::TokenLogin) -> Result<(Step, Command), Refusal> {
+    let claim = TokenClaim::new(request)?;
+    let token_id = claim.token_id;
+    Ok((Step::FindingToken(claim), Command::FindToken { token_id }))
 }
 
 /// CONV-001: what is not 64 bytes is no signature at all.

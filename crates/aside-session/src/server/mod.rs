@@ -71,12 +71,14 @@ pub(crate) mod samples;
 mod session;
 mod slots;
 mod timers;
+mod tokens;
 
 #[cfg(test)]
 mod tests;
 
 pub use command::{
     Action, Command, DeviceBinding, DeviceRecord, DeviceState, OnConflict, Outcome, Secret, Ticket,
+    TokenRecord,
 };
 pub use config::{Config, Transport};
 pub use refusal::Refusal;

@@ -18,6 +18,7 @@ use super::{
     arguments,
     hello::{Connected, Greeted},
     login::LoggingIn,
+    tokens::Grant,
 };
 use crate::Now;
 
@@ -83,6 +84,14 @@ impl Phase {
         }
     }
 
+    /// What the token may do that the connection is authenticated by; none if it is not by one.
+    pub(super) fn grant(&self) -> Option<Grant> {
+        match self {
+            Self::Authenticated(authenticated) => authenticated.grant,
+            Self::Connected(_) | Self::Greeted(_) | Self::LoggingIn(_) | Self::Closed => None,
+        }
+    }
+
     /// Takes the phase out for a transition; what a transition does not put back is closed.
     pub(super) fn take(&mut self) -> Self {
         std::mem::replace(self, Self::Closed)
@@ -109,9 +118,13 @@ impl Phase {
             (Self::LoggingIn(logging_in), outcome) => logging_in.handle(context, outcome),
             (phase, Outcome::Reply(body)) => (phase, Verdict::Reply(body)),
             (phase, Outcome::Refused(refusal)) => (phase, Verdict::Refuse(refusal)),
-            (phase, Outcome::LoggedIn { .. } | Outcome::Device(_) | Outcome::Attached { .. }) => {
-                (phase, Verdict::Refuse(out_of_place()))
-            }
+            (
+                phase,
+                Outcome::LoggedIn { .. }
+                | Outcome::Device(_)
+                | Outcome::Token(_)
+                | Outcome::Attached { .. },
+            ) => (phase, Verdict::Refuse(out_of_place())),
         }
     }
 }
@@ -122,6 +135,8 @@ pub(super) struct Authenticated {
     pub(super) user_id: UserId,
     pub(super) device_id: DeviceId,
     pub(super) capabilities: Box<[String]>,
+    /// If a token has logged in.
+    pub(super) grant: Option<Grant>,
 }
 
 /// The driver gave an outcome that its command can't have. The client is told that the server failed.

@@ -1,16 +1,17 @@
 //! A server, and requests as a well-behaved client sends them to it, for tests and fuzzing.
 
-use aside_crypto::{Binding, SigningKey, Transcript};
+use aside_crypto::{Binding, SigningKey, Transcript, token_hash};
 use aside_proto::{
     id::{ConversationId, DeviceId, UserId, uuid_v7},
     limits,
     name::Name,
     request,
+    token::TokenScopes,
     v1::{self, client_frame::Body, server_frame},
 };
 use bytes::Bytes;
 
-use super::{Command, Config, DeviceRecord, DeviceState, Outcome, Transport};
+use super::{Command, Config, DeviceRecord, DeviceState, Outcome, TokenRecord, Transport};
 use crate::Now;
 
 pub(crate) const NOW: Now = Now { monotonic_ms: 5_000, unix_ms: 1_800_000_000_000 };
@@ -32,6 +33,7 @@ pub(crate) fn config() -> Config {
             max_in_flight: 8,
             max_page_items: 10,
             max_fetch_entries: 20,
+            max_redactions: 3,
             ..limits::DEFAULT
         },
         server_names: vec!["localhost".into(), "Chat.Example".into()],
@@ -122,6 +124,28 @@ pub(crate) fn device_login() -> v1::DeviceLogin {
     }
 }
 
+pub(crate) const SECRET: [u8; 32] = [12; 32];
+
+#[cfg(test)]
+pub(crate) fn token_login() -> v1::TokenLogin {
+    let (token_id, secret) = (DEVICE.to_bytes(), Bytes::copy_from_slice(&SECRET));
+    v1::TokenLogin { token_id, secret }
+}
+
+pub(crate) fn issue_token() -> v1::IssueToken {
+    v1::IssueToken {
+        name: "bot".into(),
+        scopes: vec![v1::TokenScope::Send.into(), v1::TokenScope::Read.into()],
+        expires_ms: 7,
+        token_hash: vec![13; 32].into(),
+        public_key: Bytes::copy_from_slice(key().public_key().as_bytes()),
+    }
+}
+
+pub(crate) fn search() -> v1::Search {
+    v1::Search { query: "tea".into(), ..Default::default() }
+}
+
 pub(crate) fn ping(data: impl Into<Bytes>) -> Body {
     Body::Ping(v1::Ping { data: data.into() })
 }
@@ -142,6 +166,21 @@ pub(crate) fn fetch() -> Body {
 
 pub(crate) fn mark() -> Body {
     Body::Mark(v1::Mark { conversation_id: ROOM.to_bytes(), delivered_seq: 2, read_seq: 1 })
+}
+
+pub(crate) fn update_room() -> v1::UpdateRoom {
+    v1::UpdateRoom {
+        conversation_id: ROOM.to_bytes(),
+        name: Some("Cellar".into()),
+        topic: Some("Wine".into()),
+        description: Some("Two\nlines".into()),
+        invite_only: Some(true),
+    }
+}
+pub(crate) fn set_presence(visibility: i32, status_text: &str) -> Body {
+    let status_text = status_text.to_owned();
+    let settings = v1::PresenceSettings { visibility, status_text, private_receipts: true };
+    Body::SetPresence(v1::SetPresence { settings: Some(settings) })
 }
 
 /// One of each request of phase Authenticated but Ping, as it should be.
@@ -167,9 +206,27 @@ pub(crate) fn requests() -> Vec<Body> {
         Body::SendMessage(send_message()),
         fetch(),
         Body::GetHead(v1::GetHead { conversation_id: conversation_id.clone() }),
+        Body::UpdateRoom(update_room()),
+        Body::Invite(v1::Invite { conversation_id: conversation_id.clone(), handle: "Bob".into() }),
+        Body::SetPin(v1::SetPin { conversation_id: conversation_id.clone(), seq: 3, pinned: true }),
+        Body::ListPins(v1::ListPins {
+            conversation_id: conversation_id.clone(),
+            ..Default::default()
+        }),
         Body::ListSummaries(v1::ListSummaries::default()),
         mark(),
-        Body::ListWatermarks(v1::ListWatermarks { conversation_id, ..Default::default() }),
+        Body::ListWatermarks(v1::ListWatermarks {
+            conversation_id: conversation_id.clone(),
+            ..Default::default()
+        }),
+        Body::Redact(v1::Redact { conversation_id: conversation_id.clone(), seqs: vec![4, 2, 4] }),
+        set_presence(v1::Visibility::Hidden.into(), "away"),
+        Body::GetPresence(v1::GetPresence { user_ids: vec![USER.to_bytes()] }),
+        Body::SetTyping(v1::SetTyping { conversation_id, typing: true }),
+        Body::Search(search()),
+        Body::IssueToken(issue_token()),
+        Body::ListTokens(v1::ListTokens {}),
+        Body::RevokeToken(v1::RevokeToken { token_id: DEVICE.to_bytes() }),
     ]
 }
 
@@ -190,6 +247,7 @@ pub(crate) fn outcome(command: &Command) -> Outcome {
             return Outcome::LoggedIn { user_id: USER, device_id: DEVICE };
         }
         Command::FindDevice { .. } => return Outcome::Device(Some(device(DeviceState::Active))),
+        Command::FindToken { .. } => return Outcome::Token(Some(token())),
         Command::Attach { .. } => {
             return Outcome::Attached { handle: Name::from_canonical("alice".into()) };
         }
@@ -206,13 +264,36 @@ pub(crate) fn outcome(command: &Command) -> Outcome {
         Command::SendMessage { .. } => Body::Sent(v1::Sent::default()),
         Command::Fetch { .. } => Body::Fetched(v1::Fetched::default()),
         Command::GetHead { .. } => Body::Head(v1::Head::default()),
+        Command::UpdateRoom { .. } => Body::RoomUpdated(v1::RoomUpdated::default()),
+        Command::Invite { .. } => Body::Invited(v1::Invited {}),
+        Command::SetPin { .. } => Body::PinSet(v1::PinSet {}),
+        Command::ListPins { .. } => Body::Pins(v1::Pins::default()),
         Command::ListSummaries { .. } => Body::Summaries(v1::Summaries::default()),
         Command::Mark { .. } => Body::Marked(v1::Marked::default()),
         Command::ListWatermarks { .. } => Body::Watermarks(v1::Watermarks::default()),
+        Command::Redact { .. } => Body::Redacted(v1::Redacted::default()),
+        Command::SetPresence { .. } => Body::PresenceSet(v1::PresenceSet {}),
+        Command::GetPresence { .. } => Body::Presences(v1::Presences::default()),
+        Command::SetTyping { .. } => Body::TypingSet(v1::TypingSet {}),
+        Command::Search { .. } => Body::SearchResults(v1::SearchResults::default()),
+        Command::IssueToken { .. } => Body::TokenIssued(v1::TokenIssued::default()),
+        Command::ListTokens => Body::Tokens(v1::Tokens::default()),
+        Command::RevokeToken { .. } => Body::TokenRevoked(v1::TokenRevoked {}),
     })
 }
 
 /// What the store knows of the device.
 pub(crate) fn device(state: DeviceState) -> DeviceRecord {
     DeviceRecord { user_id: USER, public_key: key().public_key(), state }
+}
+
+/// What the store knows of the token whose secret is [`SECRET`]: it may send, for a minute.
+pub(crate) fn token() -> TokenRecord {
+    TokenRecord {
+        user_id: USER,
+        token_hash: token_hash(&SECRET),
+        scopes: TokenScopes::from_numbers(&[2]).expect("there is this scope"),
+        expires_ms: NOW.unix_ms + 60_000,
+        is_revoked: false,
+    }
 }

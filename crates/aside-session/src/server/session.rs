@@ -165,6 +165,10 @@ impl Session {
         if let (Phase::Authenticated(authenticated), None) = (&self.phase, self.identity) {
             self.identity = Some((authenticated.user_id, authenticated.device_id));
             self.timers.disarm(Timer::Handshake);
+            if let Some(grant) = authenticated.grant {
+                let left_ms = grant.expires_ms.saturating_sub(now.unix_ms);
+                self.timers.arm(Timer::Token, now.monotonic_ms, left_ms);
+            }
             self.input.set_limit(self.config.limits.max_frame_bytes as usize);
         }
         self.settle(ticket, verdict);
@@ -180,6 +184,10 @@ impl Session {
         let code = match self.timers.expired(now.monotonic_ms) {
             Some(Timer::Handshake) => v1::ErrorCode::HandshakeTimeout,
             Some(Timer::Idle) => v1::ErrorCode::IdleTimeout,
+            Some(Timer::Token) => {
+                self.timers.disarm(Timer::Token);
+                return self.close(v1::ErrorCode::DeviceIsRevoked, "The token has expired.", 0);
+            }
             None => return,
         };
         match mem::replace(&mut self.intake, Intake::Finishing) {

@@ -6,6 +6,7 @@ mod hello;
 mod login;
 mod requests;
 mod timers;
+mod tokens;
 
 use std::{collections::VecDeque, sync::Arc};
 

@@ -7,9 +7,11 @@ pub(super) enum Timer {
     Handshake,
     /// A whole frame must have come by then (LIM-002).
     Idle,
+    /// The token that logged in ends then (TOKEN-009).
+    Token,
 }
 
-const ALL: [Timer; 2] = [Timer::Handshake, Timer::Idle];
+const ALL: [Timer; 3] = [Timer::Handshake, Timer::Idle, Timer::Token];
 
 /// Deadlines by timer, in milliseconds of the monotonic clock.
 #[derive(Debug, Default)]

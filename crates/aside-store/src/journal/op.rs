@@ -11,11 +11,12 @@ use super::queue::Reply;
 use crate::{
     error::{Refused, Stop, StoreError},
     request::{
-        Append, BindDevice, ChangePassword, CreateRoom, Join, Leave, LoggedIn, Mark, Register,
-        Rename, RevokeDevice, SetLogKey,
+        Append, BindDevice, ChangePassword, CreateRoom, Invite, IssueToken, Join, Leave, LoggedIn,
+        Mark, Redact, Register, Rename, RevokeDevice, RevokeToken, SetLogKey, SetPin, SetPresence,
+        UpdateRoom,
     },
     sql::MAX_LENGTH,
-    write::Context,
+    write::{Context, Index},
 };
 
 /// What an operation without much content costs in the queue: about what it takes in memory.
@@ -202,7 +203,15 @@ singles! {
     CreateRoom(CreateRoom) -> v1::RoomCreated, create_room;
     Join(Join) -> v1::Joined, join;
     Leave(Leave) -> v1::Left, leave;
+    UpdateRoom(UpdateRoom) -> v1::RoomUpdated, update_room;
+    Invite(Invite) -> v1::Invited, invite;
+    SetPin(SetPin) -> v1::PinSet, set_pin;
+    Redact(Redact) -> v1::Redacted, redact;
     Touch(Touch) -> (), touch;
     Prune(Prune) -> u64, prune;
     SetLogKey(SetLogKey) -> (), set_log_key;
+    SetPresence(SetPresence) -> (), set_presence;
+    IssueToken(IssueToken) -> v1::TokenIssued, issue_token;
+    RevokeToken(RevokeToken) -> v1::TokenRevoked, revoke_token;
+    Index(Index) -> u64, index;
 }

@@ -6,7 +6,7 @@ use aside_proto::{id::DeviceId, v1};
 use futures_util::FutureExt as _;
 
 use super::{Actor, Lab, Must as _, assert_refused, list, name};
-use crate::{BindDevice, Effect, LoggedIn, Refused, RevokeDevice};
+use crate::{BindDevice, Effect, LoggedIn, PresenceSettings, Refused, RevokeDevice};
 
 list![
     a_known_key_logs_in_the_same_device,
@@ -106,6 +106,7 @@ async fn devices_are_listed_in_order_of_creation(lab: Lab) {
             last_seen_ms: created_ms,
             current: *id == ids[1],
             online: false,
+            token: false,
         })
         .collect();
     assert_eq!(listed, expected);
@@ -239,10 +240,11 @@ async fn an_attachment_says_what_its_user_is_a_member_of(lab: Lab) {
         user: alice.user,
         device: alice.device,
         attachment: 42,
-        conversations: vec![two, three],
+        conversations: vec![(two, 1), (three, 2)],
+        settings: PresenceSettings::default(),
     };
     assert_eq!(effects[1], attached);
-    assert_eq!(effects[3], Effect::Left { user: alice.user, conversation: two });
+    assert_eq!(effects[3], Effect::Left { user: alice.user, conversation: two, members: 0 });
 }
 
 fn binding(lab: &Lab, actor: Actor) -> BindDevice {

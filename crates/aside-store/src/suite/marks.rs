@@ -20,7 +20,7 @@ list![
 ];
 
 impl Lab {
-    fn marking(&self, who: Actor, conversation: ConversationId, to: (u64, u64)) -> Mark {
+    pub(super) fn marking(&self, who: Actor, conversation: ConversationId, to: (u64, u64)) -> Mark {
         Mark {
             user: who.user,
             device: who.device,
@@ -31,13 +31,22 @@ impl Lab {
         }
     }
 
-    async fn mark(&self, who: Actor, room: ConversationId, to: (u64, u64)) -> (u64, u64) {
+    pub(super) async fn mark(
+        &self,
+        who: Actor,
+        room: ConversationId,
+        to: (u64, u64),
+    ) -> (u64, u64) {
         let marked = self.store.mark(self.marking(who, room, to)).await.must();
         assert_eq!(marked.user_id, who.user.to_bytes());
         (marked.delivered_seq, marked.read_seq)
     }
 
-    async fn watermarks(&self, who: Actor, conversation: ConversationId) -> Vec<v1::Watermark> {
+    pub(super) async fn watermarks(
+        &self,
+        who: Actor,
+        conversation: ConversationId,
+    ) -> Vec<v1::Watermark> {
         let page_token = bytes::Bytes::new();
         let list = ListWatermarks { conversation, page_token, page_size: 100 };
         self.store.list_watermarks(who.user, &list).await.must().watermarks

@@ -8,12 +8,19 @@ mod devices;
 mod fetch;
 mod heads;
 mod idempotency;
+mod invitations;
 mod journal;
 mod log;
 mod marks;
 mod messages;
 mod model;
+mod pins;
+mod presence;
+mod redaction;
+mod room_settings;
 mod rooms;
+pub(crate) mod search;
+mod tokens;
 
 use std::{
     fmt::Debug,
@@ -53,12 +60,19 @@ pub fn cases() -> Vec<Case> {
         fetch::CASES,
         heads::CASES,
         idempotency::CASES,
+        invitations::CASES,
         journal::CASES,
         log::CASES,
         marks::CASES,
         messages::CASES,
         model::CASES,
+        pins::CASES,
+        presence::CASES,
+        redaction::CASES,
+        room_settings::CASES,
         rooms::CASES,
+        search::CASES,
+        tokens::CASES,
     ]
     .concat()
 }
@@ -204,8 +218,7 @@ impl Lab {
     }
 
     async fn rooms(&self, user: UserId) -> Vec<v1::Room> {
-        let list = ListRooms { page_size: 100, ..ListRooms::default() };
-        self.store.list_rooms(user, &list).await.must().rooms
+        self.store.list_rooms(user, &any_rooms()).await.must().rooms
     }
 
     fn creation(&self, actor: Actor, room: &str) -> CreateRoom {
@@ -303,9 +316,15 @@ fn check(chain: &Hash, entry: v1::Entry) -> Read {
     for id in [&header.sender_user_id, &header.sender_device_id, &header.message_id] {
         assert_eq!(id.len(), id_length, "LOG-005, LOG-006: {header:?}");
     }
-    assert!(!entry.payload.is_empty() && entry.payload_hash.is_empty(), "LOG-012");
-    let salt: [u8; 32] = entry.salt[..].try_into().expect("LOG-007: 32 bytes of salt");
-    let chain = chain_next(chain, &entry.header, &payload_hash(&salt, &entry.payload));
+    let is_whole = !entry.payload.is_empty() && entry.payload_hash.is_empty();
+    assert!(is_whole || (entry.payload.is_empty() && entry.salt.is_empty()), "LOG-012");
+    let hash = if is_whole {
+        let salt: [u8; 32] = entry.salt[..].try_into().expect("LOG-007: 32 bytes of salt");
+        payload_hash(&salt, &entry.payload)
+    } else {
+        entry.payload_hash[..].try_into().expect("LOG-012: 32 bytes of hash")
+    };
+    let chain = chain_next(chain, &entry.header, &hash);
     Read { header, entry, chain }
 }
 
@@ -333,6 +352,11 @@ fn fill(state: &AtomicU64, bytes: &mut [u8]) {
         z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
         chunk.copy_from_slice(&(z ^ z >> 31).to_be_bytes()[..chunk.len()]);
     }
+}
+
+/// All rooms on one page.
+fn any_rooms() -> ListRooms {
+    ListRooms { page_size: 100, max_bytes: usize::MAX, ..ListRooms::default() }
 }
 
 fn name(text: &str) -> Name {

@@ -17,7 +17,7 @@ use proptest::{
 };
 
 use super::{Actor, Lab, Must as _, id, list, name};
-use crate::{Append, BindDevice, CreateRoom, Join, Leave, Refused, Rename, Reply};
+use crate::{Append, BindDevice, CreateRoom, Join, Leave, Redact, Refused, Rename, Reply};
 
 list![random_requests_do_what_the_model_says];
 
@@ -28,6 +28,8 @@ const USERS: usize = 3;
 const ROOMS: usize = 3;
 const KEYS: usize = 8;
 const HANDLES: usize = 4;
+/// Entries that are tried to be redacted: most of them are there.
+const MAX_SEQ: u8 = 12;
 /// Few enough to be reached.
 const MAX_ROOMS: u32 = 2;
 
@@ -55,6 +57,7 @@ enum What {
     Join { room: usize },
     Leave { room: usize },
     Rename { handle: usize, suffix: bool },
+    Redact { room: usize, seqs: [u8; 2] },
 }
 
 /// What a request is answered with, as far as the model goes.
@@ -64,10 +67,12 @@ enum Answer {
     Room { role: Role, members: u32, head_seq: u64 },
     Left,
     Renamed(String),
+    Redacted { seq: u64 },
     Refused(&'static str),
 }
 
 // cites: LOG-001, LOG-004, LOG-010, IDEM-006, IDEM-007, IDEM-008, IDEM-010, MSG-004, ROOM-005, ROOM-006, ROOM-007
+// cites: REDACT-001, REDACT-004, REDACT-005, REDACT-006, REDACT-007, REDACT-008, REDACT-019
 // cites: ROOM-008, ROOM-010, ROOM-012, ROOM-013, ROOM-015, ROOM-021, ACCT-003, ACCT-004, ACCT-005, HEAD-002
 async fn random_requests_do_what_the_model_says(lab: Lab) {
     let mut lab = lab.limited(|limits| limits.max_rooms_per_user = MAX_ROOMS).await;
@@ -111,7 +116,8 @@ fn request() -> impl Strategy<Value = Request> {
         8 => (room.clone(), any::<u8>()).prop_map(|(room, text)| What::Send { room, text }),
         2 => room.clone().prop_map(|room| What::Create { room }),
         3 => room.clone().prop_map(|room| What::Join { room }),
-        2 => room.prop_map(|room| What::Leave { room }),
+        2 => room.clone().prop_map(|room| What::Leave { room }),
+        3 => (room, [1..MAX_SEQ, 1..MAX_SEQ]).prop_map(|(room, seqs)| What::Redact { room, seqs }),
         1 => (0..HANDLES, any::<bool>()).prop_map(|(handle, suffix)| What::Rename { handle, suffix }),
     ];
     (0..DEVICES.len(), 0..KEYS, what).prop_map(|(device, key, what)| Request { device, key, what })
@@ -168,6 +174,7 @@ enum Pending {
     Joined(Reply<v1::Joined>),
     Left(Reply<v1::Left>),
     Renamed(Reply<v1::Renamed>),
+    Redacted(Reply<v1::Redacted>),
 }
 
 impl World {
@@ -220,6 +227,13 @@ impl World {
                 let conversation = self.rooms[room];
                 Pending::Left(lab.store.leave(Leave { key, user, device, conversation }))
             }
+            What::Redact { room, seqs } => Pending::Redacted(lab.store.redact(Redact {
+                key,
+                user,
+                device,
+                conversation: self.rooms[room],
+                seqs: seqs.map(u64::from).to_vec(),
+            })),
             What::Rename { handle, suffix } => {
                 let handle = name(&self.handle(handle));
                 let on_conflict = if suffix { OnConflict::Suffix } else { OnConflict::Reject };
@@ -239,6 +253,9 @@ impl World {
             Pending::Sent(reply) => judge(reply.await, sent),
             Pending::Joined(reply) => judge(reply.await, |joined| shown(joined.room)),
             Pending::Left(reply) => judge(reply.await, |_| Answer::Left),
+            Pending::Redacted(reply) => {
+                judge(reply.await, |redacted| Answer::Redacted { seq: redacted.seq })
+            }
             Pending::Renamed(reply) => {
                 judge(reply.await, |renamed| Answer::Renamed(renamed.handle))
             }
@@ -277,6 +294,8 @@ fn judge<T>(answer: Result<T, Refused>, show: impl FnOnce(T) -> Answer) -> Answe
         Err(Refused::NotAMember) => Answer::Refused("not a member"),
         Err(Refused::RoomNameTaken) => Answer::Refused("name taken"),
         Err(Refused::TooManyRooms) => Answer::Refused("too many rooms"),
+        Err(Refused::NoSuchEntry) => Answer::Refused("no such entry"),
+        Err(Refused::NotPermitted) => Answer::Refused("not permitted"),
         Err(Refused::KeyReused) => Answer::Refused("key reused"),
         Err(_) => Answer::Refused("something the model does not know"),
     }
@@ -312,6 +331,8 @@ struct User {
 struct Room {
     members: BTreeMap<usize, Role>,
     entries: Vec<(EntryKind, u64)>,
+    /// Who sent each message, by its seq, and whether it still has a payload.
+    messages: BTreeMap<u64, (usize, bool)>,
 }
 
 struct Done {
@@ -361,6 +382,7 @@ impl Model {
                     return Answer::Refused("not a member");
                 }
                 let time_ms = room.append(EntryKind::Message, now);
+                room.messages.insert(room.entries.len() as u64, (user, true));
                 let payload_hash = payload_hash(&world.salt, &[text]).to_vec();
                 Answer::Sent { seq: room.entries.len() as u64, time_ms, payload_hash }
             }
@@ -384,6 +406,10 @@ impl Model {
                     room.append(EntryKind::MemberLeft, now);
                 }
                 Answer::Left
+            }
+            What::Redact { room, seqs } => {
+                let Some(room) = self.existing(world, room) else { return NO_ROOM };
+                room.redact(user, seqs.map(u64::from), now)
             }
             What::Rename { handle, suffix } => self.rename(user, world.handle(handle), suffix, now),
         }
@@ -444,6 +470,12 @@ impl Model {
             let Some((&member, _)) = room.members.first_key_value() else { continue };
             let asker = world.user(member);
             let log = lab.log(asker, world.rooms[index]).await;
+            for (read, seq) in log.iter().zip(1..) {
+                let is_whole = room.messages.get(&seq).is_none_or(|&(_, is_whole)| is_whole);
+                if is_whole == read.entry.payload.is_empty() {
+                    return Err(format!("room {index}: {read:?}, expected {is_whole}"));
+                }
+            }
             let entries: Vec<_> =
                 log.iter().map(|read| (read.header.kind(), read.header.time_ms)).collect();
             if entries != room.entries {
@@ -474,6 +506,26 @@ impl Room {
         let time_ms = now.max(self.entries.last().map_or(0, |&(_, time_ms)| time_ms));
         self.entries.push((kind, time_ms));
         time_ms
+    }
+
+    fn redact(&mut self, user: usize, seqs: [u64; 2], now: u64) -> Answer {
+        let Some(role) = self.members.get(&user) else { return Answer::Refused("not a member") };
+        if seqs.iter().any(|seq| !self.messages.contains_key(seq)) {
+            return Answer::Refused("no such entry");
+        }
+        if *role != Role::Owner && seqs.iter().any(|seq| self.messages[seq].0 != user) {
+            return Answer::Refused("not permitted");
+        }
+        let mut anew = false;
+        for seq in seqs {
+            let (_, is_whole) = self.messages.get_mut(&seq).expect("it is a message");
+            anew |= std::mem::take(is_whole);
+        }
+        if !anew {
+            return Answer::Redacted { seq: 0 };
+        }
+        self.append(EntryKind::Redacted, now);
+        Answer::Redacted { seq: self.entries.len() as u64 }
     }
 
     fn shown_to(&self, user: usize) -> Answer {

@@ -8,7 +8,7 @@ use aside_proto::{
 use bytes::Bytes;
 use prost::Message as _;
 
-use super::{Lab, Must as _, assert_refused, id, list, name};
+use super::{Lab, Must as _, any_rooms, assert_refused, id, list, name};
 use crate::{
     Effect, HeadState, ListRooms, Refused,
     page::{self, List},
@@ -54,6 +54,7 @@ async fn there_is_one_default_room_made_by_the_server(lab: Lab) {
         is_default: true,
         first_seq: 1,
         head_seq: 1,
+        ..v1::Room::default()
     };
     assert_eq!(*default[0], expected);
     lab.join(alice, lobby).await;
@@ -80,6 +81,7 @@ async fn a_room_begins_with_its_making_and_its_owner(lab: Lab) {
         is_default: false,
         first_seq: 1,
         head_seq: 2,
+        ..v1::Room::default()
     };
     assert_eq!(created, expected);
 
@@ -134,6 +136,7 @@ async fn joining_appends_and_shows_the_room(lab: Lab) {
         is_default: false,
         first_seq: 1,
         head_seq: 3,
+        ..v1::Room::default()
     };
     assert_eq!(joined, expected);
     let log = lab.log(alice.user, room).await;
@@ -297,10 +300,10 @@ async fn rooms_are_listed_in_order_and_filtered(lab: Lab) {
         assert_eq!(rooms.next_page_token, Bytes::new());
         rooms.rooms.iter().map(|room| id(&room.conversation_id)).collect::<Vec<_>>()
     };
-    assert_eq!(list(ListRooms::default()).await, all);
-    assert_eq!(list(ListRooms { joined_only: true, ..ListRooms::default() }).await, joined);
+    assert_eq!(list(any_rooms()).await, all);
+    assert_eq!(list(ListRooms { joined_only: true, ..any_rooms() }).await, joined);
     for (room, is_joined) in [("room1", false), ("room2", true), ("nowhere", false)] {
-        let named = ListRooms { name: Some(name(room)), ..ListRooms::default() };
+        let named = ListRooms { name: Some(name(room)), ..any_rooms() };
         let expected = if room == "nowhere" { 0 } else { 1 };
         assert_eq!(list(named.clone()).await.len(), expected);
         let both = ListRooms { joined_only: true, ..named };
@@ -321,7 +324,7 @@ async fn pages_of_rooms_show_each_once(lab: Lab) {
         let mut listed = Vec::new();
         let mut page_token = Bytes::new();
         loop {
-            let list = ListRooms { page_token, page_size, ..ListRooms::default() };
+            let list = ListRooms { page_token, page_size, ..any_rooms() };
             let page = lab.store.list_rooms(alice.user, &list).await.must();
             assert!(page.rooms.len() <= page_size as usize && !page.rooms.is_empty());
             listed.extend(page.rooms.iter().map(|room| id(&room.conversation_id)));
@@ -398,7 +401,7 @@ async fn members_are_found_among_many_users(lab: Lab) {
 // cites: ROOM-019
 async fn tokens_of_no_page_are_refused(lab: Lab) {
     let alice = lab.register("alice").await;
-    let list = |page_token| ListRooms { page_token, page_size: 1, ..ListRooms::default() };
+    let list = |page_token| ListRooms { page_token, page_size: 1, ..any_rooms() };
     for token in [
         Bytes::from_static(b"?"),
         Bytes::from_static(&[0xff; 17]),
@@ -426,12 +429,12 @@ async fn effects_frame_membership(lab: Lab) {
     };
     let expected = [
         appended(1),
-        Effect::Joined { user: alice.user, conversation },
+        Effect::Joined { user: alice.user, conversation, members: 1 },
         appended(2),
-        Effect::Joined { user: bob.user, conversation },
+        Effect::Joined { user: bob.user, conversation, members: 2 },
         appended(3),
         appended(4),
-        Effect::Left { user: bob.user, conversation },
+        Effect::Left { user: bob.user, conversation, members: 1 },
     ];
     assert_eq!(effects, expected);
     let head = lab.store.head(alice.user, conversation).await.must();

@@ -158,6 +158,7 @@ impl Context<'_> {
             new_handle: handle.as_str().to_owned(),
         };
         let places = self.memberships(who.user).await?;
+        let places: Vec<_> = places.into_iter().map(|(place, _)| place).collect();
         let mut heads = self.heads(&places).await?;
         for place in places {
             let kind = v1::EntryKind::MemberRenamed;

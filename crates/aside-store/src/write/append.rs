@@ -136,7 +136,7 @@ impl Context<'_> {
         seq: u64,
     ) -> Result<Result<v1::Sent, Refused>, sqlx::Error> {
         let row = sqlx::query(
-            "SELECT header, salt, payload FROM entries WHERE conversation = ? AND seq = ?",
+            "SELECT header, salt, payload, payload_hash FROM entries WHERE conversation = ? AND seq = ?",
         )
         .bind(conversation)
         .bind(signed(seq))
@@ -147,12 +147,15 @@ impl Context<'_> {
     }
 }
 
-/// A stored entry as it was made: its header, salt and payload. Fails if salt or payload is gone.
+/// A stored entry as it was made, redacted or not (REDACT-008). Fails if salt or payload is gone without a trace.
 fn sealed(row: &Row, seq: u64) -> Result<Sealed, sqlx::Error> {
     let header = v1::EntryHeader::decode(row.bytes(0)?).map_err(|e| decode_error(0, e))?;
     let payload: Option<&[u8]> = row.try_get(2)?;
-    let payload = payload.ok_or_else(|| decode_error(2, UnexpectedNullError))?;
-    let payload_hash = payload_hash(&row.array(1)?, payload);
+    let payload_hash = match payload {
+        Some(payload) => payload_hash(&row.array(1)?, payload),
+        None if row.bytes(3)?.is_empty() => return Err(decode_error(2, UnexpectedNullError)),
+        None => row.array(3)?,
+    };
     Ok(Sealed { seq, time_ms: header.time_ms, payload_hash })
 }
 

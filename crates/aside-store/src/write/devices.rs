@@ -21,10 +21,11 @@ use crate::{
 pub(super) struct Bound {
     pub(super) who: Who,
     is_revoked: bool,
+    is_token: bool,
 }
 
 /// Where an account is a member.
-pub(crate) const MEMBERSHIPS: &str = "SELECT c.id, c.conversation_id
+pub(crate) const MEMBERSHIPS: &str = "SELECT c.id, c.conversation_id, c.member_count
      FROM members m JOIN conversations c ON c.id = m.conversation
      WHERE m.user_id = ? ORDER BY m.conversation";
 
@@ -40,18 +41,21 @@ impl Context<'_> {
             self.set_password_hash(bind.user, hash).await?;
         }
         if let Some(bound) = self.device_of_key(&bind.public_key).await? {
-            if bound.is_revoked || bound.who.user != bind.user {
+            if bound.is_revoked || bound.is_token || bound.who.user != bind.user {
                 return Err(Refused::PublicKeyBound.into());
             }
             let device = bound.who.device;
             self.touch(&Touch::one(device)).await?;
             return Ok(device);
         }
-        let row =
-            sqlx::query("SELECT COUNT(*) FROM devices WHERE user_id = ? AND revoked_ms IS NULL")
-                .bind(bind.user.as_bytes().as_slice())
-                .fetch_one(&mut *self.connection)
-                .await?;
+        // Tokens have a limit of their own (TOKEN-011).
+        let row = sqlx::query(
+            "SELECT COUNT(*) FROM devices d WHERE d.user_id = ? AND d.revoked_ms IS NULL
+             AND NOT EXISTS (SELECT 1 FROM tokens t WHERE t.device = d.id)",
+        )
+        .bind(bind.user.as_bytes().as_slice())
+        .fetch_one(&mut *self.connection)
+        .await?;
         if row.number(0)? >= u64::from(self.surroundings.limits.max_devices_per_user) {
             return Err(Refused::TooManyDevices.into());
         }
@@ -65,9 +69,14 @@ impl Context<'_> {
         let Attach { user, device, attachment } = *attach;
         let who = self.who(user, device).await?;
         self.touch(&Touch::one(device)).await?;
-        let conversations =
-            self.memberships(user).await?.into_iter().map(|place| place.id).collect();
-        self.effects.push(Effect::Attached { user, device, attachment, conversations });
+        let conversations = self
+            .memberships(user)
+            .await?
+            .into_iter()
+            .map(|(at, members)| (at.id, members))
+            .collect();
+        let settings = self.presence(user).await?;
+        self.effects.push(Effect::Attached { user, device, attachment, conversations, settings });
         Ok(who.handle)
     }
 
@@ -115,8 +124,9 @@ impl Context<'_> {
         key: &PublicKeyBytes,
     ) -> Result<Option<Bound>, sqlx::Error> {
         let row = sqlx::query(
-            "SELECT d.id, d.device_id, d.user_id, d.revoked_ms, u.handle
-             FROM devices d JOIN users u ON u.user_id = d.user_id WHERE d.public_key = ?",
+            "SELECT d.id, d.device_id, d.user_id, d.revoked_ms, u.handle, t.device
+             FROM devices d JOIN users u ON u.user_id = d.user_id
+             LEFT JOIN tokens t ON t.device = d.id WHERE d.public_key = ?",
         )
         .bind(key.as_slice())
         .fetch_optional(&mut *self.connection)
@@ -128,7 +138,8 @@ impl Context<'_> {
             device_key: row.key(0)?,
             handle: Name::from_canonical(row.text(4)?),
         };
-        Ok(Some(Bound { who, is_revoked: row.key_or_null(3)?.is_some() }))
+        let (is_revoked, is_token) = (row.key_or_null(3)?.is_some(), row.key_or_null(5)?.is_some());
+        Ok(Some(Bound { who, is_revoked, is_token }))
     }
 
     /// Binds a new device; returns its surrogate key.
@@ -158,14 +169,20 @@ impl Context<'_> {
         row.key(0)
     }
 
-    /// Where an account is a member, oldest conversation first.
-    pub(super) async fn memberships(&mut self, user: UserId) -> Result<Vec<Place>, sqlx::Error> {
+    /// Where an account is a member, oldest conversation first, and how many members each has.
+    pub(super) async fn memberships(
+        &mut self,
+        user: UserId,
+    ) -> Result<Vec<(Place, u64)>, sqlx::Error> {
         let rows = sqlx::query(MEMBERSHIPS)
             .bind(user.as_bytes().as_slice())
             .fetch_all(&mut *self.connection)
             .await?;
         rows.iter()
-            .map(|row| Ok(Place { key: row.key(0)?, id: ConversationId::new(row.array(1)?) }))
+            .map(|row| {
+                let place = Place { key: row.key(0)?, id: ConversationId::new(row.array(1)?) };
+                Ok((place, row.number(2)?))
+            })
             .collect()
     }
 }

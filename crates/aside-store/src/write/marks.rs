@@ -41,16 +41,19 @@ struct Facts {
     conversation: Option<(i64, u64, u64)>,
     /// delivered_seq and read_seq, if the user is a member.
     watermark: Option<(u64, u64)>,
+    /// Whether the user keeps them from others.
+    is_private: bool,
 }
 
 pub(crate) static ASK_MARKS: Listing = Listing::new(|count| {
     format!(
         "WITH w (i, device_id, user_id, conversation_id) AS (VALUES {rows})
          SELECT w.i, c.id, COALESCE((SELECT MAX(seq) FROM entries e WHERE e.conversation = c.id), c.first_seq - 1),
-             c.member_count, m.read_seq, m.delivered_seq FROM w
+             c.member_count, m.read_seq, m.delivered_seq, p.private_receipts FROM w
          {each} devices d ON d.device_id = w.device_id AND d.user_id = w.user_id AND d.revoked_ms IS NULL
          LEFT JOIN conversations c ON c.conversation_id = w.conversation_id
-         LEFT JOIN watermarks m ON m.conversation = c.id AND m.user_id = w.user_id",
+         LEFT JOIN watermarks m ON m.conversation = c.id AND m.user_id = w.user_id
+         LEFT JOIN presence p ON p.user_id = w.user_id",
         rows = numbered_rows(count, 3),
         each = LOOK_UP_EACH,
     )
@@ -96,13 +99,14 @@ impl Context<'_> {
                     is_active: true,
                     conversation: row.key_or_null(1)?.map(|key| (key, known.0, known.1)),
                     watermark: is_member.then_some((row.number(5)?, row.number(4)?)),
+                    is_private: row.number(6)? != 0,
                 };
             }
         }
         Ok(facts)
     }
 
-    /// MARK-001 to MARK-005.
+    /// MARK-001 to MARK-005, MARK-010, PRES-016.
     fn judge_mark(
         &self,
         mark: &Mark,
@@ -124,12 +128,13 @@ impl Context<'_> {
         let read = read_seq.max(mark.read_seq);
         let delivered = delivered_seq.max(mark.delivered_seq).max(read);
         if (delivered, read) != (delivered_seq, read_seq) {
+            let is_large = members > self.surroundings.limits.max_live_members.into();
             let watermark = Watermark {
                 delivered_seq: delivered,
                 read_seq: read,
                 conversation: mark.conversation,
                 attachment: mark.attachment,
-                to_members: members <= self.surroundings.limits.max_live_members.into(),
+                to_members: !is_large && !facts.is_private,
             };
             moved.0.insert((key, mark.user), watermark);
         }

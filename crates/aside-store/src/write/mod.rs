@@ -6,9 +6,16 @@ mod devices;
 mod entries;
 mod handles;
 mod idempotency;
+mod invitations;
 mod log_keys;
 mod marks;
+mod pins;
+mod presence;
+mod redact;
+mod room_settings;
 mod rooms;
+mod search;
+mod tokens;
 
 use aside_proto::{
     id::{DeviceId, UserId, uuid_v7},
@@ -31,9 +38,22 @@ use entries::EntryRow;
 pub(crate) use entries::HEADS;
 #[cfg(test)]
 pub(crate) use handles::{OWN, UNUSED};
+#[cfg(test)]
+pub(crate) use invitations::{OF_ROOM, OF_USER};
 pub(crate) use marks::Moved;
 #[cfg(test)]
 pub(crate) use marks::{ASK_MARKS, MOVE};
+#[cfg(test)]
+pub(crate) use pins::{PINNABLE, PINNED};
+#[cfg(test)]
+pub(crate) use presence::SETTINGS;
+#[cfg(test)]
+pub(crate) use redact::{ASK_MESSAGES, FORGET};
+pub(crate) use search::Index;
+#[cfg(test)]
+pub(crate) use search::{EDITS, ENTRY, INDEXED, NEXT};
+#[cfg(test)]
+pub(crate) use tokens::COUNT_TOKENS;
 
 /// What an operation works with.
 pub(crate) struct Context<'a> {

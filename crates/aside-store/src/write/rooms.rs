@@ -32,13 +32,7 @@ impl Context<'_> {
             return Ok(reply);
         }
         self.check_room_count(who.user).await?;
-        let taken = sqlx::query("SELECT 1 FROM conversations WHERE name = ?")
-            .bind(create.name.as_str())
-            .fetch_optional(&mut *self.connection)
-            .await?;
-        if taken.is_some() {
-            return Err(Refused::RoomNameTaken.into());
-        }
+        self.check_room_name(create.name.as_str()).await?;
         let (place, mut head) = self.make_room(&create.name, Some((&who, create.key))).await?;
         self.add_member(&who, create.key, place, &mut head, v1::Role::Owner).await?;
         let reply = v1::RoomCreated { room: Some(self.room(place, who.user).await?) };
@@ -46,15 +40,19 @@ impl Context<'_> {
         Ok(reply)
     }
 
-    /// ROOM-005, ROOM-006, ROOM-012, ROOM-013, ROOM-015.
+    /// ROOM-005, ROOM-006, ROOM-012, ROOM-013, ROOM-015, INV-001, INV-005.
     pub(crate) async fn join(&mut self, join: &Join) -> Result<v1::Joined, Stop> {
         let who = self.who(join.user, join.device).await?;
         if let Some(reply) = self.recall(&who, join.key, Kind::Join).await? {
             return Ok(reply);
         }
-        let Standing { key, is_member } = self.standing(join.conversation, who.user).await?;
-        let place = Place { key, id: join.conversation };
-        if !is_member {
+        let standing = self.standing(join.conversation, who.user).await?;
+        let place = Place { key: standing.key, id: join.conversation };
+        if !standing.is_member {
+            let was_invited = self.end_invitation(place, who.user).await?;
+            if standing.invite_only && !was_invited {
+                return Err(Refused::InviteRequired.into());
+            }
             self.check_room_count(who.user).await?;
             let mut head = self.head(place).await?;
             self.add_member(&who, join.key, place, &mut head, v1::Role::Member).await?;
@@ -64,15 +62,18 @@ impl Context<'_> {
         Ok(reply)
     }
 
-    /// ROOM-007 to ROOM-009, ROOM-012.
+    /// ROOM-007 to ROOM-009, ROOM-012, INV-006.
     pub(crate) async fn leave(&mut self, leave: &Leave) -> Result<v1::Left, Stop> {
         let who = self.who(leave.user, leave.device).await?;
         if let Some(reply) = self.recall(&who, leave.key, Kind::Leave).await? {
             return Ok(reply);
         }
-        let Standing { key, is_member } = self.standing(leave.conversation, who.user).await?;
+        let Standing { key, is_member, .. } = self.standing(leave.conversation, who.user).await?;
+        let place = Place { key, id: leave.conversation };
         if is_member {
-            self.remove_member(&who, leave.key, Place { key, id: leave.conversation }).await?;
+            self.remove_member(&who, leave.key, place).await?;
+        } else {
+            self.end_invitation(place, who.user).await?;
         }
         let reply = v1::Left {};
         self.remember(&who, leave.key, Kind::Leave, &reply).await?;
@@ -137,13 +138,13 @@ impl Context<'_> {
             .bind(role as i32)
             .execute(&mut *self.connection)
             .await?;
-        self.count_members(place, 1).await?;
+        let members = self.count_members(place, 1).await?;
         let payload = v1::MemberJoinedPayload {
             user_id: who.user.to_bytes(),
             handle: who.handle.as_str().to_owned(),
             role: role.into(),
         };
-        self.effects.push(Effect::Joined { user: who.user, conversation: place.id });
+        self.effects.push(Effect::Joined { user: who.user, conversation: place.id, members });
         let origin = Some(who.origin(key));
         let sealed = self.seal_record(place, head, v1::EntryKind::MemberJoined, origin, &payload);
         // MARK-002: what was said before is not unread.
@@ -176,7 +177,7 @@ impl Context<'_> {
             .bind(who.user.as_bytes().as_slice())
             .execute(&mut *self.connection)
             .await?;
-        self.count_members(place, -1).await?;
+        let members = self.count_members(place, -1).await?;
         let payload = v1::MemberLeftPayload { user_id: who.user.to_bytes() };
         let mut head = self.head(place).await?;
         self.seal_record(
@@ -186,17 +187,31 @@ impl Context<'_> {
             Some(who.origin(key)),
             &payload,
         );
-        self.effects.push(Effect::Left { user: who.user, conversation: place.id });
+        self.effects.push(Effect::Left { user: who.user, conversation: place.id, members });
         Ok(self.flush().await?)
     }
 
-    async fn count_members(&mut self, place: Place, change: i64) -> Result<(), sqlx::Error> {
+    /// Counts one more or less; gives how many there are then.
+    async fn count_members(&mut self, place: Place, change: i64) -> Result<u64, sqlx::Error> {
         sqlx::query("UPDATE conversations SET member_count = member_count + ? WHERE id = ?")
             .bind(change)
             .bind(place.key)
             .execute(&mut *self.connection)
             .await?;
-        Ok(())
+        let row = sqlx::query("SELECT member_count FROM conversations WHERE id = ?")
+            .bind(place.key)
+            .fetch_one(&mut *self.connection)
+            .await?;
+        row.number(0)
+    }
+
+    /// ROOM-003: whether no room has the name.
+    pub(super) async fn check_room_name(&mut self, name: &str) -> Result<(), Stop> {
+        let taken = sqlx::query("SELECT 1 FROM conversations WHERE name = ?")
+            .bind(name)
+            .fetch_optional(&mut *self.connection)
+            .await?;
+        if taken.is_some() { Err(Refused::RoomNameTaken.into()) } else { Ok(()) }
     }
 
     /// ROOM-013: whether the user may be a member of one room more.
@@ -211,7 +226,7 @@ impl Context<'_> {
         Ok(())
     }
 
-    async fn standing(
+    pub(super) async fn standing(
         &mut self,
         conversation: ConversationId,
         user: UserId,
@@ -219,11 +234,11 @@ impl Context<'_> {
         rooms::standing(&mut *self.connection, conversation, user).await
     }
 
-    async fn room(&mut self, place: Place, user: UserId) -> Result<v1::Room, Stop> {
+    pub(super) async fn room(&mut self, place: Place, user: UserId) -> Result<v1::Room, Stop> {
         rooms::room(&mut *self.connection, place.id, user).await
     }
 
-    async fn head(&mut self, place: Place) -> Result<Head, Stop> {
+    pub(super) async fn head(&mut self, place: Place) -> Result<Head, Stop> {
         let mut heads = self.heads(&[place]).await?;
         Ok(*heads.of(place)?)
     }

@@ -21,6 +21,18 @@ pub(super) struct RequestEntry {
     phases: Vec<Phase>,
     mutating: bool,
     capability: String,
+    /// Absent: no token may make it.
+    scope: Option<Scope>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Scope {
+    Any,
+    Read,
+    Send,
+    Join,
+    Manage,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -104,10 +116,11 @@ fn rust_table(requests: &[RequestEntry]) -> String {
     let entries: String = requests
         .iter()
         .map(|r| {
-            let RequestEntry { name, number, phases, mutating, capability, .. } = r;
+            let RequestEntry { name, number, phases, mutating, capability, scope, .. } = r;
             let phases: String = phases.iter().map(|p| format!("Phase::{p:?},")).collect();
+            let scope = scope.map_or("None".to_owned(), |scope| format!("Some(Scope::{scope:?})"));
             format!(
-                "RequestInfo {{ name: {name:?}, number: {number}, phases: &[{phases}], mutating: {mutating}, capability: {capability:?} }},\n"
+                "RequestInfo {{ name: {name:?}, number: {number}, phases: &[{phases}], mutating: {mutating}, capability: {capability:?}, scope: {scope} }},\n"
             )
         })
         .collect();
@@ -119,7 +132,7 @@ fn rust_table(requests: &[RequestEntry]) -> String {
     format!(
         "//! Written by `cargo xtask registry` from spec/registry/requests.toml.
 
-use crate::{{request::{{Phase, RequestInfo}}, v1::client_frame::Body}};
+use crate::{{request::{{Phase, RequestInfo, Scope}}, v1::client_frame::Body}};
 
 pub(crate) const ALL: &[RequestInfo] = &[{entries}];
 
@@ -132,15 +145,16 @@ pub(crate) fn info(body: &Body) -> &'static RequestInfo {{
 
 fn spec_table(requests: &[RequestEntry]) -> String {
     let mut table = String::from(
-        "| request | number | reply | phases | mutating | capability |\n|---|---|---|---|---|---|\n",
+        "| request | number | reply | phases | mutating | capability | scope |\n|---|---|---|---|---|---|---|\n",
     );
     for request in requests {
-        let RequestEntry { name, number, reply, phases, mutating, capability } = request;
+        let RequestEntry { name, number, reply, phases, mutating, capability, scope } = request;
         let phases: Vec<_> = phases.iter().map(|phase| format!("{phase:?}")).collect();
         let phases = phases.join(", ");
         let mutating = if *mutating { "yes" } else { "no" };
+        let scope = scope.map_or("–".to_owned(), |scope| format!("{scope:?}").to_uppercase());
         table += &format!(
-            "| `{name}` | {number} | `{reply}` | {phases} | {mutating} | {capability} |\n"
+            "| `{name}` | {number} | `{reply}` | {phases} | {mutating} | {capability} | {scope} |\n"
         );
     }
     table
@@ -157,12 +171,12 @@ mod tests {
         let schema = Schema::compiled().unwrap();
         assert_eq!(compare(&parse(&text).unwrap(), &schema), Vec::<String>::new());
 
-        let renumbered = text.replacen("number = 14", "number = 15", 1);
+        let renumbered = text.replacen("number = 42", "number = 43", 1);
         assert_eq!(
             compare(&parse(&renumbered).unwrap(), &schema),
             [
-                "ping = 14 is only in one of requests.toml and ClientFrame.body",
-                "ping = 15 is only in one of requests.toml and ClientFrame.body",
+                "get_head = 42 is only in one of requests.toml and ClientFrame.body",
+                "get_head = 43 is only in one of requests.toml and ClientFrame.body",
             ]
         );
         let other_reply = text.replacen("reply = \"pong\"", "reply = \"ponged\"", 1);

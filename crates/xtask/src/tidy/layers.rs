@@ -98,6 +98,12 @@ const LAYERS: &[Layer] = &[
         never: &["openssl-sys"],
     },
     Layer {
+        name: "simulation",
+        may: &["aside-proto", "aside-crypto", "aside-session", "aside-store", "aside-server"],
+        tests_may: &[],
+        never: &["aside-client", "openssl-sys"],
+    },
+    Layer {
         name: "xtask",
         may: &["aside-proto", "aside-crypto"],
         tests_may: &["aside-session"],

@@ -26,7 +26,7 @@ const UNFINISHED: [&str; 4] = [
 /// Checks every Rust source of the repository.
 pub(super) fn check(root: &Path) -> Result<Vec<String>> {
     let mut findings = Vec::new();
-    for folder in ["crates", "conformance", "benches", "fuzz"] {
+    for folder in ["crates", "conformance", "benches", "fuzz", "simulation"] {
         for path in files_below(&root.join(folder), "rs")? {
             check_file(&shown(root, &path), &read(&path)?, &mut findings);
         }

@@ -14,12 +14,12 @@ const DESCRIPTION: &str = "Runs of entries as Fetched has them, and how a client
     a seq and its chain value that the client trusts (from a signed head, or computed earlier). chains are the values \
     after each entry. Checked in this order, entry by entry: form (LOG-012, LOG-007), conversation, seq, time (LOG-004, LOG-001; the \
     time before the first is 0), form (CONV-006); chain (LOG-010, LOG-011; with from_seq 1, prev_chain has to be chain(0)) at the ends. \
-    Whether a later entry redacts one without payload (LOG-013), and whether signatures verify, is not judged here.";
+    Whether a later entry redacts one without payload (LOG-013) is the matter of redaction.json, and whether signatures verify is not judged here.";
 
 /// An entry, before it is encoded.
 #[derive(Clone)]
-struct Entry {
-    header: v1::EntryHeader,
+pub(super) struct Entry {
+    pub(super) header: v1::EntryHeader,
     salt: Option<Vec<u8>>,
     payload: Option<Vec<u8>>,
     payload_hash: Option<Hash>,
@@ -28,7 +28,7 @@ struct Entry {
 }
 
 impl Entry {
-    fn new(seq: u64, kind: v1::EntryKind, payload: &[u8]) -> Self {
+    pub(super) fn new(seq: u64, kind: v1::EntryKind, payload: &[u8]) -> Self {
         let sender =
             |bytes: [u8; 16]| if seq == 1 { Vec::new().into() } else { bytes.to_vec().into() };
         let header = v1::EntryHeader {
@@ -54,7 +54,7 @@ impl Entry {
         }
     }
 
-    fn redacted(mut self) -> Self {
+    pub(super) fn redacted(mut self) -> Self {
         self.payload_hash = Some(self.hash());
         (self.salt, self.payload) = (None, None);
         self
@@ -71,7 +71,7 @@ impl Entry {
         [&self.header.encode_to_vec(), self.more_header].concat()
     }
 
-    fn json(&self) -> Value {
+    pub(super) fn json(&self) -> Value {
         let mut members = Map::new();
         members.insert("header".into(), hex(self.header_bytes()));
         let parts = [
@@ -88,7 +88,7 @@ impl Entry {
     }
 }
 
-fn conversation() -> ConversationId {
+pub(super) fn conversation() -> ConversationId {
     ConversationId::new(id(0, 0xc1))
 }
 
@@ -113,7 +113,7 @@ fn log() -> Vec<Entry> {
 }
 
 /// chain(0), chain(1), …
-fn chains(log: &[Entry]) -> Vec<Hash> {
+pub(super) fn chains(log: &[Entry]) -> Vec<Hash> {
     let mut chains = vec![chain_start(conversation())];
     for (i, entry) in log.iter().enumerate() {
         chains.push(chain_next(&chains[i], &entry.header_bytes(), &entry.hash()));

@@ -1,6 +1,6 @@
 //! labels.json.
 
-use aside_crypto::label::{self, hash, labeled};
+use aside_crypto::label::{self, TOKEN, hash, labeled};
 use serde_json::Value;
 
 use super::{
@@ -12,6 +12,7 @@ const DESCRIPTION: &str = "Label(label, fields) and its SHA-256. Fields and resu
     An invalid vector shows an encoding that is not Label(label, fields): a mistake to check against.";
 
 const REQUIREMENTS: &[&str] = &["CONV-003"];
+const OF_A_TOKEN: &[&str] = &["CONV-003", "TOKEN-002"];
 
 pub(super) fn file() -> File {
     File::new("labels", DESCRIPTION, valid().chain(mistakes()).collect())
@@ -44,6 +45,8 @@ fn valid() -> impl Iterator<Item = Value> {
         ("chain", label::CHAIN, vec![&hashed, b"header", &server_nonce]),
         ("head", label::HEAD, vec![b"statement"]),
         ("log-key-rotation", label::LOG_KEY_ROTATION, vec![log.as_bytes(), next.as_bytes()]),
+        ("token", TOKEN, vec![&hashed]),
+        ("token-of-zeros", TOKEN, vec![&[0; 32]]),
     ];
     let vectors: Vec<_> = cases
         .iter()
@@ -75,5 +78,6 @@ fn mistakes() -> impl Iterator<Item = Value> {
 
 fn vector(name: &str, label: &str, fields: &[&[u8]]) -> Vector {
     let fields: Vec<Value> = fields.iter().map(hex).collect();
-    Vector::new(name, REQUIREMENTS).with("label", label).with("fields", fields)
+    let requirements = if label == TOKEN { OF_A_TOKEN } else { REQUIREMENTS };
+    Vector::new(name, requirements).with("label", label).with("fields", fields)
 }

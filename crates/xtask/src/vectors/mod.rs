@@ -17,6 +17,8 @@ mod login;
 mod material;
 mod messages;
 mod names;
+mod redaction;
+mod rooms;
 mod session;
 
 use std::fs;
@@ -52,7 +54,9 @@ fn generate() -> Vec<(String, String)> {
         login::file(),
         messages::file(),
         content::file(),
+        rooms::file(),
         chain::file(),
+        redaction::file(),
         heads::file(),
         frames::file(),
         names::file(),

@@ -1,16 +1,20 @@
 //! The client's session, and its follower of logs.
 
-use aside_crypto::{Binding, Hash, PublicKey, SigningKey, chain_next, chain_start, payload_hash};
+use std::collections::BTreeSet;
+
+use aside_crypto::{
+    Binding, Hash, PublicKey, SigningKey, chain_next, chain_start, payload_hash, sign_head,
+};
 use aside_proto::{frame, id::ConversationId, v1};
 use aside_session::{
     Now,
     client::{
         self, Framing, Session,
-        log::{Follower, Place, Remembered, Start, Tampering},
+        log::{Follower, Place, Remembered, Start, Tampering, redacted_by},
     },
 };
 use prost::Message as _;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{array, bytes, check, ensure, number, server::stream};
 
@@ -57,7 +61,7 @@ fn a_session_closes_on_what_the_vectors_refuse() {
     }
 }
 
-fn fetched(vector: &Value) -> v1::Fetched {
+fn fetched(vector: &Value, head_seq: u64) -> v1::Fetched {
     let entry = |e: &Value| v1::Entry {
         header: bytes(&e["header"]).into(),
         salt: bytes(&e["salt"]).into(),
@@ -68,7 +72,7 @@ fn fetched(vector: &Value) -> v1::Fetched {
         entries: vector["entries"].as_array().unwrap().iter().map(entry).collect(),
         prev_chain: bytes(&vector["prev_chain"]).into(),
         first_seq: 1,
-        head_seq: number(&vector["head"]["seq"]),
+        head_seq,
         signed_head: None,
     }
 }
@@ -81,11 +85,11 @@ fn conversation(vector: &Value) -> ConversationId {
 #[test]
 fn chain() {
     check("chain", None, |vector| {
-        let fetched = fetched(vector);
+        let fetched = fetched(vector, number(&vector["head"]["seq"]));
         let redacted =
             fetched.entries.iter().any(|e| e.salt.is_empty() && !e.payload_hash.is_empty());
         if redacted || fetched.entries.is_empty() {
-            // This version's follower takes no redacted entry (LOG-013), and asks for nothing when it has all.
+            // Nothing redacts these entries (LOG-013), and a follower asks for nothing when it has all.
             return chain_alone(vector, &fetched);
         }
         let from_seq = number(&vector["from_seq"]);
@@ -99,6 +103,75 @@ fn chain() {
         let chains: Vec<Hash> = accepted.iter().map(|entry| entry.chain).collect();
         ensure(chains == expected_chains(vector), "chains")
     });
+}
+
+// cites: LOG-013, REDACT-011, REDACT-012, REDACT-013
+#[test]
+fn redaction() {
+    check("redaction", None, |vector| {
+        let conversation = conversation(vector);
+        let log_key = log_key().public_key();
+        let mut follower = Follower::new(conversation, Start::Beginning);
+        let (mut redacted, mut missing) = (BTreeSet::new(), Vec::new());
+        let pages = vector["pages"].as_array().unwrap();
+        let chains = chains(conversation, pages);
+        for page in pages {
+            // As after a restart in between: only what is remembered is left.
+            if let Some(remembered) = follower.remembered() {
+                follower = Follower::resume(conversation, remembered);
+            }
+            let mut fetched = fetched(page, number(&page["head_seq"]));
+            follower.handle_head_seq(fetched.head_seq);
+            let fetch = follower.poll_fetch().unwrap();
+            ensure(fetch.from_seq == number(&page["from_seq"]), "from_seq")?;
+            let chain = chains[fetched.head_seq as usize];
+            fetched.signed_head = Some(stated(conversation, fetched.head_seq, chain));
+            let accepted = follower.handle_fetched(&log_key, &fetched);
+            for entry in accepted.map_err(|tampering| explained(&tampering))? {
+                redacted.extend(redacted_by(&entry.header, &entry.entry.payload));
+            }
+            let remembered = follower.remembered().unwrap();
+            missing.push(remembered.missing.iter().map(|it| it.seq).collect::<Vec<_>>());
+        }
+        ensure(json!(missing) == vector["missing"], "missing entries")?;
+        ensure(json!(redacted) == vector["redacted"], "redacted entries")
+    });
+}
+
+/// chain(0), chain(1), … of a log in pages.
+fn chains(conversation: ConversationId, pages: &[Value]) -> Vec<Hash> {
+    let mut chains = vec![chain_start(conversation)];
+    for entry in pages.iter().flat_map(|page| fetched(page, 0).entries) {
+        let hash = match <[u8; 32]>::try_from(&entry.salt[..]) {
+            Ok(salt) => payload_hash(&salt, &entry.payload),
+            Err(_) => entry.payload_hash[..].try_into().unwrap(),
+        };
+        chains.push(chain_next(chains.last().unwrap(), &entry.header, &hash));
+    }
+    chains
+}
+
+/// A signed head, as an honest server states it.
+fn stated(conversation: ConversationId, head_seq: u64, chain: Hash) -> v1::SignedHead {
+    let statement = v1::HeadStatement {
+        conversation_id: conversation.to_bytes(),
+        first_seq: 1,
+        anchor: chain_start(conversation).to_vec().into(),
+        head_seq,
+        chain: chain.to_vec().into(),
+        time_ms: 1,
+    };
+    let statement = statement.encode_to_vec();
+    let signature = sign_head(&log_key(), &statement).as_bytes().to_vec().into();
+    v1::SignedHead { statement: statement.into(), signature }
+}
+
+fn explained(tampering: &Tampering) -> String {
+    match tampering {
+        Tampering::Entry { what: "its missing payload", .. } => "kind".into(),
+        Tampering::PayloadMissing { .. } => "missing".into(),
+        other => reason(other),
+    }
 }
 
 fn expected_chains(vector: &Value) -> Vec<Hash> {
@@ -146,7 +219,7 @@ fn pairs_of_heads() {
     check("heads", Some("pair"), |vector| {
         let [seen, now] = ["seen", "now"].map(|name| bytes(&vector[name]));
         let signed = |statement: &[u8]| v1::SignedHead {
-            signature: aside_crypto::sign_head(&log_key(), statement).as_bytes().to_vec().into(),
+            signature: sign_head(&log_key(), statement).as_bytes().to_vec().into(),
             statement: statement.to_vec().into(),
         };
         let before = v1::HeadStatement::decode(&seen[..]).unwrap();
@@ -157,7 +230,8 @@ fn pairs_of_heads() {
         let conversation = ConversationId::try_from(&before.conversation_id[..]).unwrap();
         let chain = before.chain[..].try_into().unwrap();
         let place = Place { seq: before.head_seq, chain };
-        let remembered = Remembered { place, time_ms: 0, head: Some(signed(&seen)) };
+        let (head, missing, anchor) = (Some(signed(&seen)), Vec::new(), None);
+        let remembered = Remembered { place, time_ms: 0, head, missing, anchor };
         let mut follower = Follower::resume(conversation, remembered);
         assert!(follower.poll_fetch().unwrap().signed_head);
         let fetched = v1::Fetched {

@@ -5,6 +5,7 @@ mod client;
 mod content;
 mod crypto;
 mod replay;
+mod rooms;
 mod server;
 
 use std::path::Path;

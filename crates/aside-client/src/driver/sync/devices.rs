@@ -122,8 +122,11 @@ impl Sync {
 
 fn judge_kept(kept: &Kept, key: Option<&DeviceKey>) -> StoredSignature {
     let header = v1::EntryHeader::decode(&kept.header[..]).unwrap_or_default();
-    let Ok(salt) = kept.salt[..].try_into() else { return StoredSignature::Invalid };
-    let payload_hash = aside_crypto::payload_hash(&salt, &kept.payload);
+    let payload_hash = match (kept.payload_hash, kept.salt[..].try_into()) {
+        (Some(hash), _) => hash,
+        (None, Ok(salt)) => aside_crypto::payload_hash(&salt, &kept.payload),
+        (None, Err(_)) => return StoredSignature::Invalid,
+    };
     match SignatureStatus::check(kept.conversation, &header, payload_hash, key) {
         SignatureStatus::KeyUnknown => StoredSignature::Invalid,
         status => status.into(),

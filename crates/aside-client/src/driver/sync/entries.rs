@@ -4,7 +4,10 @@ use aside_proto::{
     id::ConversationId,
     v1::{self, client_frame::Body},
 };
-use aside_session::client::log::{Accepted, Membership, Refusal, Tampering};
+use aside_session::client::{
+    log::{Accepted, Membership, Refusal, Tampering},
+    room::Settings,
+};
 use bytes::Bytes;
 use prost::Message as _;
 
@@ -25,6 +28,9 @@ impl Sync {
             self.listing = Listing::Due(Bytes::new());
             return Ok(());
         };
+        if room.tampered {
+            return Ok(());
+        }
         match room.follower.handle_pushed(entry) {
             Ok(accepted) => {
                 room.accepted.extend(accepted);
@@ -40,7 +46,11 @@ impl Sync {
         if let Some(room) = self.rooms.get_mut(&conversation) {
             room.follower.handle_head_seq(head_seq);
             room.note_gap();
+        } else {
+            // Another device of the user joined it, and its entry was left out too.
+            self.listing = Listing::Due(Bytes::new());
         }
+        self.watermarks_missed(conversation);
     }
 
     pub(super) fn poll_fetch(&mut self) -> Option<(Asked, Body)> {
@@ -71,7 +81,7 @@ impl Sync {
     ) -> Result<(), Error> {
         self.fetches = self.fetches.saturating_sub(1);
         let Some(room) = self.rooms.get_mut(&conversation) else { return Ok(()) };
-        let Some(log_key) = &self.log_key else { return Ok(()) };
+        let Some(log_key) = self.log_key.as_ref().filter(|_| !room.tampered) else { return Ok(()) };
         match room.follower.handle_fetched(log_key, fetched) {
             Ok(accepted) => {
                 room.accepted.extend(accepted);
@@ -92,6 +102,8 @@ impl Sync {
         let Some(room) = self.rooms.get_mut(&conversation) else { return Ok(()) };
         match room.follower.handle_refused(error) {
             Ok(Refusal::Trimmed { from_seq, first_seq }) => {
+                // The anchor is to be remembered, though no entry came with it.
+                room.advanced = true;
                 let room = room.name.clone();
                 out.tell(Event::Trimmed { room, from_seq, first_seq });
                 Ok(())
@@ -111,7 +123,11 @@ impl Sync {
             let accepted = std::mem::take(&mut room.accepted);
             // A fetch without entries may have brought a signed head.
             if std::mem::take(&mut room.advanced) || !accepted.is_empty() {
-                self.keep(conversation, accepted).await?;
+                let told = told(&accepted);
+                self.keep(conversation, accepted, out).await?;
+                if let Some((seq, Settings { name, topic, .. })) = told {
+                    self.set_settings(conversation, seq, (&name, &topic), out).await?;
+                }
                 out.refresh(conversation);
             }
             self.tell_repaired(conversation, out);
@@ -124,16 +140,22 @@ impl Sync {
         &mut self,
         conversation: ConversationId,
         accepted: Vec<Accepted>,
+        out: &mut Outlet,
     ) -> Result<(), Error> {
         let mut handles = Vec::new();
+        let mut changes = Vec::new();
         let mut left = false;
         for entry in &accepted {
             match Membership::of(&entry.header, &entry.entry.payload) {
                 Some(Membership::Joined { user, handle }) => {
                     left &= user != self.me;
                     handles.push((user, handle));
+                    changes.push((entry.seq, user, true));
                 }
-                Some(Membership::Left { user }) => left |= user == self.me,
+                Some(Membership::Left { user }) => {
+                    left |= user == self.me;
+                    changes.push((entry.seq, user, false));
+                }
                 Some(Membership::Renamed { user, new, .. }) => {
                     if user == self.me {
                         self.my_handle = Some(new.clone());
@@ -143,11 +165,14 @@ impl Sync {
                 None => {}
             }
         }
+        let awaited = self.awaited_among(&accepted);
         let entries = self.judged(accepted).await?;
         let room = self.rooms.get(&conversation);
         let cursor = room.and_then(|room| room.follower.remembered());
         let caught_up = room.is_some_and(|room| room.follower.is_caught_up());
         self.store.keep(conversation, &entries, cursor.as_ref(), &handles).await?;
+        self.members_changed(conversation, &changes).await?;
+        self.check_sent(conversation, &awaited, out).await?;
         if left && caught_up {
             self.unfollow(conversation).await?;
         }
@@ -188,10 +213,20 @@ impl Sync {
         let (room, what) = (room.name.clone(), what.to_string());
         self.store.set_tampering(conversation, &what).await?;
         self.tampered.push(conversation);
+        self.await_nothing(conversation).await?;
         out.tell(Event::Tampering { conversation, room, what });
         self.wake_waiters();
         Ok(())
     }
+}
+
+/// The last settings that these entries tell, and the entry.
+fn told(accepted: &[Accepted]) -> Option<(u64, Settings)> {
+    let settings = |entry: &Accepted| {
+        let told = Settings::of(&entry.header, &entry.entry.payload)?;
+        Some((entry.seq, told))
+    };
+    accepted.iter().rev().find_map(settings)
 }
 
 impl super::Room {

@@ -5,8 +5,10 @@
 
 mod devices;
 mod entries;
+mod marks;
 mod read_back;
 mod rooms;
+mod sent;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
@@ -16,6 +18,7 @@ use std::{
 
 use aside_crypto::PublicKey;
 use aside_proto::{
+    SYNC,
     id::{ConversationId, DeviceId, UserId},
     limits,
     v1::{self, client_frame::Body},
@@ -23,14 +26,17 @@ use aside_proto::{
 use aside_session::{
     Now,
     client::{
-        DeviceKey, Greeting,
+        DeviceKey, Greeting, Stamp,
         log::{Accepted, Follower},
     },
 };
 use bytes::Bytes;
 use tokio::{sync::oneshot, time::Instant};
 
-use self::read_back::ReadBack;
+use self::{
+    marks::{Others, Own},
+    read_back::ReadBack,
+};
 use super::{calls::retry_after, outlet::Outlet};
 use crate::{
     Error, Event,
@@ -50,10 +56,13 @@ pub(super) type Waiter = oneshot::Sender<Result<(), Error>>;
 #[derive(Debug)]
 pub(super) enum Asked {
     Rooms,
+    Summaries,
     Members(ConversationId),
     Devices(Vec<DeviceId>),
     Fetch(ConversationId),
     ReadBack(u64),
+    Mark(ConversationId),
+    Watermarks(ConversationId),
 }
 
 /// The state of all conversations.
@@ -65,10 +74,13 @@ pub(super) struct Sync {
     replay: u32,
     log_key: Option<PublicKey>,
     limits: v1::Limits,
+    /// Whether the capability `sync` is.
+    in_force: bool,
     rooms: BTreeMap<ConversationId, Room>,
     listing: Listing,
     listed: BTreeSet<ConversationId>,
     fetches: usize,
+    marks: usize,
     devices: HashMap<DeviceId, DeviceKey>,
     look_ups: BTreeSet<DeviceId>,
     looking_up: bool,
@@ -84,6 +96,8 @@ pub(super) struct Sync {
     /// Callers to be told once every signature is settled.
     settling: Vec<Waiter>,
     tampered: Vec<ConversationId>,
+    /// Messages that are durable and were not seen in the log yet (MSG-015).
+    awaited: BTreeMap<(ConversationId, u64), Stamp>,
     my_handle: Option<String>,
 }
 
@@ -99,6 +113,13 @@ struct Room {
     /// Whether there may be more to keep than these.
     advanced: bool,
     tampered: bool,
+    /// How many members there are, and the last entry that is counted in.
+    member_count: u32,
+    counted_seq: u64,
+    /// Whether members hear of each other's watermarks (MARK-010).
+    live: bool,
+    own: Own,
+    others: Others,
 }
 
 /// How far the user's rooms are listed.
@@ -132,10 +153,12 @@ impl Sync {
             replay,
             log_key: None,
             limits: limits::DEFAULT,
+            in_force: false,
             rooms: BTreeMap::new(),
             listing: Listing::Due(Bytes::new()),
             listed: BTreeSet::new(),
             fetches: 0,
+            marks: 0,
             devices: HashMap::new(),
             look_ups: BTreeSet::new(),
             looking_up: false,
@@ -148,13 +171,17 @@ impl Sync {
             waiters: Vec::new(),
             settling: Vec::new(),
             tampered: Vec::new(),
+            awaited: BTreeMap::new(),
             my_handle: None,
         };
         for known in store.conversations().await? {
             if known.joined && (known.cursor.is_some() || known.tampering.is_some()) {
-                sync.begin(known.conversation, &known.name, Some(known.clone()), 0, out);
+                let progress = store.progress(known.conversation).await?;
+                let begin = (Some(known.clone()), progress);
+                sync.begin(known.conversation, &known.name, begin, 0, out);
             }
         }
+        sync.await_sent().await?;
         for kept in store.entries_pending().await? {
             sync.look_ups.extend(devices::sender_device(&kept));
         }
@@ -165,6 +192,7 @@ impl Sync {
     pub(super) fn online(&mut self, greeting: &Greeting) {
         self.log_key = Some(greeting.log_key);
         self.limits = greeting.limits;
+        self.in_force = greeting.capabilities.iter().any(|capability| capability == SYNC);
     }
 
     /// The connection is lost, and with it all that was asked.
@@ -179,6 +207,7 @@ impl Sync {
             read_back.disconnected();
         }
         self.listing = Listing::Due(Bytes::new());
+        self.marks_disconnected();
         self.fetches = 0;
         self.looking_up = false;
         self.rechecked.clear();
@@ -195,12 +224,16 @@ impl Sync {
             .or_else(|| self.poll_devices())
             .or_else(|| self.poll_members())
             .or_else(|| self.poll_fetch())
+            .or_else(|| self.poll_mark(now))
+            .or_else(|| self.poll_watermarks())
             .or_else(|| self.poll_read_back())
     }
 
     /// When [`poll`](Self::poll) may have one, if not now.
     pub(super) fn wake_at(&self) -> Option<Instant> {
-        self.not_before.into_iter().chain([self.next_tick]).min()
+        let marks =
+            self.mark_at().map(|at| self.not_before.map_or(at, |not_before| at.max(not_before)));
+        self.not_before.into_iter().chain([self.next_tick]).chain(marks).min()
     }
 
     /// Tells the followers the time (HEAD-009).
@@ -209,6 +242,7 @@ impl Sync {
             return;
         }
         self.next_tick = now + TICK;
+        self.ask_for_awaited();
         let elapsed = now.saturating_duration_since(self.epoch).as_millis();
         let now = Now { monotonic_ms: u64::try_from(elapsed).unwrap_or(u64::MAX), unix_ms: 0 };
         for room in self.rooms.values_mut() {
@@ -230,8 +264,10 @@ impl Sync {
             out.tell(Event::Throttled { wait });
         }
         match asked {
-            Asked::Rooms if wait.is_some() => self.listing = Listing::Due(Bytes::new()),
-            Asked::Rooms => self.listing = Listing::Done,
+            Asked::Rooms | Asked::Summaries if wait.is_some() => {
+                self.listing = Listing::Due(Bytes::new());
+            }
+            Asked::Rooms | Asked::Summaries => self.listing = Listing::Done,
             Asked::Members(conversation) => self.members_refused(conversation, wait.is_some()),
             Asked::Devices(devices) => {
                 self.looking_up = false;
@@ -241,6 +277,11 @@ impl Sync {
                 }
             }
             Asked::Fetch(conversation) => self.fetch_refused(conversation, &error, out).await?,
+            Asked::Mark(conversation) => self.mark_ended(conversation, wait.is_none()),
+            Asked::Watermarks(conversation) => match wait {
+                Some(_) => self.watermarks_missed(conversation),
+                None => self.watermarks_listed(conversation, None),
+            },
             Asked::ReadBack(id) => self.read_back_refused(id, error, wait.is_some()),
         }
         self.wake_waiters();

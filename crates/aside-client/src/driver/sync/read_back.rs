@@ -4,7 +4,7 @@ use aside_proto::{
     id::ConversationId,
     v1::{self, client_frame::Body},
 };
-use aside_session::client::log::{Accepted, Follower, Place, Start};
+use aside_session::client::log::{Accepted, Follower, Place, Start, Tampering};
 
 use super::{Asked, Sync, Waiter};
 use crate::{Error, driver::outlet::Outlet};
@@ -24,11 +24,14 @@ impl ReadBack {
     pub(super) fn disconnected(&mut self) {
         self.follower.handle_disconnected();
         // The chain value at the end is worth more than another signed head.
+        let missing = self.follower.remembered().map_or_else(Vec::new, |past| past.missing);
         self.follower = Follower::until(
             self.follower.conversation(),
             self.follower.place().map_or(Start::At(self.first()), Start::After),
             self.until,
         );
+        // None is overdue: the follower that noted it would have said so.
+        let _ = self.follower.handle_missing(&missing);
     }
 
     fn first(&self) -> u64 {
@@ -101,11 +104,38 @@ impl Sync {
         }
         let mut read_back = self.read_backs.remove(at);
         read_back.taken.retain(|entry| entry.seq <= read_back.until.seq);
+        let conversation = read_back.follower.conversation();
+        // What was taken in by now may say what was redacted.
+        self.flush(out).await?;
+        if let Err(what) = self.explain(&read_back.follower).await? {
+            self.tamper(conversation, &what, out).await?;
+            drop(read_back.waiter.send(Err(Error::Tampered)));
+            return Ok(());
+        }
         let entries = self.judged(read_back.taken).await?;
-        self.store.keep(read_back.follower.conversation(), &entries, None, &[]).await?;
+        self.store.keep(conversation, &entries, None, &[]).await?;
+        if let Some(room) = self.rooms.get_mut(&conversation) {
+            room.advanced = true;
+        }
+        self.flush(out).await?;
         self.settling.push(read_back.waiter);
         self.wake_waiters();
         Ok(())
+    }
+
+    /// LOG-013: what was read back without payload is redacted by an entry that was taken in, or by one to come.
+    async fn explain(&mut self, past: &Follower) -> Result<Result<(), Tampering>, Error> {
+        let mut open = Vec::new();
+        for missing in past.remembered().map_or_else(Vec::new, |past| past.missing) {
+            let by = self.store.redaction_of(past.conversation(), missing.seq).await?;
+            if by.is_none_or(|by| by > missing.head_seq) {
+                open.push(missing);
+            }
+        }
+        Ok(match self.rooms.get_mut(&past.conversation()) {
+            Some(room) => room.follower.handle_missing(&open),
+            None => Ok(()),
+        })
     }
 
     pub(super) fn read_back_refused(&mut self, id: u64, error: v1::Error, again: bool) {

@@ -4,11 +4,18 @@ use aside_proto::{
     id::{ConversationId, UserId},
     v1::{self, client_frame::Body},
 };
-use aside_session::client::log::{Follower, Start};
+use aside_session::client::{
+    Violation, Watermark,
+    log::{Follower, Start},
+};
 use bytes::Bytes;
 
-use super::{Asked, Listing, MAX_MEMBER_PAGES, Members, Room, Sync};
-use crate::{Error, Event, driver::outlet::Outlet, store::Followed};
+use super::{Asked, Listing, MAX_MEMBER_PAGES, Members, Others, Own, Room, Sync};
+use crate::{
+    Error, Event,
+    driver::outlet::Outlet,
+    store::{Followed, MAX_UNREAD, Progress},
+};
 
 impl Sync {
     pub(super) fn poll_rooms(&mut self) -> Option<(Asked, Body)> {
@@ -18,6 +25,10 @@ impl Sync {
             self.listed.clear();
         }
         self.listing = Listing::Asked;
+        if self.in_force {
+            let list = v1::ListSummaries { page_token, page_size: 0 };
+            return Some((Asked::Summaries, Body::ListSummaries(list)));
+        }
         let list = v1::ListRooms { joined_only: true, page_token, ..Default::default() };
         Some((Asked::Rooms, Body::ListRooms(list)))
     }
@@ -29,11 +40,28 @@ impl Sync {
         out: &mut Outlet,
     ) -> Result<(), Error> {
         for room in &rooms.rooms {
-            self.follow(room, out).await?;
-            self.listed.insert(room.conversation_id[..].try_into()?);
+            self.follow(room, None, out).await?;
         }
-        if !rooms.next_page_token.is_empty() {
-            self.listing = Listing::Due(rooms.next_page_token.clone());
+        self.listed_page(&rooms.next_page_token).await
+    }
+
+    /// A page of the user's conversations, with what there is to know of them.
+    pub(in crate::driver) async fn summaries(
+        &mut self,
+        summaries: &v1::Summaries,
+        out: &mut Outlet,
+    ) -> Result<(), Error> {
+        for summary in &summaries.summaries {
+            if let Some(room) = &summary.room {
+                self.follow(room, Some(summary), out).await?;
+            }
+        }
+        self.listed_page(&summaries.next_page_token).await
+    }
+
+    async fn listed_page(&mut self, next_page_token: &Bytes) -> Result<(), Error> {
+        if !next_page_token.is_empty() {
+            self.listing = Listing::Due(next_page_token.clone());
             return Ok(());
         }
         self.listing = Listing::Done;
@@ -47,10 +75,11 @@ impl Sync {
         Ok(())
     }
 
-    /// Follows a room of which the user is a member, or notes how far it goes by now.
+    /// Follows a room of which the user is a member, or notes how far it and its members go by now.
     pub(in crate::driver) async fn follow(
         &mut self,
         room: &v1::Room,
+        summary: Option<&v1::Summary>,
         out: &mut Outlet,
     ) -> Result<(), Error> {
         let conversation = room.conversation_id[..].try_into()?;
@@ -59,18 +88,73 @@ impl Sync {
         self.listed.insert(conversation);
         if !self.rooms.contains_key(&conversation) {
             let known = self.store.conversation(conversation).await?;
-            let history = u64::from(self.history);
-            let from =
-                room.head_seq.saturating_add(1).saturating_sub(history).max(room.first_seq).max(1);
-            self.begin(conversation, &room.name, known, from, out);
+            let progress = self.store.progress(conversation).await?;
+            let from = self.first_wanted(room, summary);
+            self.begin(conversation, &room.name, (known, progress), from, out);
         }
+        self.count_members(conversation, room).await?;
+        if let Some(summary) = summary {
+            self.summed_up(conversation, summary, out).await?;
+        }
+        self.settings(room, out).await?;
         let Some(followed) = self.rooms.get_mut(&conversation) else { return Ok(()) };
-        followed.name.clone_from(&room.name);
         followed.follower.handle_head_seq(room.head_seq);
+        if summary.is_some() {
+            followed.follower.rest();
+        }
         if let (Some(place), false) = (followed.follower.place(), followed.follower.is_caught_up())
             && place.seq > 0
         {
             followed.gap.get_or_insert(place.seq + 1);
+        }
+        Ok(())
+    }
+
+    /// Where to begin with a room that is new here: with a little history, but before what reached no device of the user's yet,
+    /// and what is counted as unread.
+    fn first_wanted(&self, room: &v1::Room, summary: Option<&v1::Summary>) -> u64 {
+        let end = room.head_seq.saturating_add(1);
+        let history = end.saturating_sub(self.history.into());
+        let watermark = summary.and_then(|summary| summary.watermark.as_ref());
+        let missing = watermark.map_or(history, |watermark| {
+            let unread =
+                watermark.read_seq.saturating_add(1).max(end.saturating_sub(MAX_UNREAD.into()));
+            unread.min(watermark.delivered_seq.saturating_add(1))
+        });
+        history.min(missing).max(room.first_seq).max(1)
+    }
+
+    async fn summed_up(
+        &mut self,
+        conversation: ConversationId,
+        summary: &v1::Summary,
+        out: &mut Outlet,
+    ) -> Result<(), Error> {
+        let watermark = summary.watermark.clone().unwrap_or_default();
+        let watermark = Watermark::try_from(watermark).map_err(Violation::from)?;
+        self.moved(conversation, watermark, out).await?;
+        Ok(self.store.set_unread(conversation, summary.unread).await?)
+    }
+
+    /// MARK-010: as the room says; entries after it tell of changes.
+    async fn count_members(
+        &mut self,
+        conversation: ConversationId,
+        listed: &v1::Room,
+    ) -> Result<(), Error> {
+        let Some(room) = self.rooms.get_mut(&conversation) else { return Ok(()) };
+        if listed.head_seq >= room.counted_seq {
+            (room.member_count, room.counted_seq) = (listed.member_count, listed.head_seq);
+        }
+        self.judge_size(conversation).await
+    }
+
+    pub(super) async fn judge_size(&mut self, conversation: ConversationId) -> Result<(), Error> {
+        let Some(room) = self.rooms.get_mut(&conversation) else { return Ok(()) };
+        let live = self.in_force && room.member_count <= self.limits.max_live_members;
+        if room.live != live {
+            room.live = live;
+            self.store.set_live(conversation, live).await?;
         }
         Ok(())
     }
@@ -80,7 +164,7 @@ impl Sync {
         &mut self,
         conversation: ConversationId,
         name: &str,
-        known: Option<Followed>,
+        (known, progress): (Option<Followed>, Option<Progress>),
         from: u64,
         out: &mut Outlet,
     ) {
@@ -106,12 +190,43 @@ impl Sync {
             accepted: Vec::new(),
             advanced: false,
             tampered: tampering.is_some(),
+            member_count: 0,
+            counted_seq: 0,
+            live: progress.is_some_and(|progress| progress.live),
+            own: Own::restore(progress.as_ref()),
+            others: Others::Unwatched,
         };
         self.rooms.insert(conversation, room);
         out.follow(conversation, name, tell_from);
         if let Some(what) = tampering {
             out.tell(Event::Tampering { conversation, room: name.to_owned(), what });
         }
+    }
+
+    /// What a room says of itself, as of its head.
+    pub(in crate::driver) async fn settings(
+        &mut self,
+        room: &v1::Room,
+        out: &mut Outlet,
+    ) -> Result<(), Error> {
+        let conversation = room.conversation_id[..].try_into()?;
+        self.set_settings(conversation, room.head_seq, (&room.name, &room.topic), out).await
+    }
+
+    /// ROOM-029: the name and the topic of the room as of an entry, unless a later one is known.
+    pub(super) async fn set_settings(
+        &mut self,
+        conversation: ConversationId,
+        seq: u64,
+        settings: (&str, &str),
+        out: &mut Outlet,
+    ) -> Result<(), Error> {
+        let known = self.store.set_settings(conversation, seq, settings).await?;
+        if let (Some(known), Some(room)) = (known, self.rooms.get_mut(&conversation)) {
+            out.rename(conversation, &known.name);
+            room.name = known.name;
+        }
+        Ok(())
     }
 
     /// The user is not a member any more.
@@ -122,6 +237,7 @@ impl Sync {
         if let Some(room) = self.rooms.remove(&conversation) {
             self.store.set_conversation(conversation, &room.name, false).await?;
         }
+        self.await_nothing(conversation).await?;
         self.wake_waiters();
         Ok(())
     }
@@ -133,6 +249,7 @@ impl Sync {
         out: &mut Outlet,
     ) -> Result<(), Error> {
         self.rooms.remove(&conversation);
+        self.await_nothing(conversation).await?;
         self.store.forget(conversation).await?;
         out.forget(conversation);
         self.listing = Listing::Due(Bytes::new());

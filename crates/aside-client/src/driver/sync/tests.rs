@@ -18,6 +18,11 @@ fn key(byte: u8) -> SigningKey {
     SigningKey::from_bytes(&[byte; 32]).unwrap()
 }
 
+fn draft(by: (UserId, DeviceId), text: &str, key: &SigningKey, id: u8) -> Draft {
+    let id = IdempotencyKey::new([id; 16]);
+    Draft::sign(by, key, (ROOM, id), [7; 32], crate::content::text(text, None))
+}
+
 /// A room's log, in which bob talks.
 #[derive(Clone, Default)]
 struct Log {
@@ -53,24 +58,26 @@ impl Log {
 
     /// As [`say`](Self::say), with a message id of these bytes.
     fn say_as(&mut self, text: &str, key: &SigningKey, id: u8) {
+        self.append(BOB, &draft(BOB, text, key, id));
+    }
+
+    /// The server appends what somebody sent.
+    fn append(&mut self, (user, device): (UserId, DeviceId), draft: &Draft) {
         let seq = self.entries.len() as u64 + 1;
-        let payload = crate::content::text(text, None);
-        let id = IdempotencyKey::new([id; 16]);
-        let draft = Draft::sign(BOB, key, (ROOM, id), [7; 32], payload.clone());
         let header = v1::EntryHeader {
             conversation_id: ROOM.to_bytes(),
             seq,
             kind: v1::EntryKind::Message.into(),
-            sender_user_id: BOB.0.to_bytes(),
-            sender_device_id: BOB.1.to_bytes(),
-            message_id: id.to_bytes(),
+            sender_user_id: user.to_bytes(),
+            sender_device_id: device.to_bytes(),
+            message_id: draft.message_id.to_bytes(),
             time_ms: seq,
             signature: draft.request().signature,
         };
         self.entries.push(v1::Entry {
             header: header.encode_to_vec().into(),
             salt: vec![7; 32].into(),
-            payload,
+            payload: draft.payload.clone(),
             payload_hash: Bytes::new(),
         });
     }
@@ -129,6 +136,12 @@ struct Client {
     bobs: (UserId, u64),
     /// How often it was asked.
     looked_up: usize,
+    /// The user's watermarks, as the server has them.
+    watermark: v1::Watermark,
+    /// What it was sent: delivered, then read.
+    marks: Vec<(u64, u64)>,
+    /// How often entries were fetched.
+    fetches: usize,
 }
 
 impl Client {
@@ -143,7 +156,9 @@ impl Client {
         let mut out = Outlet::new(sender, Arc::clone(&store));
         let mut sync = Sync::restore(store, ME, (200, replay), &mut out).await.unwrap();
         sync.log_key = Some(key(99).public_key());
-        Self { dir, sync, out, events, bobs_key: Some(2), bobs: (BOB.0, 0), looked_up: 0 }
+        let watermark = v1::Watermark { user_id: ME.to_bytes(), ..Default::default() };
+        let (bobs_key, bobs, marks) = (Some(2), (BOB.0, 0), Vec::new());
+        Self { dir, sync, out, events, bobs_key, bobs, looked_up: 0, watermark, marks, fetches: 0 }
     }
 
     async fn restart(self, replay: u32) -> Self {
@@ -153,14 +168,37 @@ impl Client {
 
     /// Answers requests until there are none; gives what was told.
     async fn run(&mut self, log: &Log) -> Vec<Event> {
-        while let Some((asked, body)) = self.sync.poll(Instant::now()) {
+        self.run_at(Instant::now(), log).await
+    }
+
+    async fn run_at(&mut self, now: Instant, log: &Log) -> Vec<Event> {
+        while let Some((asked, body)) = self.sync.poll(now) {
             let (sync, out) = (&mut self.sync, &mut self.out);
             match (asked, body) {
+                (Asked::Summaries, _) => {
+                    let watermark = Some(self.watermark.clone());
+                    let room = Some(log.room());
+                    let summary = v1::Summary { room, watermark, ..Default::default() };
+                    let summaries =
+                        v1::Summaries { summaries: vec![summary], ..Default::default() };
+                    sync.summaries(&summaries, out).await.unwrap();
+                }
+                (Asked::Members(room), _) => {
+                    sync.members(room, v1::Members::default()).await.unwrap();
+                }
+                (Asked::Mark(room), Body::Mark(mark)) => {
+                    self.marks.push((mark.delivered_seq, mark.read_seq));
+                    self.watermark.delivered_seq = mark.delivered_seq;
+                    self.watermark.read_seq = mark.read_seq;
+                    let marked = v1::Marked { watermark: Some(self.watermark.clone()) };
+                    sync.marked(room, marked, out).await.unwrap();
+                }
                 (Asked::Rooms, _) => {
                     let rooms = v1::Rooms { rooms: vec![log.room()], ..Default::default() };
                     sync.rooms(&rooms, out).await.unwrap();
                 }
                 (Asked::Fetch(room), Body::Fetch(fetch)) => {
+                    self.fetches += 1;
                     sync.fetched(room, &log.fetch(&fetch), out).await.unwrap();
                 }
                 (Asked::Devices(asked), _) => {
@@ -195,6 +233,8 @@ impl Client {
         self.sync.flush(&mut self.out).await.unwrap();
     }
 }
+
+mod progress;
 
 /// The messages among events: text, and whether it is verified.
 fn messages(events: &[Event]) -> Vec<(&str, bool)> {
@@ -251,12 +291,25 @@ async fn a_look_up_that_a_restart_cut_off_is_made_again() {
     let mut log = Log::default();
     log.say("mine", &key(2));
     let mut client = Client::new().await;
-    client.sync.follow(&log.room(), &mut client.out).await.unwrap();
+    client.sync.follow(&log.room(), None, &mut client.out).await.unwrap();
     client.push(&log, 1).await;
     assert_eq!(messages(&client.told().await), [], "it waits for the key");
     let mut client = client.restart(9).await;
     let told = client.run(&log).await;
     assert_eq!(messages(&told), [("mine", true)]);
+}
+
+// Another device of the user has joined it, and the queue of this one's connection was full.
+#[tokio::test]
+async fn a_room_of_which_only_a_gap_tells_is_found() {
+    let mut client = Client::new().await;
+    assert!(matches!(client.sync.poll(Instant::now()), Some((Asked::Rooms, _))));
+    client.sync.rooms(&v1::Rooms::default(), &mut client.out).await.unwrap();
+    assert!(client.sync.poll(Instant::now()).is_none());
+    let mut log = Log::default();
+    log.say("here", &key(2));
+    client.sync.gap(ROOM, log.head());
+    assert_eq!(messages(&client.run(&log).await), [("here", true)]);
 }
 
 // cites: DEV-010

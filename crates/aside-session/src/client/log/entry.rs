@@ -8,7 +8,7 @@ use aside_proto::{
 };
 use prost::Message as _;
 
-use super::{Tampering, follower::Place};
+use super::{Tampering, follower::Place, redaction::is_redactable};
 use crate::client::message;
 
 /// An entry that passed every check a chain allows; its signature is another matter:
@@ -111,9 +111,13 @@ impl Membership {
                 let (old, new) = (renamed.old_handle, renamed.new_handle);
                 Self::Renamed { user: own(&renamed.user_id)?, old, new }
             }
-            v1::EntryKind::Unspecified | v1::EntryKind::Message | v1::EntryKind::RoomCreated => {
-                return None;
-            }
+            v1::EntryKind::Unspecified
+            | v1::EntryKind::Message
+            | v1::EntryKind::RoomCreated
+            | v1::EntryKind::RoomUpdated
+            | v1::EntryKind::MemberInvited
+            | v1::EntryKind::MessagePinned => return None,
+            v1::EntryKind::Redacted => return None,
         })
     }
 }
@@ -141,9 +145,9 @@ impl Accepted {
         let sender = Sender::of(&header).ok_or_else(|| wrong("its sender"))?;
         check_signed(&header, sender.as_ref()).map_err(wrong)?;
         let payload_hash = message::payload_hash(entry).ok_or_else(|| wrong("its payload"))?;
-        // No entry of this version of the protocol redacts another, so no missing payload can be right.
-        if entry.salt.is_empty() {
-            return Err(Tampering::PayloadMissing { seq });
+        // Whether a later entry redacts a message is for the follower to see; of what it knows, nothing else can be redacted.
+        if entry.salt.is_empty() && !is_redactable(&header) {
+            return Err(wrong("its missing payload"));
         }
         let chain = chain_next(&before.chain, &entry.header, &payload_hash);
         Ok(Self {
@@ -162,6 +166,12 @@ impl Accepted {
     #[must_use]
     pub fn kind(&self) -> v1::EntryKind {
         self.header.kind()
+    }
+
+    /// Whether salt and payload are gone.
+    #[must_use]
+    pub fn is_redacted(&self) -> bool {
+        self.entry.salt.is_empty()
     }
 
     #[cfg(test)]

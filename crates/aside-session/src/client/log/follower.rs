@@ -9,6 +9,7 @@ use prost::Message as _;
 use super::{
     Accepted, Tampering,
     head::{MAX_SEQ, Stated},
+    redaction::{Missing, Unexplained, redacted_by},
 };
 use crate::Now;
 
@@ -48,6 +49,10 @@ pub struct Remembered {
     pub time_ms: u64,
     /// The last signed head that was accepted: what later ones are held against, and evidence (HEAD-005).
     pub head: Option<v1::SignedHead>,
+    /// Entries taken in without payload, whose redaction was not met yet.
+    pub missing: Vec<Missing>,
+    /// The entry before the first that is still there, if any is gone, as a head or TRIMMED last stated (HEAD-008).
+    pub anchor: Option<Place>,
 }
 
 /// A fetch to make: `from_seq` and `signed_head` of the request.
@@ -94,11 +99,16 @@ pub struct Follower {
     anchor: Place,
     /// The last signed head that was accepted.
     head: Option<v1::SignedHead>,
+    missing: Unexplained,
     /// Entries since the last signed head that agreed.
     unvouched: u32,
     /// When there were such entries first, on the monotonic clock.
     unvouched_since_ms: Option<u64>,
     head_due: bool,
+    /// A head is due for no other reason than that the connection is another.
+    resuming: bool,
+    /// It may wait for the next entry.
+    resting: bool,
     tampered: bool,
 }
 
@@ -136,9 +146,12 @@ impl Follower {
             recent: VecDeque::new(),
             anchor: beginning,
             head: None,
+            missing: Unexplained::default(),
             unvouched: 0,
             unvouched_since_ms: None,
             head_due: true,
+            resuming: false,
+            resting: false,
             tampered: false,
         };
         follower.wanted = follower.cursor.seq();
@@ -158,13 +171,18 @@ impl Follower {
     /// Follows on from what was kept.
     #[must_use]
     pub fn resume(conversation: ConversationId, remembered: Remembered) -> Self {
-        let Remembered { place, time_ms, head } = remembered;
+        let Remembered { place, time_ms, head, missing, anchor } = remembered;
         let mut follower = Self::new(conversation, Start::After(place));
         follower.time_ms = time_ms;
+        missing.into_iter().for_each(|missing| follower.missing.note(missing));
         if let Some(Ok(stated)) = head.as_ref().map(|head| Stated::read(conversation, head)) {
             follower.anchor = stated.anchor;
             follower.wanted = follower.wanted.max(stated.head.seq);
             follower.expected = Some(stated.head).filter(|head| head.seq > place.seq);
+        }
+        follower.resuming = true;
+        if let Some(anchor) = anchor.filter(|anchor| anchor.seq > follower.anchor.seq) {
+            follower.anchor = anchor;
         }
         follower.head = head;
         follower
@@ -174,7 +192,9 @@ impl Follower {
     #[must_use]
     pub fn remembered(&self) -> Option<Remembered> {
         let place = self.place()?;
-        Some(Remembered { place, time_ms: self.time_ms, head: self.head.clone() })
+        let (head, missing) = (self.head.clone(), self.missing.all());
+        let anchor = Some(self.anchor).filter(|anchor| anchor.seq > 0);
+        Some(Remembered { place, time_ms: self.time_ms, head, missing, anchor })
     }
 
     /// The conversation.
@@ -204,7 +224,8 @@ impl Follower {
         !self.tampered && !self.head_due && self.unvouched == 0 && self.expected.is_none()
     }
 
-    /// Takes a pushed entry. `None` if it is at or below the cursor, or above the next (PUSH-009).
+    /// Takes a pushed entry. `None` if it is at or below the cursor, or above the next (PUSH-009), or without payload: only a
+    /// fetch says by when that is explained (REDACT-014).
     ///
     /// # Errors
     /// [`Tampering`].
@@ -214,8 +235,8 @@ impl Follower {
         }
         let seq = v1::EntryHeader::decode(&entry.header[..]).map_or(0, |header| header.seq);
         match self.cursor {
-            Cursor::After(place) if seq == place.seq + 1 => {
-                let result = self.take(&place, std::slice::from_ref(entry));
+            Cursor::After(place) if seq == place.seq + 1 && !entry.salt.is_empty() => {
+                let result = self.take(&place, std::slice::from_ref(entry), seq);
                 let accepted = self.tampering_ends(result)?;
                 self.wanted = self.wanted.max(seq);
                 Ok(accepted.into_iter().next())
@@ -230,11 +251,36 @@ impl Follower {
     /// Takes a Gap, or any other word of how far the log goes, such as that of a Room.
     pub fn handle_head_seq(&mut self, head_seq: u64) {
         self.wanted = self.wanted.max(head_seq);
+        // It may be old; a signed head says (HEAD-005).
+        if head_seq < self.cursor.seq() {
+            self.request_head();
+        }
+    }
+
+    /// The log goes as far as the cursor, the server says. Then what a signed head vouched for before the connection was made needs
+    /// no other until something is added to it, unless one was asked for.
+    pub fn rest(&mut self) {
+        let stated = self.head.as_ref().map(|head| Stated::read(self.conversation, head));
+        let at_head = |stated: Stated| Some(stated.head) == self.place();
+        let vouched_for = stated.and_then(Result::ok).is_some_and(at_head);
+        if self.resuming && self.is_caught_up() && vouched_for {
+            (self.head_due, self.resuming, self.resting) = (false, false, true);
+        }
+    }
+
+    /// What was read back without payload, and nothing that was taken in redacts: it is explained by an entry to come.
+    ///
+    /// # Errors
+    /// [`Tampering`], if the cursor is beyond where that would have been.
+    pub fn handle_missing(&mut self, missing: &[Missing]) -> Result<(), Tampering> {
+        missing.iter().for_each(|missing| self.missing.note(*missing));
+        let result = self.missing.check(self.cursor.seq());
+        self.tampering_ends(result)
     }
 
     /// Asks for a signed head with the next fetch, as when a connection resumes or the user wants to be sure.
     pub fn request_head(&mut self) {
-        self.head_due = true;
+        (self.head_due, self.resuming) = (true, false);
     }
 
     /// Tells the time, some minutes apart: a head is asked for once entries went without one for long (HEAD-009).
@@ -252,11 +298,13 @@ impl Follower {
 
     /// The fetch to make now, if any; at most one is under way.
     pub fn poll_fetch(&mut self) -> Option<Fetch> {
-        let head_due = self.head_due && self.expected.is_none();
-        if self.tampered || self.fetching.is_some() || (self.is_caught_up() && !head_due) {
+        let may_ask = self.expected.is_none();
+        let nothing_due = self.is_caught_up() && !(self.head_due && may_ask);
+        if self.tampered || self.fetching.is_some() || nothing_due {
             return None;
         }
-        let fetch = Fetch { from_seq: self.cursor.seq() + 1, signed_head: head_due };
+        let signed_head = may_ask && (self.head_due || self.resting);
+        let fetch = Fetch { from_seq: self.cursor.seq() + 1, signed_head };
         self.fetching = Some(Fetching { fetch, floor: self.wanted });
         self.recent.clear();
         self.recent.extend(self.place());
@@ -307,6 +355,7 @@ impl Follower {
     pub fn handle_disconnected(&mut self) {
         self.fetching = None;
         self.recent.clear();
+        self.resuming |= !self.head_due;
         self.head_due = true;
     }
 
@@ -347,18 +396,24 @@ impl Follower {
             }
             None => return Err(Tampering::Head("no signed head came")),
         };
-        let accepted = self.take(&before, &fetched.entries)?;
+        let accepted = self.take(&before, &fetched.entries, fetched.head_seq)?;
         self.wanted = self.wanted.max(fetched.head_seq);
         if let Some(stated) = head {
-            self.head_due = false;
+            (self.head_due, self.resuming, self.resting) = (false, false, false);
             self.meet(stated)?;
             self.head.clone_from(&fetched.signed_head);
         }
         Ok(accepted)
     }
 
-    /// Checks `entries` as those after `before`, and moves the cursor past those that are new. Nothing changes on error.
-    fn take(&mut self, before: &Place, entries: &[v1::Entry]) -> Result<Vec<Accepted>, Tampering> {
+    /// Checks `entries` as those after `before`, of a log that ended at `head_seq`, and moves the cursor past those that are new.
+    /// Nothing changes on error.
+    fn take(
+        &mut self,
+        before: &Place,
+        entries: &[v1::Entry],
+        head_seq: u64,
+    ) -> Result<Vec<Accepted>, Tampering> {
         let cursor = self.cursor.seq();
         let mut place = *before;
         let mut time_ms = if before.seq == cursor { self.time_ms } else { 0 };
@@ -372,6 +427,15 @@ impl Follower {
                 accepted.push(entry);
             }
         }
+        let mut missing = self.missing.clone();
+        for entry in &accepted {
+            if entry.is_redacted() {
+                missing.note(Missing { seq: entry.seq, head_seq });
+            }
+            missing.explain(entry.seq, &redacted_by(&entry.header, &entry.entry.payload));
+        }
+        missing.check(cursor.max(place.seq))?;
+        self.missing = missing;
         if place.seq >= cursor {
             self.cursor = Cursor::After(place);
             self.time_ms = time_ms;
@@ -389,7 +453,7 @@ impl Follower {
         }
         let count = u32::try_from(accepted.len()).unwrap_or(u32::MAX);
         self.unvouched = self.unvouched.saturating_add(count);
-        self.head_due |= self.unvouched >= ENTRIES_BETWEEN_HEADS;
+        self.head_due |= self.unvouched >= ENTRIES_BETWEEN_HEADS || (self.resting && count > 0);
         let reached = self.expected.is_some_and(|place| place.seq <= self.cursor.seq());
         if let Some(place) = self.expected.take_if(|_| reached) {
             self.unvouched = u32::try_from(self.cursor.seq() - place.seq).unwrap_or(u32::MAX);
@@ -442,6 +506,7 @@ impl Follower {
         // Entries that were pushed meanwhile may have led further than that already.
         if anchor.seq > self.cursor.seq() {
             self.cursor = Cursor::After(anchor);
+            self.missing.clear();
         }
         self.wanted = self.wanted.max(anchor.seq);
         self.head_due = true;

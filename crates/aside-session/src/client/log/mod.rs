@@ -6,17 +6,22 @@
 //! Whether the chain is the *server's* chain shows when it meets a signed head. So a follower asks for one with the fetch that
 //! resumes it, and again after [`ENTRIES_BETWEEN_HEADS`] entries or [`HEAD_INTERVAL_MS`] (HEAD-009).
 //!
+//! An entry that comes without payload was redacted, or tampered with. The entry that redacts it may be on a later page, so a
+//! follower keeps what is [`Missing`] until it has come to where the log ended when that was fetched (LOG-013).
+//!
 //! A follower that begins in the middle of a log takes the chain value before its first entry on the server's word; the first
 //! signed head it meets then proves that too, since no other value leads to the same head.
 
 mod entry;
 mod follower;
 mod head;
+mod redaction;
 
 pub use entry::{Accepted, Membership, Sender};
 pub use follower::{
     ENTRIES_BETWEEN_HEADS, Fetch, Follower, HEAD_INTERVAL_MS, Place, Refusal, Remembered, Start,
 };
+pub use redaction::{MAX_MISSING, Missing, redacted_by};
 
 /// A log is not what it was or not what it must be: the user is to be warned, and the conversation no longer trusted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -58,6 +63,12 @@ pub enum Tampering {
     /// HEAD-001, HEAD-003, HEAD-008: a signed head is missing, malformed, or not signed by the log key.
     #[error("the server does not vouch for the log: {0}")]
     Head(&'static str),
+    /// MSG-015: what was acknowledged is not what stands there.
+    #[error("entry {seq} is not the message that the server acknowledged as that entry")]
+    Acknowledged {
+        /// The entry.
+        seq: u64,
+    },
     /// FETCH-007, HEAD-008: what is said to be trimmed is not, or was and is said to be there again.
     #[error(
         "the server says that history begins at entry {first_seq}, against what it said before"

@@ -10,6 +10,8 @@ use prost::Message as _;
 use super::*;
 use crate::Now;
 
+mod redaction;
+
 const ROOM: ConversationId = ConversationId::new([9; 16]);
 
 fn key() -> SigningKey {
@@ -176,7 +178,8 @@ fn a_gap_is_fetched_from_the_cursor() {
     assert!(!follower.is_caught_up());
     assert_eq!(catch_up(&mut follower, &log), Ok((3..=11).collect()));
     follower.handle_head_seq(4);
-    assert_eq!(follower.poll_fetch(), None, "old news");
+    let asks = Some(Fetch { from_seq: 12, signed_head: true });
+    assert_eq!(follower.poll_fetch(), asks, "old news, or a shorter log: a signed head says");
 }
 
 // cites: LOG-009
@@ -207,6 +210,41 @@ fn history_that_was_changed_behind_the_cursor_is_noticed_on_resuming() {
     assert_eq!(follower.poll_fetch(), None, "nothing more is taken in");
     assert_eq!(follower.handle_pushed(log.entry(5)), Ok(None));
     assert!(!follower.is_vouched_for());
+}
+
+// cites: HEAD-009, LOG-011
+#[test]
+fn what_was_vouched_for_may_rest_until_something_is_added() {
+    let mut log = Log::of(5);
+    let mut follower = following(&log);
+    follower.handle_disconnected();
+    follower.rest();
+    assert_eq!(follower.poll_fetch(), None);
+    follower
+        .handle_pushed(&{
+            log.append();
+            log.entry(6).clone()
+        })
+        .unwrap();
+    assert_eq!(follower.poll_fetch(), Some(Fetch { from_seq: 7, signed_head: true }));
+
+    // Not what no head vouched for, nor what a head was asked for of.
+    let mut follower = following(&log);
+    log.append();
+    follower.handle_pushed(log.entry(7)).unwrap();
+    follower.handle_disconnected();
+    follower.rest();
+    assert_eq!(follower.poll_fetch(), Some(Fetch { from_seq: 8, signed_head: true }));
+    let mut follower = following(&log);
+    follower.request_head();
+    follower.handle_disconnected();
+    follower.rest();
+    assert!(follower.poll_fetch().is_some());
+    let mut follower = following(&log);
+    follower.handle_disconnected();
+    follower.handle_head_seq(6);
+    follower.rest();
+    assert!(follower.poll_fetch().is_some(), "it may be shorter");
 }
 
 // cites: LOG-011

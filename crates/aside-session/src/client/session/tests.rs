@@ -8,6 +8,7 @@ use prost::Message as _;
 use server_frame::Body;
 
 use super::*;
+use crate::client::{Watermark, Watermarks};
 
 const NOW: Now = Now { monotonic_ms: 1_000, unix_ms: 1_700_000_000_000 };
 const BINDING: Binding = Binding::Exporter([3; 32]);
@@ -374,6 +375,25 @@ fn frames_come_cut_in_any_way() {
     let happened = events(&mut session);
     let gap = Event::Gap { conversation: ConversationId::new([6; 16]), head_seq: 5 };
     assert!(matches!(&happened[..], [Event::Greeted(_), last] if *last == gap), "{happened:?}");
+}
+
+// cites: CONV-001
+#[test]
+fn moved_watermarks_are_told_if_they_are_somebodys() {
+    let moved = |user: &'static [u8]| {
+        let user_id = user.into();
+        let watermark = Some(v1::Watermark { user_id, delivered_seq: 7, read_seq: 5 });
+        let conversation_id = vec![6; 16].into();
+        wire(0, Body::WatermarkMoved(v1::WatermarkMoved { conversation_id, watermark }))
+    };
+    let mut session = in_authenticated();
+    session.handle_bytes(NOW, &moved(&[3; 16]));
+    let at = Watermarks { delivered_seq: 7, read_seq: 5 };
+    let watermark = Watermark { user: UserId::new([3; 16]), at };
+    let conversation = ConversationId::new([6; 16]);
+    assert_eq!(events(&mut session), [Event::WatermarkMoved { conversation, watermark }]);
+    session.handle_bytes(NOW, &moved(&[3; 15]));
+    assert!(session.is_closed());
 }
 
 // cites: REQ-010, EXT-005, FRAME-008

@@ -103,7 +103,7 @@ impl Said {
 
 /// What was said in a conversation, or in the part of it that was loaded.
 ///
-/// It keeps the newest [`MAX_ENTRIES`] entries and [`MAX_BYTES`] bytes of those it was given; [`floor`](Self::floor) says from where
+/// It keeps the newest [`MAX_ENTRIES`] entries, [`MAX_BYTES`] bytes and redactions of as many entries of those it was given; [`floor`](Self::floor) says from where
 /// on it is whole. What was below is to it as if it had not been loaded.
 #[derive(Debug, Clone)]
 pub struct Timeline {
@@ -112,6 +112,8 @@ pub struct Timeline {
     referring: BTreeMap<u64, BTreeSet<u64>>,
     /// The entries of each message: more than one if the server repeats it (MSG-013).
     repetitions: BTreeMap<(DeviceId, IdempotencyKey), BTreeSet<u64>>,
+    /// What is known to be redacted, loaded or not.
+    redacted: BTreeSet<u64>,
     bytes: usize,
     floor: u64,
     limits: (usize, usize),
@@ -133,16 +135,19 @@ impl Timeline {
     /// One that keeps less: for programs that have little, and for tests.
     #[must_use]
     pub fn with_limits(max_entries: usize, max_bytes: usize) -> Self {
-        let (entries, referring, repetitions) = Default::default();
+        let (entries, referring, repetitions, redacted) = Default::default();
         let limits = (max_entries.min(MAX_ENTRIES), max_bytes.min(MAX_BYTES));
-        Self { entries, referring, repetitions, bytes: 0, floor: 0, limits }
+        Self { entries, referring, repetitions, redacted, bytes: 0, floor: 0, limits }
     }
 
     /// Takes in an entry; gives the seqs, in order, of which something else may have to be shown now.
     ///
     /// An entry that is there already stays as it is, but for one that was redacted since.
-    pub fn insert(&mut self, said: Said) -> Vec<u64> {
+    pub fn insert(&mut self, mut said: Said) -> Vec<u64> {
         let seq = said.seq;
+        if self.redacted.contains(&seq) {
+            said.what = What::Redacted;
+        }
         let known = self.entries.get(&seq);
         let anew = known.is_none_or(|known| known.what != said.what && said.what == What::Redacted);
         if seq < self.floor || !anew {
@@ -151,12 +156,22 @@ impl Timeline {
         let mut changed = BTreeSet::new();
         self.remove(seq, &mut changed);
         self.add(said, &mut changed);
-        while self.entries.len() > self.limits.0 || self.bytes > self.limits.1 {
-            let Some(oldest) = self.entries.keys().next().copied() else { break };
-            self.remove(oldest, &mut changed);
-            // Not the next one that is there: what comes later may belong between.
-            self.floor = oldest + 1;
+        self.make_room(&mut changed);
+        changed.into_iter().collect()
+    }
+
+    /// Takes in that an entry names the one at `seq` as redacted: whatever is loaded of that, before or after, its payload does
+    /// not count. Gives the seqs, in order, of which something else may have to be shown now.
+    pub fn redact(&mut self, seq: u64) -> Vec<u64> {
+        if seq < self.floor || !self.redacted.insert(seq) {
+            return Vec::new();
         }
+        let mut changed = BTreeSet::new();
+        if let Some(said) = self.entries.get(&seq).cloned() {
+            self.remove(seq, &mut changed);
+            self.add(Said { what: What::Redacted, ..said }, &mut changed);
+        }
+        self.make_room(&mut changed);
         changed.into_iter().collect()
     }
 
@@ -169,6 +184,19 @@ impl Timeline {
     /// The entries that are kept, in order.
     pub fn seqs(&self) -> impl DoubleEndedIterator<Item = u64> {
         self.entries.keys().copied()
+    }
+
+    fn make_room(&mut self, changed: &mut BTreeSet<u64>) {
+        while self.entries.len().max(self.redacted.len()) > self.limits.0
+            || self.bytes > self.limits.1
+        {
+            let oldest = [self.entries.keys().next(), self.redacted.first()].into_iter().flatten();
+            let Some(oldest) = oldest.min().copied() else { break };
+            self.remove(oldest, changed);
+            self.redacted.remove(&oldest);
+            // Not the next one that is there: what comes later may belong between.
+            self.floor = oldest + 1;
+        }
     }
 
     fn add(&mut self, said: Said, changed: &mut BTreeSet<u64>) {

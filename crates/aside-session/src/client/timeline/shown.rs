@@ -74,6 +74,8 @@ pub struct Reply {
     pub to: u64,
     /// Whether the message meant is there; to be shown if not.
     pub there: bool,
+    /// Whether it is not there because it was redacted; to be shown if so (REDACT-017).
+    pub redacted: bool,
 }
 
 /// Those who reacted with one emoji.
@@ -127,13 +129,17 @@ impl Timeline {
     fn message(&self, said: &Said, text: &Text, reply_to: Option<Reference>) -> Message {
         let edit = self.edits(said).last();
         let (edited, text) = edit.map_or((None, text), |(seq, text)| (Some(seq), text));
-        let there = |to| self.led_to(said, to).is_some();
+        let reply = |to: Reference| Reply {
+            to: to.seq,
+            there: self.led_to(said, to).is_some(),
+            redacted: self.is_redacted(said, to),
+        };
         Message {
             user: said.user,
             message_id: said.id.1,
             text: text.clone(),
             edited,
-            reply: reply_to.map(|to| Reply { to: to.seq, there: there(to) }),
+            reply: reply_to.map(reply),
             reactions: self.reactions(said),
         }
     }

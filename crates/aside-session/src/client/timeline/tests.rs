@@ -139,3 +139,34 @@ fn the_oldest_make_room() {
     timeline.insert(said(7, ALICE, &says("seven")));
     assert_eq!(timeline.seqs().collect::<Vec<_>>(), [6, 7], "nine bytes would be too many");
 }
+
+// cites: CONT-014, CONT-015, REDACT-017
+#[test]
+fn a_redaction_holds_whenever_its_message_is_loaded() {
+    let reply = v1::Content { reply_to: to(1), ..says("indeed") };
+    let entries = [said(1, ALICE, &says("secret")), said(2, BOB, &reply)];
+    let mut before = Timeline::new();
+    assert_eq!(before.redact(1), []);
+    entries.iter().for_each(|said| drop(before.insert(said.clone())));
+    let mut after = timeline(entries);
+    assert_eq!(message(&after, 2).reply, Some(Reply { to: 1, there: true, redacted: false }));
+    assert_eq!(after.redact(1), [1, 2]);
+    assert_eq!(after.redact(1), [], "told once");
+    for timeline in [before, after] {
+        assert_eq!(timeline.shown(1), Some(Shown::Redacted));
+        let reply = message(&timeline, 2).reply;
+        assert_eq!(reply, Some(Reply { to: 1, there: false, redacted: true }));
+    }
+}
+
+#[test]
+fn redactions_make_room_like_entries() {
+    let mut timeline = Timeline::with_limits(2, 99);
+    for seq in [3, 1, 2] {
+        timeline.redact(seq);
+    }
+    assert_eq!(timeline.floor(), 2);
+    assert_eq!(timeline.insert(said(1, ALICE, &says("old"))), []);
+    timeline.insert(said(2, ALICE, &says("secret")));
+    assert_eq!(timeline.shown(2), Some(Shown::Redacted));
+}

@@ -193,12 +193,24 @@ fn reply(reply_to: u64, body: server_frame::Body) -> Bytes {
 
 /// Whether the reply may be of the greatest size.
 fn is_bulky(frame: &v1::ClientFrame) -> bool {
-    matches!(frame.body, Some(Body::Fetch(_) | Body::ListSummaries(_)))
+    matches!(
+        frame.body,
+        Some(
+            Body::Fetch(_)
+                | Body::ListRooms(_)
+                | Body::ListPins(_)
+                | Body::ListSummaries(_)
+                | Body::Search(_)
+        )
+    )
 }
 
 /// Whether it has an effect: it waits for those before it that have none, and the other way about (REQ-012).
 fn writes(frame: &v1::ClientFrame) -> bool {
-    let writes = |body| request::info(body).mutating || matches!(body, Body::Mark(_));
+    let writes = |body: &Body| {
+        let is_lasting = matches!(body, Body::Mark(_) | Body::SetPresence(_) | Body::SetTyping(_));
+        request::info(body).mutating || is_lasting
+    };
     frame.body.as_ref().is_some_and(writes)
 }
 
@@ -209,6 +221,7 @@ fn decides(command: &Command) -> bool {
         Command::Register { .. }
             | Command::PasswordLogin { .. }
             | Command::FindDevice { .. }
+            | Command::FindToken { .. }
             | Command::Attach { .. }
             | Command::ChangePassword { .. }
     )

@@ -121,6 +121,7 @@ fn requests_out_of_phase_are_refused_without_effect() {
         client_frame::Body::Register(samples::register()),
         client_frame::Body::PasswordLogin(samples::password_login()),
         client_frame::Body::DeviceLogin(samples::device_login()),
+        client_frame::Body::TokenLogin(samples::token_login()),
         samples::ping("data"),
     ]
     .into_iter()

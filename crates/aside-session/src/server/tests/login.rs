@@ -82,7 +82,7 @@ fn register_is_checked_handed_out_attached_and_then_answered() {
     peer.session.handle_outcome(peer.now, ticket, Outcome::LoggedIn { user_id, device_id });
     let (ticket, command) = peer.next_command().expect("the connection is attached next");
     let capabilities = ["sync".to_owned(), "talk".to_owned()].into();
-    assert_eq!(command, Command::Attach { user_id, device_id, capabilities });
+    assert_eq!(command, Command::Attach { user_id, device_id, capabilities, reads: true });
     assert_eq!((peer.replies(), peer.session.is_live()), (vec![], false));
 
     let handle = Name::from_canonical("alice".into());

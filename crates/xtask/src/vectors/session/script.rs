@@ -133,6 +133,13 @@ fn limits() -> v1::Limits {
         max_rooms_per_user: 1000,
         max_devices_per_user: 32,
         max_live_members: 256,
+        max_pins: 50,
+        max_invitations_per_user: 100,
+        max_invitations_per_room: 1000,
+        max_redactions: 64,
+        presence_grace_ms: 10_000,
+        max_token_lifetime_s: 31_536_000,
+        max_tokens_per_user: 16,
     }
 }
 
@@ -219,6 +226,7 @@ fn room(member_count: u32, role: v1::Role, head_seq: u64) -> v1::Room {
         is_default: true,
         first_seq: 1,
         head_seq,
+        ..v1::Room::default()
     }
 }
 

@@ -1,0 +1,104 @@
+//! What is unread, what was found, and what became of messages.
+
+use anyhow::{Result, bail};
+use aside_client::{
+    Client, ConversationId, IdempotencyKey, Outgoing, Queued, State,
+    display::{neutralise, neutralise_line},
+};
+
+use super::REPLAY;
+use crate::{
+    failure,
+    output::{self, Style},
+    rooms, search,
+};
+
+/// The rooms in which something is unread.
+pub(super) async fn unread(client: &Client, style: Style) -> Result<String> {
+    let rooms: Vec<_> = match client.is_online() {
+        true => client.rooms(true).await?.into_iter().map(|it| (it.name, it.unread)).collect(),
+        false => client.overview().await?.into_iter().map(|it| (it.name, it.unread)).collect(),
+    };
+    let mut lines = Vec::new();
+    for (name, unread) in rooms {
+        if let Some(unread) = unread.filter(|unread| *unread > 0) {
+            let name = style.bold(neutralise_line(&name));
+            lines.push(format!("{name}  {}", rooms::unread_count(unread)));
+        }
+    }
+    Ok(if lines.is_empty() { "nothing is unread".to_owned() } else { lines.join("\n") })
+}
+
+/// How to see what is unread, if it is more than is shown unasked.
+pub(super) async fn unseen(client: &Client, conversation: ConversationId) -> Option<String> {
+    let unread = client.unread(conversation).await.ok()??;
+    (unread > REPLAY)
+        .then(|| format!("{}: /history {unread} shows it", rooms::unread_count(unread)))
+}
+
+/// Marks everything that came from a room as read.
+pub(super) async fn mark_read(client: &Client, conversation: ConversationId) -> Result<()> {
+    if client.is_online() {
+        client.catch_up(conversation).await?;
+    }
+    Ok(client.mark_read(conversation, u64::MAX).await?)
+}
+
+/// What there is of these words.
+pub(super) async fn find(client: &Client, style: Style, words: &str) -> Result<String> {
+    let found = client.search_local(words, None, None).await?;
+    let mut lines: Vec<_> =
+        found.entries.iter().rev().filter_map(|entry| search::hit(style, entry)).collect();
+    if found.next.is_some() {
+        lines.insert(0, style.dim("there is more: `aside search --local` shows it"));
+    }
+    Ok(if lines.is_empty() {
+        "nothing that is kept here has it".to_owned()
+    } else {
+        lines.join("\n")
+    })
+}
+
+/// The outbox, numbered; the ids in the same order.
+pub(super) async fn outbox(client: &Client, style: Style) -> Result<(String, Vec<IdempotencyKey>)> {
+    let outbox = client.outbox().await?;
+    let lines = outbox
+        .iter()
+        .enumerate()
+        .map(|(at, outgoing)| format!("{:>2}  {}", at + 1, show(outgoing, style)));
+    let lines: Vec<_> = lines.collect();
+    let text = if lines.is_empty() { "everything was sent".to_owned() } else { lines.join("\n") };
+    Ok((text, outbox.iter().map(|outgoing| outgoing.message_id).collect()))
+}
+
+fn show(outgoing: &Outgoing, style: Style) -> String {
+    let text = outgoing.text.as_deref().unwrap_or("(a reaction)");
+    let text = neutralise(text).replace('\n', "\n    ");
+    let state = match &outgoing.state {
+        State::Failed { reason, remedy } => style.warning(failed(reason, remedy.as_deref())),
+        state => style.dim(output::state_name(state)),
+    };
+    format!("{text}  {state}")
+}
+
+fn failed(reason: &str, remedy: Option<&str>) -> String {
+    let reason = reason.trim_end_matches('.');
+    let remedy = remedy.map(|remedy| format!(". {remedy}")).unwrap_or_default();
+    format!("NOT SENT: {}", neutralise_line(&format!("{reason}{remedy}")))
+}
+
+/// The one with this number, as the outbox was numbered last.
+pub(super) fn numbered(ids: &[IdempotencyKey], number: usize) -> Result<IdempotencyKey> {
+    match number.checked_sub(1).and_then(|at| ids.get(at)) {
+        Some(id) => Ok(*id),
+        None => bail!("/outbox shows no message {number}"),
+    }
+}
+
+/// What is wrong with a message that was waited for; none if it was sent, or will be by the next run.
+pub(super) async fn problem_of(queued: Queued) -> Option<String> {
+    match queued.receipt().await {
+        Ok(_) | Err(aside_client::Error::Gone) => None,
+        Err(error) => Some(failure::line(&error)),
+    }
+}

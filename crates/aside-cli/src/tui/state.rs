@@ -1,0 +1,245 @@
+//! Everything that the screen is drawn from.
+
+use std::{cmp::Reverse, collections::BTreeMap};
+
+use aside_client::{ConversationId, Member, Person, UserId};
+use jiff::tz::TimeZone;
+use zeroize::Zeroizing;
+
+use super::{
+    composer::{Composer, Sent},
+    theme::Theme,
+    timeline::Timeline,
+};
+use crate::chat::Current;
+
+/// The whole.
+pub(super) struct State {
+    /// The user's account.
+    pub(super) me: UserId,
+    pub(super) handle: String,
+    /// The server, as it was dialled.
+    pub(super) server: String,
+    pub(super) theme: Theme,
+    pub(super) zone: TimeZone,
+    /// Columns and rows.
+    pub(super) size: (u16, u16),
+    /// Whether the user looks, as far as the terminal says.
+    pub(super) focused: bool,
+    pub(super) link: Link,
+    pub(super) rooms: BTreeMap<ConversationId, Room>,
+    pub(super) current: Option<ConversationId>,
+    /// The window of no room.
+    pub(super) console: Timeline,
+    pub(super) composer: Composer,
+    pub(super) sent: Sent,
+    pub(super) overlay: Option<Overlay>,
+    /// What must be seen; it goes with Esc, or when something else was sent.
+    pub(super) alert: Option<String>,
+    /// What may be overlooked; it goes with the next key.
+    pub(super) hint: Option<String>,
+    pub(super) panes: Panes,
+    /// The room that was asked for at the start, until it is entered: no other is chosen meanwhile.
+    pub(super) entering: Option<String>,
+}
+
+/// How it stands with the connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Link {
+    Connecting,
+    Online,
+    /// And why.
+    Offline(String),
+}
+
+/// Which panes the user has asked for or sent away; otherwise it depends on the space there is.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Panes {
+    pub(super) rooms: Option<bool>,
+    pub(super) members: Option<bool>,
+}
+
+/// What lies over the rest.
+pub(super) enum Overlay {
+    /// All keys and commands, from this line on.
+    Help {
+        from: usize,
+    },
+    /// A room is looked for by a part of its name.
+    Switcher {
+        query: Composer,
+        at: usize,
+    },
+    Password(Passwords),
+}
+
+/// The passwords that are asked for to change it: the one so far, the new one, and that again.
+#[derive(Default)]
+pub(super) struct Passwords {
+    pub(super) fields: [Zeroizing<String>; 3],
+    pub(super) at: usize,
+}
+
+/// A room, whether the user is in it or not.
+pub(super) struct Room {
+    pub(super) conversation: ConversationId,
+    pub(super) name: String,
+    pub(super) joined: bool,
+    /// ROOM-001.
+    pub(super) server_readable: bool,
+    pub(super) is_default: bool,
+    pub(super) member_count: u32,
+    /// What the room is about.
+    pub(super) topic: Option<String>,
+    pub(super) timeline: Timeline,
+    /// How many messages the user has not read on any device; none if the server does not count.
+    pub(super) unread: Option<u32>,
+    pub(super) counted: Asked,
+    /// Whether something was said that was not shown yet.
+    pub(super) news: bool,
+    /// How far the user has read, on any device, as far as is known.
+    pub(super) read_to: u64,
+    /// The last entry at the time the rooms were listed: what comes after it is news. None before.
+    pub(super) head: Option<u64>,
+    /// Those who are in it, as last heard.
+    pub(super) members: Vec<Member>,
+    pub(super) asked: Asked,
+    /// Those who are writing.
+    pub(super) typing: Vec<Person>,
+    pub(super) tampered: bool,
+    /// What was being written when another room was turned to.
+    pub(super) draft: Composer,
+}
+
+/// How it stands with what is asked for: who is in a room, how much of it is unread.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Asked {
+    /// It was not asked for, or has changed since.
+    No,
+    Waiting,
+    /// It has changed since it was asked for.
+    Stale,
+    Known,
+}
+
+impl Asked {
+    /// It has changed.
+    pub(super) fn change(&mut self) {
+        *self = match self {
+            Self::No | Self::Known => Self::No,
+            Self::Waiting | Self::Stale => Self::Stale,
+        };
+    }
+
+    /// Whether to ask now; then it was asked for.
+    pub(super) fn ask(&mut self) -> bool {
+        let due = *self == Self::No;
+        if due {
+            *self = Self::Waiting;
+        }
+        due
+    }
+
+    /// The answer has come; it may have changed since.
+    pub(super) fn answered(&mut self) {
+        *self = if *self == Self::Stale { Self::No } else { Self::Known };
+    }
+}
+
+impl Room {
+    pub(super) fn new(conversation: ConversationId, name: String) -> Self {
+        Self {
+            conversation,
+            name,
+            joined: true,
+            // What is not known to be private is not private.
+            server_readable: true,
+            is_default: false,
+            member_count: 0,
+            topic: None,
+            timeline: Timeline::default(),
+            unread: None,
+            counted: Asked::No,
+            news: false,
+            read_to: 0,
+            head: None,
+            members: Vec::new(),
+            asked: Asked::No,
+            typing: Vec::new(),
+            tampered: false,
+            draft: Composer::default(),
+        }
+    }
+
+    /// Whether there is something to be read.
+    pub(super) fn is_unread(&self) -> bool {
+        self.unread.map_or(self.news, |unread| unread > 0)
+    }
+}
+
+impl State {
+    pub(super) fn new(me: UserId, handle: String, server: String, theme: Theme) -> Self {
+        Self {
+            me,
+            handle,
+            server,
+            theme,
+            zone: TimeZone::system(),
+            size: (80, 24),
+            focused: true,
+            link: Link::Connecting,
+            rooms: BTreeMap::new(),
+            current: None,
+            console: Timeline::default(),
+            composer: Composer::default(),
+            sent: Sent::default(),
+            overlay: None,
+            alert: None,
+            hint: None,
+            panes: Panes::default(),
+            entering: None,
+        }
+    }
+
+    pub(super) fn room(&self) -> Option<&Room> {
+        self.rooms.get(&self.current?)
+    }
+
+    pub(super) fn room_mut(&mut self) -> Option<&mut Room> {
+        self.rooms.get_mut(&self.current?)
+    }
+
+    /// The room that is talked in, as commands know it.
+    pub(super) fn here(&self) -> Option<Current> {
+        self.room().map(|room| Current { conversation: room.conversation, name: room.name.clone() })
+    }
+
+    /// The window that is shown.
+    pub(super) fn timeline(&self) -> &Timeline {
+        self.room().map_or(&self.console, |room| &room.timeline)
+    }
+
+    pub(super) fn timeline_mut(&mut self) -> &mut Timeline {
+        match self.current.and_then(|current| self.rooms.get_mut(&current)) {
+            Some(room) => &mut room.timeline,
+            None => &mut self.console,
+        }
+    }
+
+    /// The rooms as they are listed: those the user is in first, then by name.
+    pub(super) fn listed(&self) -> Vec<&Room> {
+        let mut rooms: Vec<_> = self.rooms.values().collect();
+        rooms.sort_by_cached_key(|room| (Reverse(room.joined), room.name.to_lowercase()));
+        rooms
+    }
+
+    /// Whether what comes in this room is read as it comes.
+    pub(super) fn is_reading(&self, conversation: ConversationId) -> bool {
+        self.focused && self.current == Some(conversation) && self.timeline().anchor.is_none()
+    }
+
+    /// The program says something in the window that is shown.
+    pub(super) fn say(&mut self, text: String, warning: bool) {
+        self.timeline_mut().say(text, warning);
+    }
+}

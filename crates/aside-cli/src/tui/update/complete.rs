@@ -1,0 +1,70 @@
+//! Tab: the rest of a command, of a room's name or of a handle.
+
+use crate::{
+    chat::command::HELP,
+    tui::{composer::Composer, state::State},
+};
+
+/// Completes the word before the cursor as far as it is certain, and names what it may become.
+pub(super) fn complete(state: &mut State) {
+    let (start, word) = state.composer.word();
+    if word.is_empty() {
+        return;
+    }
+    let candidates = candidates(state, start, word);
+    let Some(common) = common(&candidates) else {
+        state.hint = Some(format!("nothing begins with {word}"));
+        return;
+    };
+    let longer = common.len() > word.len();
+    match &candidates[..] {
+        [only] => {
+            let text = if start == 0 && !only.starts_with('/') { ": " } else { " " };
+            state.composer.replace_from(start, &format!("{only}{text}"));
+        }
+        _ => {
+            if longer {
+                state.composer.replace_from(start, &common);
+            }
+            state.hint = Some(candidates.join("  "));
+        }
+    }
+}
+
+fn candidates(state: &State, start: usize, word: &str) -> Vec<String> {
+    let composer: &Composer = &state.composer;
+    if start == 0 && word.starts_with('/') {
+        let commands = HELP.lines().filter_map(|line| line.split_whitespace().next());
+        return matching(commands.filter(|it| !it.starts_with("//")), word, "");
+    }
+    let command = composer.text().split_whitespace().next().unwrap_or_default();
+    if matches!(command, "/join" | "/leave" | "/users") {
+        return matching(state.rooms.values().map(|room| room.name.as_str()), word, "");
+    }
+    let (at, word) = word.strip_prefix('@').map_or(("", word), |word| ("@", word));
+    let handles = state.room().into_iter().flat_map(|room| &room.members);
+    matching(handles.map(|member| member.handle.as_str()), word, at)
+}
+
+/// Those that begin with the word, whatever the case.
+fn matching<'a>(names: impl Iterator<Item = &'a str>, word: &str, before: &str) -> Vec<String> {
+    let word = word.to_lowercase();
+    let mut found: Vec<_> = names
+        .filter(|name| name.to_lowercase().starts_with(&word))
+        .map(|name| format!("{before}{name}"))
+        .collect();
+    found.sort();
+    found.dedup();
+    found
+}
+
+/// What all begin with.
+fn common(names: &[String]) -> Option<String> {
+    let mut common = names.first()?.clone();
+    for name in names {
+        let same = common.char_indices().zip(name.chars()).take_while(|((_, a), b)| a == b);
+        let end = same.last().map_or(0, |((at, c), _)| at + c.len_utf8());
+        common.truncate(end);
+    }
+    Some(common)
+}

@@ -1,0 +1,183 @@
+//! What came of effects and commands.
+
+use aside_client::{ConversationId, IdempotencyKey, Member, Overview, Role, Room};
+
+use super::{Effect, Outcome, events::outgoing_moved, rooms};
+use crate::{
+    chat::worker::Done,
+    tui::state::{Asked, State},
+};
+
+pub(super) fn outcome(state: &mut State, outcome: Outcome) -> Vec<Effect> {
+    match outcome {
+        Outcome::Kept { overview, outbox } => {
+            for it in overview {
+                kept(state, it);
+            }
+            for outgoing in outbox {
+                outgoing_moved(state, outgoing);
+            }
+            return begin(state);
+        }
+        Outcome::Rooms(Ok(listed)) => return self::listed(state, listed),
+        Outcome::Page(of, page) => {
+            let Some(room) = state.rooms.get_mut(&of) else { return Vec::new() };
+            match page {
+                Ok(entries) => room.timeline.take_page(entries),
+                Err(problem) => {
+                    room.timeline.give_up();
+                    state.alert = Some(problem);
+                }
+            }
+        }
+        Outcome::Members(of, members) => return self::members(state, of, members),
+        Outcome::Outbox(outbox) => {
+            for room in state.rooms.values_mut() {
+                let is_kept = |id: IdempotencyKey| outbox.iter().any(|it| it.message_id == id);
+                let gone: Vec<_> = room.timeline.failed().filter(|id| !is_kept(*id)).collect();
+                gone.into_iter().for_each(|id| room.timeline.discard(id));
+            }
+        }
+        Outcome::Unread(of, unread) => return counted(state, of, unread),
+        Outcome::Unsaid { to, text, problem } => {
+            state.alert = Some(problem);
+            // What was written is not lost.
+            if state.current == Some(to) && state.composer.is_empty() {
+                state.composer.set(text);
+            }
+        }
+        Outcome::PasswordChanged(Ok(revoked)) => {
+            state.say(format!("the password is changed; other devices revoked: {revoked}"), false);
+        }
+        Outcome::Rooms(Err(problem)) | Outcome::PasswordChanged(Err(problem)) => {
+            state.alert = Some(problem);
+        }
+    }
+    Vec::new()
+}
+
+pub(super) fn done(state: &mut State, done: Done) -> Vec<Effect> {
+    match done {
+        Done::Says(text) => {
+            // The window may be left by what comes next.
+            if !text.contains('\n') {
+                state.hint = Some(text.clone());
+            }
+            state.say(text, false);
+        }
+        Done::Warns(text) => {
+            // The room that was to be entered at the start may not be there: then any will do.
+            let entering = state.entering.take();
+            state.alert = Some(text);
+            if entering.is_some() {
+                return begin(state);
+            }
+        }
+        Done::Room(Some(room)) => {
+            let here = rooms::room(state, room.conversation, &room.name);
+            here.joined = true;
+            let mut effects = rooms::open(state, room.conversation);
+            effects.push(Effect::ListRooms);
+            return effects;
+        }
+        Done::Room(None) => {
+            rooms::leave(state);
+            return vec![Effect::ListRooms];
+        }
+        // A command may have put away what failed, or said it anew.
+        Done::Ready if state.rooms.values().any(|room| room.timeline.failed().next().is_some()) => {
+            return vec![Effect::ListOutbox];
+        }
+        Done::Sends { .. } | Done::Waits | Done::Sent | Done::Ready => {}
+    }
+    Vec::new()
+}
+
+/// Turns to a room if none is: the one that was asked for, or else the default one, or else the first.
+fn begin(state: &mut State) -> Vec<Effect> {
+    if state.current.is_some() {
+        return Vec::new();
+    }
+    let mut joined = state.listed().into_iter().filter(|room| room.joined);
+    let first = match &state.entering {
+        Some(name) => joined.find(|room| room.name == *name),
+        None => joined.min_by_key(|room| !room.is_default),
+    };
+    let first = first.map(|room| room.conversation);
+    first.map_or(Vec::new(), |first| rooms::open(state, first))
+}
+
+fn listed(state: &mut State, listed: Vec<Room>) -> Vec<Effect> {
+    let mut gone = Vec::new();
+    for (conversation, room) in &mut state.rooms {
+        if !listed.iter().any(|it| it.conversation == *conversation) {
+            room.joined = false;
+            gone.push(*conversation);
+        }
+    }
+    // What the server has no more is listed no more, unless something of it is shown.
+    let current = state.current;
+    state
+        .rooms
+        .retain(|it, room| !gone.contains(it) || current == Some(*it) || room.timeline.len() > 0);
+    for it in listed {
+        let room = rooms::room(state, it.conversation, &it.name);
+        room.joined = it.role.is_some();
+        room.server_readable = it.server_readable;
+        room.is_default = it.is_default;
+        room.member_count = it.member_count;
+        room.head.get_or_insert(it.head_seq);
+        if it.unread.is_some() {
+            room.unread = it.unread;
+        }
+    }
+    let effects = begin(state);
+    if state.current.is_none() && state.entering.is_none() && state.console.len() == 0 {
+        welcome(state);
+    }
+    effects
+}
+
+/// A room as it is kept here.
+fn kept(state: &mut State, it: Overview) {
+    let room = rooms::room(state, it.conversation, &it.name);
+    room.unread = it.unread;
+    room.read_to = room.read_to.max(it.read);
+    room.tampered = it.tampering.is_some();
+}
+
+fn counted(state: &mut State, of: ConversationId, unread: Option<u32>) -> Vec<Effect> {
+    let Some(room) = state.rooms.get_mut(&of) else { return Vec::new() };
+    room.unread = unread;
+    room.counted.answered();
+    if room.counted == Asked::No { rooms::count(state, of) } else { Vec::new() }
+}
+
+/// How to get into a room, for those who are in none.
+fn welcome(state: &mut State) {
+    let rooms = state.listed();
+    let default = rooms.iter().find(|room| room.is_default).map(|room| room.name.clone());
+    let hint = match default {
+        Some(name) => format!("/join {name} to begin, F1 for help"),
+        None => "/create ROOM to begin, F1 for help".to_owned(),
+    };
+    state.say(format!("You are in no room yet. {hint}."), false);
+}
+
+fn members(
+    state: &mut State,
+    of: ConversationId,
+    members: Result<Vec<Member>, String>,
+) -> Vec<Effect> {
+    let Some(room) = state.rooms.get_mut(&of) else { return Vec::new() };
+    room.asked.answered();
+    let stale = room.asked == Asked::No;
+    // A refusal means that the user has left: the next listing of rooms says so.
+    let Ok(mut members) = members else { return Vec::new() };
+    members.sort_by_cached_key(|member| {
+        (!member.online, member.role != Role::Owner, member.handle.to_lowercase())
+    });
+    room.member_count = u32::try_from(members.len()).unwrap_or(u32::MAX);
+    room.members = members;
+    if stale && state.current == Some(of) { rooms::members(state, of) } else { Vec::new() }
+}

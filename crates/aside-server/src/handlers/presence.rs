@@ -1,0 +1,51 @@
+//! Presence and writing: what is known is in the hub; what lasts goes through the store.
+
+use std::sync::Arc;
+
+use aside_proto::{
+    id::{ConversationId, UserId},
+    v1::{self, server_frame::Body},
+};
+use aside_store::SetPresence;
+
+use super::{PLAIN, refusal};
+use crate::{
+    app::{Answer, App, Identity},
+    hub::Audience,
+};
+
+impl App {
+    pub(crate) async fn set_presence(self: Arc<Self>, set: SetPresence) -> Answer {
+        self.store.set_presence(set).await.map_err(|r| refusal(r, PLAIN))?;
+        Ok(Body::PresenceSet(v1::PresenceSet {}))
+    }
+
+    /// The hub is asked about one user after another, so that nobody waits long for it.
+    pub(crate) fn get_presence(&self, who: Identity, user_ids: Vec<UserId>) -> Answer {
+        let presences =
+            user_ids.into_iter().filter_map(|user| self.hub.presence_of(who.user, user));
+        let presences = presences.collect();
+        let settings = Some(self.hub.settings_of(who.user));
+        Ok(Body::Presences(v1::Presences { presences, settings }))
+    }
+
+    pub(crate) async fn set_typing(
+        self: Arc<Self>,
+        who: Identity,
+        conversation: ConversationId,
+        typing: bool,
+    ) -> Answer {
+        let now_ms = self.now().monotonic_ms;
+        match self.hub.audience(who.user, conversation) {
+            // Not a member, or no such conversation: the store says which.
+            Audience::NotTheirs => {
+                self.store.head(who.user, conversation).await.map_err(|r| refusal(r, PLAIN))?;
+            }
+            Audience::Members if self.typing.is_news(who.user, conversation, typing, now_ms) => {
+                self.hub.tell_typing(who.user, conversation, typing);
+            }
+            Audience::Members | Audience::Nobody => {}
+        }
+        Ok(Body::TypingSet(v1::TypingSet {}))
+    }
+}

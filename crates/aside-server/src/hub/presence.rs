@@ -1,0 +1,290 @@
+//! Who is there, as others may know it, and who writes.
+//!
+//! A user has come when its first connection is attached, and has gone when the last one has been away for the grace
+//! (PRES-012): until then others are told nothing, so that a client that comes back at once is not seen to have left. What is
+//! told is what others see before and after a change, if these differ: so hiding is going, and showing is coming (PRES-008).
+
+use std::{
+    collections::{BTreeSet, HashMap, HashSet},
+    time::{Duration, Instant},
+};
+
+use aside_proto::{
+    frame,
+    id::{ConversationId, UserId},
+    v1::{self, server_frame::Body},
+};
+use aside_store::PresenceSettings;
+use bytes::Bytes;
+
+use super::{Hub, State};
+
+/// Those who have come and not gone.
+#[derive(Debug)]
+pub(super) struct People {
+    grace: Duration,
+    max_live_members: u64,
+    present: HashMap<UserId, Person>,
+    /// Whose grace ends when.
+    leaving: BTreeSet<(Instant, UserId)>,
+}
+
+#[derive(Debug)]
+struct Person {
+    settings: PresenceSettings,
+    leaving: Option<Leaving>,
+}
+
+/// Who is told what a user does in a conversation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Audience {
+    /// The user is not a member.
+    NotTheirs,
+    /// The user is hidden, or the conversation large.
+    Nobody,
+    /// The other members.
+    Members,
+}
+
+/// Without a connection, and not gone yet.
+#[derive(Debug)]
+struct Leaving {
+    until: Instant,
+    conversations: HashSet<ConversationId>,
+}
+
+impl People {
+    pub(super) fn new(limits: &v1::Limits) -> Self {
+        Self {
+            grace: Duration::from_millis(limits.presence_grace_ms.into()),
+            max_live_members: limits.max_live_members.into(),
+            present: HashMap::new(),
+            leaving: BTreeSet::new(),
+        }
+    }
+
+    /// A connection of the user was attached.
+    pub(super) fn arrive(&mut self, user: UserId, settings: PresenceSettings) {
+        if let Some(Person { leaving: Some(leaving), .. }) = self.present.get(&user) {
+            self.leaving.remove(&(leaving.until, user));
+        }
+        self.present.insert(user, Person { settings, leaving: None });
+    }
+
+    /// The user's last connection ended.
+    pub(super) fn depart(
+        &mut self,
+        user: UserId,
+        conversations: HashSet<ConversationId>,
+        now: Instant,
+    ) {
+        if let Some(person) = self.present.get_mut(&user) {
+            let until = now + self.grace;
+            person.leaving = Some(Leaving { until, conversations });
+            self.leaving.insert((until, user));
+        }
+    }
+
+    /// What a user is a member of while it is away and not gone.
+    pub(super) fn conversations_of(
+        &mut self,
+        user: UserId,
+    ) -> Option<&mut HashSet<ConversationId>> {
+        Some(&mut self.present.get_mut(&user)?.leaving.as_mut()?.conversations)
+    }
+
+    /// What others see of a user: the status of one who is online to them.
+    pub(super) fn seen(&self, user: UserId) -> Option<&str> {
+        let settings = &self.present.get(&user)?.settings;
+        (!settings.hidden).then_some(&*settings.status_text)
+    }
+}
+
+impl Hub {
+    /// Whether the asker sees in a list of members that the user has a connection (ROOM-020, PRES-009).
+    pub(crate) fn appears_online(&self, asker: UserId, user: UserId) -> bool {
+        self.lock().appears_online(asker, user)
+    }
+
+    /// A user who is online as far as the asker may know (PRES-005, PRES-007).
+    pub(crate) fn presence_of(&self, asker: UserId, user: UserId) -> Option<v1::Presence> {
+        let state = self.lock();
+        let person = state.people.present.get(&user)?;
+        let is_visible = || !person.settings.hidden && state.share(asker, user);
+        (asker == user || is_visible()).then(|| v1::Presence {
+            user_id: user.to_bytes(),
+            status_text: person.settings.status_text.clone(),
+        })
+    }
+
+    /// What a user who is connected lets others see.
+    pub(crate) fn settings_of(&self, user: UserId) -> v1::PresenceSettings {
+        let state = self.lock();
+        state.people.present.get(&user).map(|person| encoded(&person.settings)).unwrap_or_default()
+    }
+
+    /// Who is told that a user who is connected writes in a conversation (TYPE-001, TYPE-003 to TYPE-005).
+    pub(crate) fn audience(&self, user: UserId, conversation: ConversationId) -> Audience {
+        let state = self.lock();
+        let is_member =
+            state.conversations_of(user).is_some_and(|known| known.contains(&conversation));
+        let is_told = || state.people.seen(user).is_some() && state.live(conversation).is_some();
+        match is_member {
+            false => Audience::NotTheirs,
+            true if is_told() => Audience::Members,
+            true => Audience::Nobody,
+        }
+    }
+
+    /// Tells other members that the user writes, or no longer.
+    pub(crate) fn tell_typing(&self, user: UserId, conversation: ConversationId, typing: bool) {
+        let state = self.lock();
+        let Some(members) = state.live(conversation) else { return };
+        let event = v1::TypingChanged {
+            conversation_id: conversation.to_bytes(),
+            user_id: user.to_bytes(),
+            typing,
+        };
+        let frame = event_frame(Body::TypingChanged(event));
+        for connection in members.filter_map(|id| state.connections.get(&id)) {
+            if connection.hears_of(user) {
+                connection.queue.hint(&frame);
+            }
+        }
+    }
+
+    /// Tells of each user's going when its grace has ended. Never returns.
+    pub(crate) async fn tell_goings(&self) {
+        loop {
+            let next = self.lock().tell_gone(Instant::now());
+            match next {
+                // Whoever leaves meanwhile goes later: the grace is the same for all.
+                Some(next) => tokio::time::sleep_until(next.into()).await,
+                None => self.departures.notified().await,
+            }
+        }
+    }
+}
+
+impl State {
+    /// What others see of a user, to be compared with what they see after a change.
+    pub(super) fn seen(&self, user: UserId) -> Option<String> {
+        self.people.seen(user).map(str::to_owned)
+    }
+
+    /// Tells others what has changed for them (PRES-010).
+    pub(super) fn tell_others(&self, user: UserId, before: Option<&str>) {
+        let after = self.people.seen(user);
+        if after != before {
+            self.tell_seen(&self.acquaintances(user), user, &changed(user, after, None));
+        }
+    }
+
+    /// A user lets others see something else (PRES-011).
+    pub(super) fn set_presence(
+        &mut self,
+        user: UserId,
+        attachment: u64,
+        settings: &PresenceSettings,
+    ) {
+        let before = self.seen(user);
+        // Whoever has gone meanwhile is told to nobody.
+        let Some(person) = self.people.present.get_mut(&user) else { return };
+        person.settings.clone_from(settings);
+        self.tell_others(user, before.as_deref());
+        let own = self.attached_by_user.get(&user).into_iter().flatten().copied();
+        let own: HashSet<u64> = own.filter(|id| *id != attachment).collect();
+        self.tell_seen(
+            &own,
+            user,
+            &changed(user, Some(&settings.status_text), Some(encoded(settings))),
+        );
+    }
+
+    /// Tells of those whose grace has ended by now; gives when the next one's ends.
+    fn tell_gone(&mut self, now: Instant) -> Option<Instant> {
+        while let Some((until, user)) = self.people.leaving.first().copied() {
+            if until > now {
+                return Some(until);
+            }
+            self.people.leaving.pop_first();
+            if self.people.seen(user).is_some() {
+                self.tell_seen(&self.acquaintances(user), user, &changed(user, None, None));
+            }
+            self.people.present.remove(&user);
+        }
+        None
+    }
+
+    pub(super) fn appears_online(&self, asker: UserId, user: UserId) -> bool {
+        let is_visible = || self.people.seen(user).is_some();
+        self.attached_by_user.contains_key(&user) && (asker == user || is_visible())
+    }
+
+    /// The connections of a conversation, unless it is too large for what is only good to know (PRES-013).
+    fn live(&self, conversation: ConversationId) -> Option<impl Iterator<Item = u64>> {
+        let room = self.subscribers.get(&conversation)?;
+        let is_live = room.members <= self.people.max_live_members;
+        is_live.then(|| room.queues.keys().copied())
+    }
+
+    /// The connections of all others with whom a user shares a conversation that is not too large, each once.
+    fn acquaintances(&self, user: UserId) -> HashSet<u64> {
+        let conversations = self.conversations_of(user).into_iter().flatten();
+        let ids = conversations.filter_map(|conversation| self.live(*conversation)).flatten();
+        ids.filter(|id| self.connections.get(id).is_some_and(|c| c.hears_of(user))).collect()
+    }
+
+    fn tell_seen(&self, connections: &HashSet<u64>, user: UserId, frame: &Bytes) {
+        for connection in connections.iter().filter_map(|id| self.connections.get(id)) {
+            if connection.sync {
+                connection.queue.presence(user, frame);
+            }
+        }
+    }
+
+    fn share(&self, one: UserId, other: UserId) -> bool {
+        let (Some(one), Some(other)) = (self.conversations_of(one), self.conversations_of(other))
+        else {
+            return false;
+        };
+        let (few, many) = if one.len() < other.len() { (one, other) } else { (other, one) };
+        few.iter().any(|conversation| many.contains(conversation))
+    }
+
+    /// What a user who has not gone is a member of.
+    fn conversations_of(&self, user: UserId) -> Option<&HashSet<ConversationId>> {
+        let attached = || {
+            let id = self.attached_by_user.get(&user)?.iter().next()?;
+            Some(&self.connections.get(id)?.attached.as_ref()?.conversations)
+        };
+        let leaving = || Some(&self.people.present.get(&user)?.leaving.as_ref()?.conversations);
+        attached().or_else(leaving)
+    }
+}
+
+fn encoded(settings: &PresenceSettings) -> v1::PresenceSettings {
+    let visibility = if settings.hidden { v1::Visibility::Hidden } else { v1::Visibility::Shared };
+    v1::PresenceSettings {
+        visibility: visibility.into(),
+        status_text: settings.status_text.clone(),
+        private_receipts: settings.private_receipts,
+    }
+}
+
+/// The event that says what is seen of a user.
+fn changed(user: UserId, seen: Option<&str>, settings: Option<v1::PresenceSettings>) -> Bytes {
+    event_frame(Body::PresenceChanged(v1::PresenceChanged {
+        user_id: user.to_bytes(),
+        online: seen.is_some(),
+        status_text: seen.unwrap_or_default().to_owned(),
+        settings,
+    }))
+}
+
+pub(super) fn event_frame(event: Body) -> Bytes {
+    frame::encode(&v1::ServerFrame { reply_to: 0, body: Some(event) })
+}
+
+#[cfg(test)]
+mod tests;

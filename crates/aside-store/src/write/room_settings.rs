@@ -1,0 +1,109 @@
+//! What an owner says of a room.
+
+use aside_proto::{
+    id::{ConversationId, UserId},
+    v1,
+};
+
+use super::{Context, entries::Place};
+use crate::{
+    db::Columns as _,
+    error::{Refused, Stop},
+    recall::Kind,
+    request::UpdateRoom,
+};
+
+impl Context<'_> {
+    /// ROOM-022, ROOM-025 to ROOM-027.
+    pub(crate) async fn update_room(
+        &mut self,
+        update: &UpdateRoom,
+    ) -> Result<v1::RoomUpdated, Stop> {
+        let who = self.who(update.user, update.device).await?;
+        if let Some(reply) = self.recall(&who, update.key, Kind::UpdateRoom).await? {
+            return Ok(reply);
+        }
+        let place = self.owned(update.conversation, who.user).await?;
+        let before = self.settings(place).await?;
+        let after = changed(&before, update);
+        if after != before {
+            if after.name != before.name {
+                self.check_room_name(&after.name).await?;
+            }
+            self.write_settings(place, &after).await?;
+            let mut head = self.head(place).await?;
+            let (kind, origin) = (v1::EntryKind::RoomUpdated, Some(who.origin(update.key)));
+            self.seal_record(place, &mut head, kind, origin, &after);
+            self.flush().await?;
+        }
+        let reply = v1::RoomUpdated { room: Some(self.room(place, who.user).await?) };
+        self.remember(&who, update.key, Kind::UpdateRoom, &reply).await?;
+        Ok(reply)
+    }
+
+    /// A room, for its owner (ROOM-010, ROOM-012, ROOM-022).
+    pub(super) async fn owned(
+        &mut self,
+        conversation: ConversationId,
+        user: UserId,
+    ) -> Result<Place, Stop> {
+        let standing = self.standing(conversation, user).await?;
+        if !standing.is_member {
+            return Err(Refused::NotAMember.into());
+        }
+        if !standing.is_owner {
+            return Err(Refused::NotPermitted.into());
+        }
+        Ok(Place { key: standing.key, id: conversation })
+    }
+
+    /// All that UpdateRoom can change, as it is.
+    async fn settings(&mut self, place: Place) -> Result<v1::RoomUpdatedPayload, sqlx::Error> {
+        let row = sqlx::query(
+            "SELECT name, topic, description, invite_only FROM conversations WHERE id = ?",
+        )
+        .bind(place.key)
+        .fetch_one(&mut *self.connection)
+        .await?;
+        Ok(v1::RoomUpdatedPayload {
+            name: row.text(0)?,
+            topic: row.text(1)?,
+            description: row.text(2)?,
+            invite_only: row.number(3)? == 1,
+        })
+    }
+
+    async fn write_settings(
+        &mut self,
+        place: Place,
+        settings: &v1::RoomUpdatedPayload,
+    ) -> Result<(), sqlx::Error> {
+        sqlx::query(
+            "UPDATE conversations SET name = ?, topic = ?, description = ?, invite_only = ? WHERE id = ?",
+        )
+        .bind(&settings.name)
+        .bind(&settings.topic)
+        .bind(&settings.description)
+        .bind(i64::from(settings.invite_only))
+        .bind(place.key)
+        .execute(&mut *self.connection)
+        .await?;
+        Ok(())
+    }
+}
+
+/// The settings with what is to change (ROOM-025).
+fn changed(before: &v1::RoomUpdatedPayload, update: &UpdateRoom) -> v1::RoomUpdatedPayload {
+    let mut after = before.clone();
+    if let Some(name) = &update.name {
+        name.as_str().clone_into(&mut after.name);
+    }
+    if let Some(topic) = &update.topic {
+        after.topic.clone_from(topic);
+    }
+    if let Some(description) = &update.description {
+        after.description.clone_from(description);
+    }
+    after.invite_only = update.invite_only.unwrap_or(before.invite_only);
+    after
+}

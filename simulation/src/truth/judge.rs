@@ -1,0 +1,162 @@
+//! What the server tells in a reply, held against what is true at that moment.
+//!
+//! As the server's work is done in steps, with nothing else under way, all of it is known exactly.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use aside_proto::{
+    id::{ConversationId, IdempotencyKey, UserId},
+    limits::MAX_UNREAD,
+    v1::{self, server_frame::Body},
+};
+use aside_session::server::{Command, Outcome};
+use bytes::Bytes;
+
+use super::{Log, Truth};
+use crate::server::{Executed, is_ordinary};
+
+impl Truth {
+    /// A new operation whose reply can be told right from wrong has an arm here; the others need none.
+    pub(super) fn judge(&mut self, executed: &Executed) -> Result<()> {
+        let Executed { identity, command, outcome } = executed;
+        let reply = match outcome {
+            Outcome::Reply(reply) => reply,
+            Outcome::Refused(refusal) => {
+                let login = matches!(command, Command::PasswordLogin { .. });
+                ensure!(is_ordinary(refusal.code, login), "that is out of the ordinary");
+                return Ok(());
+            }
+            Outcome::LoggedIn { .. }
+            | Outcome::Device(_)
+            | Outcome::Token(_)
+            | Outcome::Attached { .. } => return Ok(()),
+        };
+        let (user, device) = identity.context("a reply to nobody")?;
+        match (command, reply) {
+            (Command::SendMessage { key, conversation, .. }, Body::Sent(sent)) => {
+                let place = self.place(*conversation, sent, *key)?;
+                ensure!(place == Some(device), "an acknowledged message is not where it is said");
+            }
+            (Command::Mark { conversation, delivered_seq, read_seq }, Body::Marked(marked)) => {
+                let at = self.mark((*conversation, user), *delivered_seq, *read_seq)?;
+                ensure!(marked.watermark == Some(watermark(user, at)), "the watermarks are {at:?}");
+            }
+            (Command::Fetch { conversation, from_seq, .. }, Body::Fetched(fetched)) => {
+                self.judge_fetched(*conversation, *from_seq, fetched)?;
+            }
+            (Command::ListSummaries { .. }, Body::Summaries(page)) => {
+                page.summaries.iter().try_for_each(|summary| self.judge_summary(user, summary))?;
+            }
+            (Command::ListWatermarks { conversation, .. }, Body::Watermarks(page)) => {
+                self.judge_watermarks(*conversation, page)?;
+            }
+            (Command::ListMembers { conversation, .. }, Body::Members(page)) => {
+                self.judge_members(*conversation, page)?;
+            }
+            (Command::ListRooms { joined_only: true, .. }, Body::Rooms(page)) => {
+                for room in &page.rooms {
+                    let log = self.log(&room.conversation_id)?;
+                    ensure!(log.members.contains_key(&user), "no member of {}", room.name);
+                    ensure!(room.head_seq == log.head(), "{} ends at {}", room.name, log.head());
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn log(&self, conversation: &[u8]) -> Result<&Log> {
+        let conversation: ConversationId = conversation.try_into()?;
+        self.logs.get(&conversation).with_context(|| format!("there is no {conversation}"))
+    }
+
+    /// Whose device's message of this id the log has where an acknowledgement says (MSG-004).
+    pub(crate) fn place(
+        &self,
+        conversation: ConversationId,
+        sent: &v1::Sent,
+        id: IdempotencyKey,
+    ) -> Result<Option<aside_proto::id::DeviceId>> {
+        let log = self.log(conversation.as_bytes())?;
+        let index = usize::try_from(sent.seq).unwrap_or(usize::MAX).wrapping_sub(1);
+        let entry = log.entries.get(index);
+        let entry = entry.filter(|entry| entry.payload_hash[..] == sent.payload_hash[..]);
+        let sender = entry.and_then(|entry| entry.sender).filter(|it| it.message_id == id);
+        Ok(sender.map(|sender| sender.device))
+    }
+
+    /// MARK-001, MARK-003.
+    fn mark(
+        &mut self,
+        whose: (ConversationId, UserId),
+        delivered: u64,
+        read: u64,
+    ) -> Result<(u64, u64)> {
+        let at = self.watermarks.get_mut(&whose).context("it is no member")?;
+        *at = (at.0.max(delivered).max(read), at.1.max(read));
+        Ok(*at)
+    }
+
+    /// An entry of a log.
+    pub(crate) fn entry(&self, conversation: ConversationId, seq: u64) -> Option<&v1::Entry> {
+        let index = usize::try_from(seq.checked_sub(1)?).ok()?;
+        Some(&self.logs.get(&conversation)?.entries.get(index)?.entry)
+    }
+
+    fn judge_fetched(
+        &self,
+        conversation: ConversationId,
+        from_seq: u64,
+        fetched: &v1::Fetched,
+    ) -> Result<()> {
+        let log = self.log(conversation.as_bytes())?;
+        let from = usize::try_from(from_seq)?.saturating_sub(1).min(log.entries.len());
+        let true_ones = log.entries[from..].iter().map(|entry| &entry.entry);
+        let same = fetched.entries.iter().eq(true_ones.take(fetched.entries.len()));
+        ensure!(same, "these are not the entries from {from_seq} on");
+        ensure!(fetched.head_seq == log.head(), "the log ends at {}", log.head());
+        Ok(())
+    }
+
+    /// SUM-002, SUM-005, SUM-006.
+    fn judge_summary(&self, user: UserId, summary: &v1::Summary) -> Result<()> {
+        let room = summary.room.as_ref().context("a summary without room")?;
+        let log = self.log(&room.conversation_id)?;
+        let whose = (room.conversation_id[..].try_into()?, user);
+        let at = *self.watermarks.get(&whose).context("a summary for one who is no member")?;
+        let own = |sender: Option<UserId>| sender == Some(user);
+        let messages = log.messages_after(at.1).take(MAX_UNREAD as usize);
+        let unread = messages.filter(|it| !own(it.sender.map(|sender| sender.user))).count();
+        ensure!(room.head_seq == log.head(), "{} ends at {}", room.name, log.head());
+        ensure!(summary.watermark == Some(watermark(user, at)), "the watermarks are {at:?}");
+        ensure!(summary.unread as usize == unread, "{unread} are unread in {}", room.name);
+        let last = log.messages_after(0).next_back().map(|entry| &entry.entry);
+        ensure!(summary.last_message.as_ref() == last, "that is not the last message");
+        Ok(())
+    }
+
+    /// MARK-012. A page is long enough for all.
+    fn judge_watermarks(&self, conversation: ConversationId, page: &v1::Watermarks) -> Result<()> {
+        let of_it = self.watermarks.iter().filter(|((other, _), _)| *other == conversation);
+        let expected: Vec<_> = of_it.map(|((_, user), at)| watermark(*user, *at)).collect();
+        ensure!(page.watermarks == expected, "they are {expected:?}");
+        Ok(())
+    }
+
+    fn judge_members(&self, conversation: ConversationId, page: &v1::Members) -> Result<()> {
+        let log = self.log(conversation.as_bytes())?;
+        let expected: BTreeMap<Bytes, &str> =
+            log.members.iter().map(|(user, handle)| (user.to_bytes(), handle.as_str())).collect();
+        let listed: BTreeMap<Bytes, &str> =
+            page.members.iter().map(|it| (it.user_id.clone(), it.handle.as_str())).collect();
+        if listed != expected {
+            bail!("the members are {expected:?}");
+        }
+        Ok(())
+    }
+}
+
+fn watermark(user: UserId, (delivered_seq, read_seq): (u64, u64)) -> v1::Watermark {
+    v1::Watermark { user_id: user.to_bytes(), delivered_seq, read_seq }
+}
