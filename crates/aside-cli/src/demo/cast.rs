@@ -114,7 +114,7 @@ impl Person {
         match timeout(PATIENCE, self.events.next()).await {
             Err(_) => bail!("{} waits in vain for {what}", self.name),
             Ok(None) => bail!("{}'s client ended while waiting for {what}", self.name),
-            Ok(Some(Event::Entry(entry))) if is_about_another(&entry) => {
+            Ok(Some(Event::Entry(entry))) if is_about_others(&entry) => {
                 self.noticed.push(Event::Entry(entry));
             }
             Ok(Some(Event::Entry(entry))) => self.heard.extend(text_of(entry)),
@@ -124,10 +124,15 @@ impl Person {
     }
 }
 
-/// Whether it changes how another message looks, rather than to say something.
-fn is_about_another(entry: &Entry) -> bool {
-    let What::Message { verified: true, content, .. } = &entry.what else { return false };
-    matches!(content, Content::Reaction { .. } | Content::Edit { message: Some(_), .. })
+/// Whether it changes how other messages look, rather than to say something.
+fn is_about_others(entry: &Entry) -> bool {
+    match &entry.what {
+        What::Message { verified: true, content, .. } => {
+            matches!(content, Content::Reaction { .. } | Content::Edit { message: Some(_), .. })
+        }
+        What::Redacted { .. } => true,
+        _ => false,
+    }
 }
 
 fn text_of(entry: Entry) -> Option<(u64, String, String)> {

@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 use anyhow::{Result, ensure};
 use aside_client::{ConversationId, Event};
 
-use super::{Demo, People, Stage, password, restart, server_data};
+use super::{Demo, People, Stage, password, restart, server_data, together::SECRET};
 
 /// A message, and what somebody makes of it in the server's database.
 const TRUE: &str = "Meet me at the north gate at ten.";
@@ -75,6 +75,7 @@ fn show_stored(stage: &mut Stage, database: &Path) -> Result<()> {
         holds(TRUE),
         "what is said in a public room is stored readable, as the room's mark says",
     )?;
+    stage.check(!holds(SECRET), "of what bob deleted there is nothing left")?;
     stage.check(holds("$argon2id$"), "of passwords there are Argon2id hashes …")?;
     let passwords = ["alice", "bob", "carol"].map(password);
     stage.check(!passwords.iter().any(|it| holds(it)), "… and the passwords nowhere")?;

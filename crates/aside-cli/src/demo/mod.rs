@@ -6,6 +6,7 @@ mod custody;
 mod relay;
 mod second_thoughts;
 mod stage;
+mod together;
 mod trouble;
 
 use std::{
@@ -33,7 +34,7 @@ const MESSAGES: Rate = Rate { per_second: 2.0, burst: 12 };
 /// Watch a server and three people on this machine, and what happens when things go wrong
 ///
 /// Starts a server on loopback with a temporary database, and alice, bob and carol over TLS 1.3: a room with history, a
-/// reaction and an edit, a wrong password, a connection that is cut, a flood, and a history that is tampered with. Prints what each saw and what the server
+/// reaction and an edit, who is there and who has read what, a message that is deleted, a wrong password, a connection that is cut, a flood, and a history that is tampered with. Prints what each saw and what the server
 /// stored; fails if anything went otherwise than stated. Leaves nothing behind.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {}
@@ -99,6 +100,9 @@ impl<'a> Demo<'a> {
     async fn play(&mut self) -> Result<(People, ConversationId)> {
         let (mut people, room) = self.room_with_history().await?;
         self.second_thoughts(&mut people, room).await?;
+        self.presence(&mut people).await?;
+        self.watermarks(&mut people, room).await?;
+        self.redaction(&mut people, room).await?;
         self.wrong_password().await?;
         self.lost_connection(&mut people, room).await?;
         self.flood(&mut people, room).await?;
