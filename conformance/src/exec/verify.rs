@@ -336,7 +336,7 @@ impl Log {
         if redacted && kind != MESSAGE {
             return broken("REDACT-004", "a payload in all but messages", entry.to_string());
         }
-        let has_payload = (2..=5).contains(&kind) || kind == REDACTED;
+        let has_payload = (2..=9).contains(&kind);
         if has_payload && entry.field("body").is_none() {
             return broken("LOG-008", "a payload of the entry's kind", entry.to_string());
         }

@@ -10,6 +10,8 @@ use std::{
     io::{self, IsTerminal as _, Write as _},
 };
 
+pub(crate) use messages::indent;
+
 use aside_client::{
     Content, Entry, Person, RoomSettings, State, UserId, What, display::neutralise_line,
 };

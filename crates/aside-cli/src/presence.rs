@@ -5,7 +5,7 @@ use aside_client::{
     display::{neutralise, neutralise_line},
 };
 
-use crate::output::Style;
+use crate::output::{self, Style};
 
 /// What others see of the user.
 pub(crate) fn settings(settings: &PresenceSettings) -> String {
@@ -25,7 +25,7 @@ pub(crate) fn settings(settings: &PresenceSettings) -> String {
 
 /// What the operator says.
 pub(crate) fn notice(notice: &Notice, style: Style) -> String {
-    let text = format!("the server's operator: {}", neutralise(&notice.text));
+    let text = format!("the server's operator: {}", output::indent(&neutralise(&notice.text)));
     if notice.warning { style.warning(text) } else { style.bold(text) }
 }
 

@@ -113,10 +113,10 @@ pub(crate) fn hit(style: Style, entry: &Entry) -> Option<String> {
 /// One message in a line or more.
 pub(crate) fn show(found: &Found, room: &str, style: Style) -> String {
     let time = style.dim(output::day_and_clock(found.time_ms));
-    let place = style.dim(format!("#{room} [{}]", found.seq));
+    let place = style.dim(format!("#{} [{}]", neutralise_line(room), found.seq));
     let doubt = if found.verified { String::new() } else { style.warning(" (not verified)") };
     let edited = if found.edited { style.dim(" (edited)") } else { String::new() };
-    let text = neutralise(&found.text);
+    let text = output::indent(&neutralise(&found.text));
     format!("{time} {place} {}{doubt}: {text}{edited}", style.person(&found.by))
 }
 

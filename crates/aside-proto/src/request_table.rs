@@ -180,7 +180,7 @@ pub(crate) const ALL: &[RequestInfo] = &[
         phases: &[Phase::Authenticated],
         mutating: true,
         capability: "sync",
-        scope: Some(Scope::Send),
+        scope: Some(Scope::Manage),
     },
     RequestInfo {
         name: "set_pin",

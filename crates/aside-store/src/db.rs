@@ -67,7 +67,7 @@ impl Database {
             .clone()
             .pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
             .pragma("cache_size", WRITER_CACHE)
-            // What is deleted is overwritten: what was redacted is to be gone from the file (REDACT-007).
+            // What is deleted is overwritten: what was redacted is to be gone from the file (REDACT-001).
             .pragma("secure_delete", "ON")
             .row_buffer_size(ROW_BUFFER)
             .connect()

@@ -288,6 +288,7 @@ pub struct ListPins {
     /// The greatest encoded Pins: the page ends early rather than be larger (PIN-006).
     pub max_bytes: usize,
 }
+
 /// Messages whose payloads are to be deleted.
 #[derive(Debug, Clone)]
 pub struct Redact {

@@ -209,6 +209,7 @@ impl Store {
     pub fn set_pin(&self, set: SetPin) -> Reply<v1::PinSet> {
         self.journal.put(set)
     }
+
     /// Deletes the payloads of messages (REDACT-001 to REDACT-009). Refuses with [`Refused::NoSuchConversation`],
     /// [`Refused::NotAMember`], [`Refused::NoSuchEntry`], [`Refused::NotPermitted`], [`Refused::KeyReused`].
     pub fn redact(&self, redact: Redact) -> Reply<v1::Redacted> {

@@ -495,7 +495,7 @@ async fn invitations_are_looked_up_by_user() {
     assert!(!plan.iter().any(|detail| detail.contains("SCAN")), "{plan:#?}");
 }
 
-/// Redaction will do what is done here by hand.
+/// Whatever took the payload away.
 // cites: PIN-002
 #[tokio::test]
 async fn what_was_redacted_is_not_pinned() {

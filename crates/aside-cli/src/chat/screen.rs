@@ -4,8 +4,7 @@ use std::collections::HashMap;
 
 use anyhow::Result;
 use aside_client::{
-    Connection, ConversationId, Entry, Event, IdempotencyKey, What,
-    display::{neutralise, neutralise_line},
+    Connection, ConversationId, Entry, Event, IdempotencyKey, What, display::neutralise_line,
 };
 
 use super::{Current, input::Printer};
@@ -110,7 +109,7 @@ impl Screen {
             Connection::Offline { .. } if self.offline => None,
             Connection::Offline { reason, .. } => {
                 self.offline = true;
-                let reason = neutralise(reason.trim_end_matches('.'));
+                let reason = neutralise_line(reason.trim_end_matches('.'));
                 Some(format!("offline: {reason}; what you type is sent when the server is back"))
             }
         }

@@ -82,7 +82,7 @@ pub(super) fn quote(entry: &Entry) -> String {
 }
 
 /// Lines after the first stand under it, so that nobody can make a text look like somebody else's.
-pub(super) fn indent(text: &str) -> String {
+pub(crate) fn indent(text: &str) -> String {
     text.replace('\n', "\n    ")
 }
 

@@ -116,6 +116,9 @@ impl Timeline {
             // It is not on its way any more.
             self.discard(message_id);
         }
+        if let What::Redacted { seqs } = &entry.what {
+            seqs.iter().for_each(|seq| self.redact(*seq));
+        }
         if let Some(changed) = changed_by(&entry) {
             self.change(changed);
         } else if is_shown(&entry) {
@@ -245,6 +248,15 @@ impl Timeline {
         // A page on its way may show it as it was before; what no page has brought yet will be as it is by then.
         if self.loading || self.from.is_some_and(|from| message.seq >= from) {
             self.put(Arc::unwrap_or_clone(message));
+        }
+    }
+
+    /// What a message said is gone.
+    fn redact(&mut self, seq: u64) {
+        if let Some(Item::Entry(entry)) = self.items.get_mut(&Key::entry(seq))
+            && let What::Message { text, content, .. } = &mut entry.what
+        {
+            (*text, *content) = (None, Content::Redacted);
         }
     }
 

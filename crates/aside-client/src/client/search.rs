@@ -131,8 +131,12 @@ impl Client {
             };
             for key in &named.keys {
                 let key = DeviceKey::try_from(key).map_err(Violation::from)?;
-                self.store.add_device_key(&key).await?;
-                keys.insert(key.device, key);
+                // No answer gives a key that was not asked for, or another than is remembered.
+                if device_ids.iter().any(|id| id[..] == key.device.as_bytes()[..]) {
+                    self.store.add_device_key(&key).await?;
+                    let kept = self.store.device_key(key.device).await?;
+                    keys.insert(key.device, kept.unwrap_or(key));
+                }
             }
         }
         Ok(keys)

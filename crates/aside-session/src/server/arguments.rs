@@ -275,6 +275,7 @@ fn set_typing(request: &v1::SetTyping) -> Result<Command, Refusal> {
     let conversation = id(&request.conversation_id, "set_typing.conversation_id")?;
     Ok(Command::SetTyping { conversation, typing: request.typing })
 }
+
 /// SEARCH-002, but for whether there is a word in it.
 fn search(limits: &v1::Limits, request: &v1::Search) -> Result<Command, Refusal> {
     let conversation = match request.conversation_id.is_empty() {

@@ -177,6 +177,7 @@ pub(crate) fn update_room() -> v1::UpdateRoom {
         invite_only: Some(true),
     }
 }
+
 pub(crate) fn set_presence(visibility: i32, status_text: &str) -> Body {
     let status_text = status_text.to_owned();
     let settings = v1::PresenceSettings { visibility, status_text, private_receipts: true };

@@ -1,5 +1,6 @@
 //! Screens as they are drawn.
 
+use aside_client::{Notice, RoomSettings};
 use crossterm::event::MouseEventKind;
 use proptest::prelude::*;
 use ratatui::style::{Color, Modifier};
@@ -190,4 +191,32 @@ proptest! {
             screen(&mut state, columns.max(1), rows.max(1));
         }
     }
+}
+
+#[test]
+fn what_is_deleted_is_gone_and_what_the_operator_says_is_seen() {
+    let mut state = started();
+    come(
+        &mut state,
+        [said(LOBBY, 2, BOB, "the key lies under the pot"), said(LOBBY, 3, BOB, "hi")],
+    );
+    assert!(screen(&mut state, 80, 24).contains("under the pot"));
+    let settings = |topic: &str| RoomSettings { topic: topic.to_owned(), ..Default::default() };
+    let told = What::RoomUpdated { now: settings("pots and pans"), before: None };
+    let deleted = What::Redacted { seqs: vec![2] };
+    come(&mut state, [entry(LOBBY, 4, BOB, deleted), entry(LOBBY, 5, BOB, told)]);
+    let (text, warning, time_ms) = ("The server stops at ten.".to_owned(), true, 0);
+    event(&mut state, Event::Notice(Notice { text, warning, time_ms }));
+    let by = person(CAROL);
+    event(&mut state, Event::Invited { room: room(ATTIC, 3), by });
+    let shown = screen(&mut state, 100, 24);
+    for (text, times) in [
+        ("under the pot", 0),
+        ("bob sent a message that was removed", 1),
+        ("#lobby  pots and pans", 1),
+        ("invites you to #attic", 1),
+    ] {
+        assert_eq!(shown.matches(text).count(), times, "{text}:\n{shown}");
+    }
+    assert!(shown.contains("The server stops at ten."), "{shown}");
 }

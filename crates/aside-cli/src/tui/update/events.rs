@@ -38,6 +38,25 @@ pub(super) fn event(state: &mut State, event: Event) -> Vec<Effect> {
         Event::WatermarkMoved { conversation, watermark } => {
             return moved(state, conversation, watermark);
         }
+        Event::Notice(notice) => {
+            let text = format!("the server's operator: {}", notice.text);
+            state.say(text.clone(), notice.warning);
+            if notice.warning {
+                state.alert = Some(text);
+            }
+        }
+        Event::Invited { room, by } => {
+            let text =
+                format!("{by} invites you to #{}: /join {} goes there", room.name, room.name);
+            state.say(text, false);
+            return vec![Effect::ListRooms];
+        }
+        Event::Presence(theirs) => {
+            let members = state.rooms.values_mut().flat_map(|room| &mut room.members);
+            for member in members.filter(|member| member.user == theirs.who.user) {
+                member.online = theirs.online;
+            }
+        }
         // What was missed stands in the window like what was pushed, and what failed as such; the end is not this function's.
         _ => {}
     }
@@ -101,6 +120,11 @@ fn moved(state: &mut State, conversation: ConversationId, watermark: Watermark) 
     rooms::count(state, conversation)
 }
 
+/// A topic, if there is one.
+pub(super) fn topic(topic: &str) -> Option<String> {
+    (!topic.is_empty()).then(|| topic.to_owned())
+}
+
 fn entry(state: &mut State, entry: Entry) -> Vec<Effect> {
     let (me, conversation) = (state.me, entry.conversation);
     let mine = entry.by.as_ref().is_some_and(|by| by.user == me);
@@ -128,6 +152,9 @@ fn entry(state: &mut State, entry: Entry) -> Vec<Effect> {
             room.timeline.divider = Some(entry.seq - 1);
         }
         room.news = true;
+    }
+    if let What::RoomUpdated { now, .. } = &entry.what {
+        room.topic = topic(&now.topic);
     }
     room.timeline.take(entry);
     if members && news {

@@ -2,7 +2,11 @@
 
 use aside_client::{ConversationId, IdempotencyKey, Member, Overview, Role, Room};
 
-use super::{Effect, Outcome, events::outgoing_moved, rooms};
+use super::{
+    Effect, Outcome,
+    events::{self, outgoing_moved},
+    rooms,
+};
 use crate::{
     chat::worker::Done,
     tui::state::{Asked, State},
@@ -125,6 +129,7 @@ fn listed(state: &mut State, listed: Vec<Room>) -> Vec<Effect> {
         room.joined = it.role.is_some();
         room.server_readable = it.server_readable;
         room.is_default = it.is_default;
+        room.topic = events::topic(&it.topic);
         room.member_count = it.member_count;
         room.head.get_or_insert(it.head_seq);
         if it.unread.is_some() {

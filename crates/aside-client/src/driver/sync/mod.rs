@@ -322,10 +322,14 @@ impl Sync {
             }
         }
         for (conversation, waiter) in std::mem::take(&mut self.waiters) {
-            let outcome = match self.rooms.get(&conversation) {
+            let outcome = match self.rooms.get_mut(&conversation) {
                 Some(room) if room.tampered => Some(Err(Error::Tampered)),
                 Some(room) => {
-                    let follower = &room.follower;
+                    let follower = &mut room.follower;
+                    // What came since the last head is vouched for by the next, which nobody else may ask for soon.
+                    if follower.is_caught_up() && !follower.is_vouched_for() {
+                        follower.request_head();
+                    }
                     let done = follower.is_caught_up() && follower.is_vouched_for();
                     (done && settled && room.accepted.is_empty()).then_some(Ok(()))
                 }

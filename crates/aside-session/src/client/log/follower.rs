@@ -174,7 +174,7 @@ impl Follower {
         let Remembered { place, time_ms, head, missing, anchor } = remembered;
         let mut follower = Self::new(conversation, Start::After(place));
         follower.time_ms = time_ms;
-        missing.into_iter().for_each(|missing| follower.missing.note(missing));
+        missing.into_iter().for_each(|missing| follower.note_missing(missing));
         if let Some(Ok(stated)) = head.as_ref().map(|head| Stated::read(conversation, head)) {
             follower.anchor = stated.anchor;
             follower.wanted = follower.wanted.max(stated.head.seq);
@@ -273,9 +273,15 @@ impl Follower {
     /// # Errors
     /// [`Tampering`], if the cursor is beyond where that would have been.
     pub fn handle_missing(&mut self, missing: &[Missing]) -> Result<(), Tampering> {
-        missing.iter().for_each(|missing| self.missing.note(*missing));
+        missing.iter().for_each(|missing| self.note_missing(*missing));
         let result = self.missing.check(self.cursor.seq());
         self.tampering_ends(result)
+    }
+
+    /// The log goes as far as where the redaction has to be, the server said: so far it is followed, or the server has lied.
+    fn note_missing(&mut self, missing: Missing) {
+        self.wanted = self.wanted.max(missing.head_seq);
+        self.missing.note(missing);
     }
 
     /// Asks for a signed head with the next fetch, as when a connection resumes or the user wants to be sure.
