@@ -22,7 +22,7 @@ pub(crate) const HELP: &str = "\
 /invite HANDLE    invite somebody to this room
 /pin N            pin message N of this room; /unpin N takes the pin off
 /pins             list what is pinned
-/delete [N]       delete message N, or your last one: its text goes, that it was there stays
+/delete N         delete message N: its text goes, that it was there stays
 /unread           list the rooms in which something is unread
 /read [ROOM]      mark a room as read; what is shown of the room you are in is marked by itself
 /outbox           list your messages that are on their way, and those that were not sent, with the reason

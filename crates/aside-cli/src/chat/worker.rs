@@ -316,15 +316,16 @@ impl Worker {
         Ok(())
     }
 
-    /// Deletes a message, or the last of the user's own. That it is gone is shown when its entry comes.
+    /// Deletes a message. That it is gone is shown when its entry comes.
     async fn delete(&self, number: Option<u64>) -> Result<()> {
         let room = self.here()?.conversation;
         let message = match number {
-            Some(number) => Some(self.client.message(room, number).await?),
-            None => self.client.own_last(room).await?,
+            Some(number) => self.client.message(room, number).await?,
+            // The last would not be the one that is meant while another is on its way.
+            None => anyhow::bail!("say which: /delete N; /history shows the numbers"),
         };
-        let Some(message) = message.and_then(|message| message.as_message()) else {
-            anyhow::bail!("there is no message of yours to delete; /delete N names one");
+        let Some(message) = message.as_message() else {
+            anyhow::bail!("that is no message to delete");
         };
         self.client.redact(room, message).await?;
         Ok(())
