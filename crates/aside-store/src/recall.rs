@@ -21,8 +21,8 @@ pub(crate) enum Kind {
     Leave = 33,
     UpdateRoom = 50,
     Invite = 51,
-    SetPin = 53,
     Redact = 52,
+    SetPin = 53,
     IssueToken = 70,
     RevokeToken = 72,
 }

@@ -57,6 +57,17 @@ impl From<SignatureStatus> for StoredSignature {
     }
 }
 
+/// Entries with the columns that [`kept`] reads; what follows says which.
+macro_rules! kept_entries {
+    ($which:literal) => {
+        concat!(
+            "SELECT conversation_id, e.seq, header, salt, payload, payload_hash, chain_before, signature \
+             FROM entries e JOIN conversations c ON c.id = e.conversation ",
+            $which
+        )
+    };
+}
+
 impl Store {
     /// Keeps entries of one conversation, what is to be remembered after them if `cursor` says it, and the handles heard in them.
     pub(crate) async fn keep(
@@ -104,9 +115,7 @@ impl Store {
         from_seq: u64,
         limit: u32,
     ) -> Result<Vec<Kept>, StateError> {
-        let sql = "SELECT conversation_id, e.seq, header, salt, payload, payload_hash, chain_before, signature \
-                   FROM entries e JOIN conversations c ON c.id = e.conversation \
-                   WHERE conversation_id = ? AND e.seq >= ? ORDER BY e.seq LIMIT ?";
+        let sql = kept_entries!("WHERE conversation_id = ? AND e.seq >= ? ORDER BY e.seq LIMIT ?");
         let rows = sqlx::query(sql)
             .bind(&conversation.as_bytes()[..])
             .bind(signed(from_seq))
@@ -123,9 +132,8 @@ impl Store {
         before_seq: u64,
         limit: u32,
     ) -> Result<Vec<Kept>, StateError> {
-        let sql = "SELECT conversation_id, e.seq, header, salt, payload, payload_hash, chain_before, signature \
-                   FROM entries e JOIN conversations c ON c.id = e.conversation \
-                   WHERE conversation_id = ? AND e.seq < ? ORDER BY e.seq DESC LIMIT ?";
+        let sql =
+            kept_entries!("WHERE conversation_id = ? AND e.seq < ? ORDER BY e.seq DESC LIMIT ?");
         let rows = sqlx::query(sql)
             .bind(&conversation.as_bytes()[..])
             .bind(signed(before_seq))
@@ -140,9 +148,9 @@ impl Store {
         &self,
         conversation: ConversationId,
     ) -> Result<Option<Kept>, StateError> {
-        let sql = "SELECT conversation_id, e.seq, header, salt, payload, payload_hash, chain_before, signature \
-                   FROM entries e JOIN conversations c ON c.id = e.conversation \
-                   WHERE conversation_id = ? AND +message IS NOT NULL AND refers IS NULL ORDER BY e.seq DESC LIMIT 1";
+        let sql = kept_entries!(
+            "WHERE conversation_id = ? AND +message IS NOT NULL AND refers IS NULL ORDER BY e.seq DESC LIMIT 1"
+        );
         let row =
             sqlx::query(sql).bind(&conversation.as_bytes()[..]).fetch_optional(&self.pool).await?;
         row.as_ref().map(kept).transpose()
@@ -154,9 +162,9 @@ impl Store {
         conversation: ConversationId,
         seq: u64,
     ) -> Result<Vec<Kept>, StateError> {
-        let sql = "SELECT conversation_id, e.seq, header, salt, payload, payload_hash, chain_before, signature \
-                   FROM entries e JOIN conversations c ON c.id = e.conversation \
-                   WHERE conversation_id = ?1 AND (e.seq = ?2 OR e.refers = ?2) ORDER BY e.seq = ?2 DESC, e.seq DESC LIMIT ?3";
+        let sql = kept_entries!(
+            "WHERE conversation_id = ?1 AND (e.seq = ?2 OR e.refers = ?2) ORDER BY e.seq = ?2 DESC, e.seq DESC LIMIT ?3"
+        );
         let rows = sqlx::query(sql)
             .bind(&conversation.as_bytes()[..])
             .bind(signed(seq))
@@ -172,9 +180,9 @@ impl Store {
         conversation: ConversationId,
         before_seq: u64,
     ) -> Result<Option<Kept>, StateError> {
-        let sql = "SELECT conversation_id, e.seq, header, salt, payload, payload_hash, chain_before, signature \
-                   FROM entries e JOIN conversations c ON c.id = e.conversation \
-                   WHERE conversation_id = ? AND kind IN (?, ?) AND e.seq < ? ORDER BY e.seq DESC LIMIT 1";
+        let sql = kept_entries!(
+            "WHERE conversation_id = ? AND kind IN (?, ?) AND e.seq < ? ORDER BY e.seq DESC LIMIT 1"
+        );
         let row = sqlx::query(sql)
             .bind(&conversation.as_bytes()[..])
             .bind(v1::EntryKind::RoomCreated as i32)
@@ -190,9 +198,8 @@ impl Store {
         &self,
         conversation: ConversationId,
     ) -> Result<Vec<Kept>, StateError> {
-        let sql = "SELECT conversation_id, e.seq, header, salt, payload, payload_hash, chain_before, signature \
-                   FROM entries e JOIN conversations c ON c.id = e.conversation \
-                   WHERE conversation_id = ? AND kind = ? ORDER BY e.seq DESC LIMIT ?";
+        let sql =
+            kept_entries!("WHERE conversation_id = ? AND kind = ? ORDER BY e.seq DESC LIMIT ?");
         let rows = sqlx::query(sql)
             .bind(&conversation.as_bytes()[..])
             .bind(v1::EntryKind::MessagePinned as i32)
@@ -204,9 +211,7 @@ impl Store {
 
     /// The entries whose sender's device is not known yet.
     pub(crate) async fn entries_pending(&self) -> Result<Vec<Kept>, StateError> {
-        let sql = "SELECT conversation_id, e.seq, header, salt, payload, payload_hash, chain_before, signature \
-                   FROM entries e JOIN conversations c ON c.id = e.conversation \
-                   WHERE signature = 3 ORDER BY conversation, e.seq";
+        let sql = kept_entries!("WHERE signature = 3 ORDER BY conversation, e.seq");
         sqlx::query(sql).fetch_all(&self.pool).await?.iter().map(kept).collect()
     }
 

@@ -44,8 +44,8 @@ impl Context<'_> {
         if let Some(reply) = self.recall(&who, redact.key, Kind::Redact).await? {
             return Ok(reply);
         }
-        let (place, role) = self.role(redact, &who).await?;
-        let doomed = self.doomed(place, &who, role, &redact.seqs).await?;
+        let (place, is_owner) = self.membership(redact.conversation, who.user).await?;
+        let doomed = self.doomed(place, &who, is_owner, &redact.seqs).await?;
         let mut reply = v1::Redacted { seq: 0 };
         if !doomed.is_empty() {
             for Doomed { seq, payload_hash } in &doomed {
@@ -62,28 +62,12 @@ impl Context<'_> {
         Ok(reply)
     }
 
-    /// Where it is to happen, and what the user may do there.
-    async fn role(&mut self, redact: &Redact, who: &Who) -> Result<(Place, v1::Role), Stop> {
-        let row = sqlx::query(
-            "SELECT c.id, m.role FROM conversations c
-             LEFT JOIN members m ON m.conversation = c.id AND m.user_id = ? WHERE c.conversation_id = ?",
-        )
-        .bind(who.user.as_bytes().as_slice())
-        .bind(redact.conversation.as_bytes().as_slice())
-        .fetch_optional(&mut *self.connection)
-        .await?
-        .ok_or(Refused::NoSuchConversation)?;
-        let role = row.key_or_null(1)?.ok_or(Refused::NotAMember)?;
-        let role = i32::try_from(role).ok().and_then(|role| v1::Role::try_from(role).ok());
-        Ok((Place { key: row.key(0)?, id: redact.conversation }, role.unwrap_or_default()))
-    }
-
     /// Those of the messages that are not redacted yet, in order; refuses unless each is there and may be redacted.
     async fn doomed(
         &mut self,
         place: Place,
         who: &Who,
-        role: v1::Role,
+        is_owner: bool,
         seqs: &[u64],
     ) -> Result<Vec<Doomed>, Stop> {
         let seqs: Vec<_> = seqs.iter().copied().collect::<BTreeSet<_>>().into_iter().collect();
@@ -96,7 +80,7 @@ impl Context<'_> {
             }
             for row in query.bind(place.key).fetch_all(&mut *self.connection).await? {
                 found += 1;
-                may &= role == v1::Role::Owner || row.bytes(1)? == who.user.as_bytes()[..];
+                may &= is_owner || row.bytes(1)? == who.user.as_bytes()[..];
                 doomed.extend(to_redact(&row)?);
             }
         }

@@ -47,14 +47,23 @@ impl Context<'_> {
         conversation: ConversationId,
         user: UserId,
     ) -> Result<Place, Stop> {
+        match self.membership(conversation, user).await? {
+            (place, true) => Ok(place),
+            (_, false) => Err(Refused::NotPermitted.into()),
+        }
+    }
+
+    /// A conversation, for its members (ROOM-010, ROOM-012), and whether the user owns it.
+    pub(super) async fn membership(
+        &mut self,
+        conversation: ConversationId,
+        user: UserId,
+    ) -> Result<(Place, bool), Stop> {
         let standing = self.standing(conversation, user).await?;
         if !standing.is_member {
             return Err(Refused::NotAMember.into());
         }
-        if !standing.is_owner {
-            return Err(Refused::NotPermitted.into());
-        }
-        Ok(Place { key: standing.key, id: conversation })
+        Ok((Place { key: standing.key, id: conversation }, standing.is_owner))
     }
 
     /// All that UpdateRoom can change, as it is.

@@ -195,9 +195,12 @@ impl Context<'_> {
     async fn refold(&mut self, conversation: i64, seq: u64) -> Result<(), sqlx::Error> {
         let Some(message) = self.entry(conversation, seq).await? else { return Ok(()) };
         let Some(mut text) = text_of(&message.payload) else { return Ok(()) };
-        for (_, seq, changes) in self.edits(conversation, seq).await? {
+        for (_, seq, changes) in self.edits(conversation, seq).await?.into_iter().rev() {
             let edit = if changes { self.entry(conversation, seq).await? } else { None };
-            text = edit.and_then(|edit| edited_text(&edit.payload)).unwrap_or(text);
+            if let Some(edited) = edit.and_then(|edit| edited_text(&edit.payload)) {
+                text = edited;
+                break;
+            }
         }
         index::put(self.connection, message.id, conversation, &text).await
     }
