@@ -50,6 +50,8 @@ pub const MAX_NOTICE_BYTES: usize = 1024;
 pub const MAX_PAGE_TOKEN_BYTES: usize = 64;
 /// SEARCH-002.
 pub const MAX_QUERY_BYTES: usize = 256;
+/// SEARCH-017.
+pub const MAX_QUERY_WORDS: usize = 16;
 /// Bytes of a token's secret, and of its hash (TOKEN-002).
 pub const TOKEN_BYTES: usize = 32;
 /// ERR-005.

@@ -5,7 +5,7 @@ use std::{
     fs::{File, OpenOptions, TryLockError},
     path::{Path, PathBuf},
     str::FromStr as _,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use sqlx::{
@@ -20,6 +20,7 @@ pub(crate) use sqlx::SqliteExecutor as Executor;
 
 pub(crate) type Connection = sqlx::SqliteConnection;
 pub(crate) type Pool = sqlx::SqlitePool;
+pub(crate) type PoolConnection = sqlx::pool::PoolConnection<sqlx::Sqlite>;
 pub(crate) type Row = sqlx::sqlite::SqliteRow;
 pub(crate) type Transaction<'c> = sqlx::SqliteTransaction<'c>;
 
@@ -32,6 +33,13 @@ static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
 
 /// Reads wait for the processor or the disk, not for each other: a few suffice.
 const READERS: u32 = 4;
+/// Searches at once. Each may take long, so they have connections of their own, and others of the machine's cores.
+const SEARCHERS: u32 = 2;
+/// How long a search waits for one of these.
+const SEARCH_TURN: Duration = Duration::from_secs(2);
+/// Steps of the database between two looks at whether a search has taken too long. Few, since reading a page of its index
+/// counts for one or two.
+const SEARCH_STEPS: i32 = 8;
 /// Someone's `sqlite3` shell or a backup may hold the file for a while.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 /// Pages of the log that gather before they are moved into the database: 16 MiB, so that pages every batch writes
@@ -39,6 +47,8 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 const CHECKPOINT_PAGES: &str = "4000";
 /// What the writer keeps of the indexes: 16 MiB, in the unit of 1024 bytes that a negative number means.
 const WRITER_CACHE: &str = "-16384";
+/// What a statement fails with that was ended before it was done.
+const SQLITE_INTERRUPT: &str = "9";
 /// Rows that the writer may be ahead of us: a batch's answers come without a wait in between.
 const ROW_BUFFER: usize = 1024;
 
@@ -67,8 +77,6 @@ impl Database {
             .clone()
             .pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
             .pragma("cache_size", WRITER_CACHE)
-            // What is deleted is overwritten: what was redacted is to be gone from the file (REDACT-001).
-            .pragma("secure_delete", "ON")
             .row_buffer_size(ROW_BUFFER)
             .connect()
             .await
@@ -76,12 +84,14 @@ impl Database {
 
     /// Connections that read, each transaction or statement from one state of the database.
     pub(crate) fn readers(&self) -> Pool {
-        SqlitePoolOptions::new()
-            .max_connections(READERS)
-            .test_before_acquire(false)
-            .idle_timeout(None)
-            .max_lifetime(None)
-            .connect_lazy_with(self.options.clone().read_only(true))
+        let options = reading().max_connections(READERS);
+        options.connect_lazy_with(self.options.clone().read_only(true))
+    }
+
+    /// Connections that search: see [`searcher`].
+    pub(crate) fn searchers(&self) -> Pool {
+        let options = reading().max_connections(SEARCHERS).acquire_timeout(SEARCH_TURN);
+        options.connect_lazy_with(self.options.clone().read_only(true))
     }
 
     async fn migrate(&self) -> Result<(), StoreError> {
@@ -94,6 +104,33 @@ impl Database {
         })?;
         sqlx::Connection::close(connection).await.map_err(StoreError::database)
     }
+}
+
+fn reading() -> SqlitePoolOptions {
+    SqlitePoolOptions::new().test_before_acquire(false).idle_timeout(None).max_lifetime(None)
+}
+
+/// A connection for one search. What is read on it fails with an error that [`is_too_long`] knows once this time has passed, and so
+/// does this, if there is no connection free for long.
+pub(crate) async fn searcher(
+    searchers: &Pool,
+    time: Duration,
+) -> Result<PoolConnection, sqlx::Error> {
+    let mut connection = searchers.acquire().await?;
+    let end = Instant::now() + time;
+    // Stays until the next search sets its own: nothing else uses the connection.
+    let mut handle = connection.lock_handle().await?;
+    handle.set_progress_handler(SEARCH_STEPS, move || Instant::now() < end);
+    drop(handle);
+    Ok(connection)
+}
+
+/// Whether a search was ended, or not begun, for the sake of others.
+pub(crate) fn is_too_long(error: &sqlx::Error) -> bool {
+    let interrupted = |error: &dyn sqlx::error::DatabaseError| {
+        error.code().is_some_and(|code| code == SQLITE_INTERRUPT)
+    };
+    matches!(error, sqlx::Error::PoolTimedOut) || error.as_database_error().is_some_and(interrupted)
 }
 
 /// The greatest migration that this build knows.
@@ -115,6 +152,8 @@ fn parse(url: &str) -> Result<SqliteConnectOptions, StoreError> {
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
         .foreign_keys(true)
+        // What is deleted is overwritten: what was redacted is to be gone from the file (REDACT-001).
+        .pragma("secure_delete", "ON")
         .busy_timeout(BUSY_TIMEOUT)
         .disable_statement_logging())
 }

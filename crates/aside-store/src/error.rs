@@ -102,6 +102,9 @@ pub enum Refused {
     /// INVALID_ARGUMENT, `query` (SEARCH-002): there is no word in it.
     #[error("no word to search for")]
     QueryEmpty,
+    /// INVALID_ARGUMENT, `query` (SEARCH-017): there are too many words in it.
+    #[error("too many words to search for")]
+    QueryTooLong,
     /// RENAME_TOO_SOON (ACCT-004).
     #[error("renamed too recently")]
     RenameTooSoon {
@@ -161,8 +164,8 @@ pub enum Refused {
     /// The log key given neither is the first nor follows the one in use. No client can cause it.
     #[error("the log key does not follow the one in use")]
     LogKeyUnexpected,
-    /// SERVER_BUSY: more is waiting to be written than the journal holds.
-    #[error("too much is waiting to be written")]
+    /// SERVER_BUSY: more is waiting to be written than the journal holds, or a search took too long (SEARCH-018).
+    #[error("too much is waiting to be done")]
     Busy,
     /// INTERNAL: nothing of the request took effect, or all of it did.
     #[error(transparent)]

@@ -72,6 +72,8 @@ async fn a_message_goes_with_its_edits_and_from_every_state() {
     let reply = bob.client.reply(garden, message, "really?").await.unwrap();
     let reply = reply.receipt().await.unwrap().seq;
     assert!(matches!(bob.at(garden, message.seq).await, Content::Text { edited: Some(_), .. }));
+    // So that the words are in the index, too: the end of one, since words that begin alike share their beginning there.
+    assert_eq!(bob.client.search_local("second", None, None).await.unwrap().entries.len(), 1);
 
     alice.client.catch_up(garden).await.unwrap();
     alice.client.redact(garden, message).await.unwrap();
@@ -93,6 +95,7 @@ async fn a_message_goes_with_its_edits_and_from_every_state() {
     assert!(
         !holds(&world, "bob", "the first secret") && !holds(&world, "bob", "the second secret")
     );
+    assert!(!holds(&world, "bob", "econd") && !holds(&world, "bob", "ecret"));
     let bob = world.come_back("bob").await.unwrap();
     assert_eq!(bob.at(garden, message.seq).await, Content::Redacted);
 }

@@ -15,6 +15,7 @@ use crate::{
         Mark, Redact, Register, Rename, RevokeDevice, RevokeToken, SetLogKey, SetPin, SetPresence,
         UpdateRoom,
     },
+    search::Behind,
     sql::MAX_LENGTH,
     write::{Context, Index},
 };
@@ -213,5 +214,5 @@ singles! {
     SetPresence(SetPresence) -> (), set_presence;
     IssueToken(IssueToken) -> v1::TokenIssued, issue_token;
     RevokeToken(RevokeToken) -> v1::TokenRevoked, revoke_token;
-    Index(Index) -> u64, index;
+    Index(Index) -> Vec<Behind>, index;
 }

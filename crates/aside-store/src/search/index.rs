@@ -4,9 +4,13 @@
 use super::query::Query;
 use crate::db::{Columns as _, Connection, Executor, signed};
 
-/// Entries with these words, newest first.
-pub(crate) const FIND: &str =
-    "SELECT rowid FROM texts WHERE texts MATCH ? AND rowid < ? ORDER BY rowid DESC LIMIT ?";
+/// Entries with these words, newest first: not those that are out of date, nor edits of what was redacted (CONT-014). The index is
+/// read first, whatever SQLite guesses about sizes.
+pub(crate) const FIND: &str = "SELECT texts.rowid FROM texts CROSS JOIN indexed i ON i.id = texts.rowid
+     LEFT JOIN entries e ON e.conversation = i.conversation AND e.seq = i.edit_of
+     WHERE texts MATCH ? AND texts.rowid < ? AND (e.id IS NULL OR e.payload IS NOT NULL)
+         AND NOT EXISTS (SELECT 1 FROM stale s WHERE s.conversation = i.conversation AND s.id = i.id)
+     ORDER BY texts.rowid DESC LIMIT ?";
 
 /// Makes this the text under which an entry is found, in place of any before.
 pub(crate) async fn put(
@@ -24,7 +28,16 @@ pub(crate) async fn put(
     Ok(())
 }
 
-/// Lets an entry be found no more.
+/// How long the text is under which an entry is found, in bytes: what it costs to take it out is about in proportion.
+pub(crate) async fn length(connection: &mut Connection, entry: i64) -> Result<u64, sqlx::Error> {
+    let row = sqlx::query("SELECT OCTET_LENGTH(body) FROM texts WHERE rowid = ?")
+        .bind(entry)
+        .fetch_optional(connection)
+        .await?;
+    row.map_or(Ok(0), |row| row.number(0))
+}
+
+/// Lets an entry be found no more, and leaves none of its words behind.
 pub(crate) async fn remove(connection: &mut Connection, entry: i64) -> Result<(), sqlx::Error> {
     sqlx::query("DELETE FROM texts WHERE rowid = ?").bind(entry).execute(connection).await?;
     Ok(())

@@ -1,10 +1,15 @@
 //! Search in public rooms: how messages are found. How they get into the index is in `write::search`.
 //!
 //! The index follows the logs lazily: nothing about it is done while a message is appended. Whoever searches first brings it up
-//! to where the logs ended when the search began, so that what was acknowledged is found (SEARCH-001).
+//! to where the logs ended when the search began, so that what was acknowledged is found (SEARCH-001). What is redacted goes at
+//! once, or as soon as the writer can be kept from messages so long; it is not found meanwhile.
+//!
+//! A search that takes too long is ended, and few are made at a time (SEARCH-018).
 
 pub(crate) mod index;
 mod query;
+
+use std::time::Duration;
 
 use aside_proto::{
     id::{ConversationId, UserId},
@@ -12,10 +17,11 @@ use aside_proto::{
 };
 use bytes::{BufMut as _, Bytes, BytesMut};
 use prost::Message as _;
+use sqlx::Acquire as _;
 
 pub(crate) use self::query::Query;
 use crate::{
-    db::{Columns as _, Connection, Pool},
+    db::{Columns as _, Connection, Pool, is_too_long, searcher},
     error::{Refused, Stop},
     logs,
     page::{self, List},
@@ -28,19 +34,19 @@ const RESULTS_OVERHEAD_BYTES: usize = 96;
 /// Bytes of a result in SearchResults besides those of the result: a key and a length.
 const RESULT_OVERHEAD_BYTES: usize = 1 + 5;
 
-/// Public rooms of a user whose log has more than is indexed, and where each ends.
+/// Public rooms of a user whose log has more than is indexed, or of which something is out of date in the index, and where each ends.
 pub(crate) const BEHIND_OF_USER: &str = "SELECT b.id, b.head FROM (
          SELECT c.id AS id, COALESCE(i.seq, 0) AS done,
              COALESCE((SELECT MAX(seq) FROM entries e WHERE e.conversation = c.id), 0) AS head
          FROM members m JOIN conversations c ON c.id = m.conversation
          LEFT JOIN indexed_logs i ON i.conversation = c.id WHERE m.user_id = ? AND c.kind = ?) b
-     WHERE b.head > b.done";
+     WHERE b.head > b.done OR EXISTS (SELECT 1 FROM stale s WHERE s.conversation = b.id)";
 /// The same of all users. It looks at each log's end, and is for a job.
 const BEHIND: &str = "SELECT b.id, b.head FROM (
          SELECT c.id AS id, COALESCE(i.seq, 0) AS done,
              COALESCE((SELECT MAX(seq) FROM entries e WHERE e.conversation = c.id), 0) AS head
          FROM conversations c LEFT JOIN indexed_logs i ON i.conversation = c.id WHERE c.kind = ?) b
-     WHERE b.head > b.done LIMIT ?";
+     WHERE b.head > b.done OR EXISTS (SELECT 1 FROM stale s WHERE s.conversation = b.id) LIMIT ?";
 /// Logs that a job is told of at once.
 const BEHIND_AT_ONCE: i64 = 64;
 
@@ -57,10 +63,10 @@ pub(crate) const EDIT: &str = "SELECT e.header, e.salt, e.payload, e.payload_has
      WHERE i.id = ? ORDER BY x.seq DESC LIMIT 1";
 /// Where a page goes on. What was there may have been trimmed meanwhile: then from what is left.
 pub(crate) const PLACE: &str =
-    "SELECT e.id FROM entries e JOIN conversations c ON c.id = e.conversation
+    "SELECT e.id, c.id FROM entries e JOIN conversations c ON c.id = e.conversation
      WHERE c.conversation_id = ? AND e.seq >= ? ORDER BY e.seq LIMIT 1";
 
-/// A log that is not indexed to its end.
+/// A log that is not indexed to its end, or not as it should be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Behind {
     pub(crate) conversation: i64,
@@ -83,7 +89,7 @@ pub(crate) struct Judged {
 pub(crate) async fn judge(pool: &Pool, user: UserId, search: &Search) -> Result<Judged, Stop> {
     let query = Query::parse(&search.query)?;
     let conversations = conversations(pool, user, search.conversation).await?;
-    let before = before(pool, &search.page_token).await?;
+    let before = before(pool, &conversations, &search.page_token).await?;
     let rows = sqlx::query(BEHIND_OF_USER)
         .bind(user.as_bytes().as_slice())
         .bind(v1::ConversationKind::PublicRoom as i32)
@@ -99,14 +105,28 @@ pub(crate) async fn judge(pool: &Pool, user: UserId, search: &Search) -> Result<
     Ok(Judged { query, conversations, before, behind })
 }
 
-/// SEARCH-001, SEARCH-008 to SEARCH-010.
+/// SEARCH-001, SEARCH-008 to SEARCH-010; at most for this long (SEARCH-018).
 pub(crate) async fn find(
-    pool: &Pool,
+    searchers: &Pool,
     judged: &Judged,
     search: &Search,
+    time: Duration,
 ) -> Result<v1::SearchResults, Stop> {
+    find_page(searchers, judged, search, time).await.map_err(|error| match is_too_long(&error) {
+        true => Refused::Busy.into(),
+        false => error.into(),
+    })
+}
+
+async fn find_page(
+    searchers: &Pool,
+    judged: &Judged,
+    search: &Search,
+    time: Duration,
+) -> Result<v1::SearchResults, sqlx::Error> {
     let Judged { query, conversations, before, .. } = judged;
-    let mut transaction = pool.begin().await?;
+    let mut connection = searcher(searchers, time).await?;
+    let mut transaction = connection.begin().await?;
     let limit = u64::from(search.page_size) + 1;
     let found = index::find(&mut *transaction, conversations, query, *before, limit).await?;
     let mut results: Vec<v1::SearchResult> = Vec::new();
@@ -169,7 +189,8 @@ async fn conversations(
     Ok(keys)
 }
 
-async fn before(pool: &Pool, page_token: &[u8]) -> Result<i64, Stop> {
+/// A token counts only in the rooms searched (SEARCH-019): one that was made up, or made for another, tells nothing of others.
+async fn before(pool: &Pool, conversations: &[i64], page_token: &[u8]) -> Result<i64, Stop> {
     let Some((tag, place)) = page_token.split_first() else { return Ok(i64::MAX) };
     let invalid = || Refused::PageTokenInvalid;
     let (conversation, seq) = place.split_first_chunk::<16>().ok_or_else(invalid)?;
@@ -183,6 +204,9 @@ async fn before(pool: &Pool, page_token: &[u8]) -> Result<i64, Stop> {
         .fetch_optional(pool)
         .await?
         .ok_or_else(invalid)?;
+    if !conversations.contains(&row.key(1)?) {
+        return Err(invalid().into());
+    }
     Ok(row.key(0)?)
 }
 

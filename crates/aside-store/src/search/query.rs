@@ -1,5 +1,7 @@
 //! Queries: words, phrases and beginnings of words, all of which must occur (SEARCH-003 to SEARCH-005).
 
+use aside_proto::limits::MAX_QUERY_WORDS;
+
 use crate::error::Refused;
 
 /// A query, without any database's syntax.
@@ -16,8 +18,11 @@ pub(crate) struct Term {
 }
 
 impl Query {
-    /// Reads what a user typed. There is no wrong syntax; but there must be a word.
+    /// Reads what a user typed. There is no wrong syntax; but there must be a word, and no more than may be.
     pub(crate) fn parse(text: &str) -> Result<Self, Refused> {
+        if count_words(text) > MAX_QUERY_WORDS {
+            return Err(Refused::QueryTooLong);
+        }
         let mut terms = Vec::new();
         let mut rest = text;
         while let Some((term, after)) = next_term(rest) {
@@ -55,9 +60,19 @@ fn next_term(text: &str) -> Option<(Term, &str)> {
         (Some(words), _) if !text.starts_with('"') => (words, true, after),
         _ => (words, false, after),
     };
-    // A star means something at the end of a word alone.
-    let is_prefix = is_prefix && words.ends_with(char::is_alphanumeric);
+    // A star means something at the end of a word alone, whose last letter may have marks.
+    let is_prefix = is_prefix && words.trim_end_matches(is_mark).ends_with(char::is_alphanumeric);
     Some((Term { words: words.to_owned(), is_prefix }, after))
+}
+
+fn count_words(text: &str) -> usize {
+    let belongs = |c: char| c.is_alphanumeric() || is_mark(c);
+    text.split(|c| !belongs(c)).filter(|word| word.contains(char::is_alphanumeric)).count()
+}
+
+/// The marks that belong to the letter before them: those that the index, too, takes for no end of a word.
+fn is_mark(c: char) -> bool {
+    ('\u{300}'..='\u{36f}').contains(&c)
 }
 
 #[cfg(test)]
@@ -86,6 +101,20 @@ mod tests {
         assert_eq!(parsed("\"green te\"* x"), [("green te".to_owned(), true), ("x".into(), false)]);
         assert_eq!(parsed("\"te*\""), exact(["te*"]), "a star inside is no star");
         assert_eq!(parsed("te-* *te t*e"), exact(["te-", "*te", "t*e"]));
+        let decomposed = "cafe\u{301}";
+        assert_eq!(parsed("cafe\u{301}*"), [(decomposed.to_owned(), true)]);
+        assert_eq!(parsed("\"the cafe\u{301}\"*"), [("the cafe\u{301}".to_owned(), true)]);
+        assert_eq!(parsed("\u{301}* x"), exact(["x"]), "a mark is no word");
+    }
+
+    // cites: SEARCH-017
+    #[test]
+    fn words_are_counted_wherever_they_stand() {
+        let sixteen = "a \"b c\" d-e f* \u{e9}\u{301} g\u{301}g h i j k l m n - o";
+        assert_eq!(count_words(sixteen), MAX_QUERY_WORDS);
+        assert!(Query::parse(sixteen).is_ok());
+        let more = format!("{sixteen}-p");
+        assert!(matches!(Query::parse(&more), Err(Refused::QueryTooLong)));
     }
 
     // cites: SEARCH-004

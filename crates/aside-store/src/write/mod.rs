@@ -51,7 +51,7 @@ pub(crate) use presence::SETTINGS;
 pub(crate) use redact::{ASK_MESSAGES, FORGET};
 pub(crate) use search::Index;
 #[cfg(test)]
-pub(crate) use search::{EDITS, ENTRY, INDEXED, NEXT};
+pub(crate) use search::{ENTRY, INDEXED, INDEXED_ENTRY, LAST_EDIT, NEXT, SIZES, STALE};
 #[cfg(test)]
 pub(crate) use tokens::COUNT_TOKENS;
 

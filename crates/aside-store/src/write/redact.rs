@@ -51,6 +51,7 @@ impl Context<'_> {
             for Doomed { seq, payload_hash } in &doomed {
                 self.forget(place, *seq, payload_hash).await?;
             }
+            self.clean_index(place.key).await?;
             let payload =
                 v1::RedactedPayload { seqs: doomed.iter().map(|doomed| doomed.seq).collect() };
             let mut head = self.head(place).await?;

@@ -13,15 +13,20 @@ use super::Context;
 use crate::{
     db::{Columns as _, Row, signed},
     error::Stop,
-    search::index,
+    search::{Behind, index},
 };
 
-/// Entries taken in by one operation: few enough that messages need not wait for it.
-const PART: i64 = 256;
+/// Entries that one operation takes in or brings up to date: few enough that messages need not wait for it.
+const PART_ENTRIES: u64 = 256;
+/// And bytes of them, with which the work grows: an entry is begun below it. Texts of chosen nonsense take a second.
+const PART_BYTES: u64 = 128 * 1024;
 
-/// Entries from one on.
+/// Entries from one on, with how large they are.
+pub(crate) const SIZES: &str = "SELECT e.seq, OCTET_LENGTH(e.payload) FROM entries e
+     WHERE e.conversation = ? AND e.seq > ? ORDER BY e.seq LIMIT ?";
+/// Entries after one, up to another.
 pub(crate) const NEXT: &str = "SELECT e.id, e.seq, e.message_id, d.user_id, e.payload FROM entries e
-     LEFT JOIN devices d ON d.id = e.device WHERE e.conversation = ? AND e.seq > ? ORDER BY e.seq LIMIT ?";
+     LEFT JOIN devices d ON d.id = e.device WHERE e.conversation = ? AND e.seq > ? AND e.seq <= ? ORDER BY e.seq";
 /// One entry.
 pub(crate) const ENTRY: &str =
     "SELECT e.id, e.seq, e.message_id, d.user_id, e.payload FROM entries e
@@ -29,14 +34,25 @@ pub(crate) const ENTRY: &str =
 /// What is indexed of a range.
 pub(crate) const INDEXED: &str = "SELECT id, seq, edit_of, changes FROM indexed
      WHERE conversation = ? AND seq BETWEEN ? AND ? ORDER BY seq";
-/// The edits that name a message.
-pub(crate) const EDITS: &str = "SELECT id, seq, changes FROM indexed
-     WHERE conversation = ? AND edit_of = ? ORDER BY seq";
+/// An entry of which something is indexed, and whether it changes another.
+pub(crate) const INDEXED_ENTRY: &str = "SELECT e.seq, e.payload, i.changes FROM indexed i
+     JOIN entries e ON e.id = i.id WHERE i.id = ?";
+/// The edit that is shown in a message's place.
+pub(crate) const LAST_EDIT: &str = "SELECT e.payload FROM indexed x
+     JOIN entries e ON e.conversation = x.conversation AND e.seq = x.seq AND e.payload IS NOT NULL
+     WHERE x.conversation = ? AND x.edit_of = ? AND x.changes = 1 ORDER BY x.seq DESC LIMIT 1";
+/// What is out of date of a log.
+pub(crate) const STALE: &str = "SELECT id FROM stale WHERE conversation = ? ORDER BY id LIMIT ?";
 
-/// A log to be taken in, as far as one operation goes.
+/// Logs to be taken in, as far as one operation goes. Answered by those that it did not finish.
 pub(crate) struct Index {
-    /// The conversation's surrogate key.
-    pub(crate) conversation: i64,
+    pub(crate) behind: Vec<Behind>,
+}
+
+/// What is left of what one operation may do.
+struct Part {
+    entries: u64,
+    bytes: u64,
 }
 
 /// An entry of a log.
@@ -57,39 +73,27 @@ struct EditOf {
 }
 
 impl Context<'_> {
-    /// Takes in the next part of a log. Answers up to which seq it is indexed now.
-    pub(crate) async fn index(&mut self, index: &Index) -> Result<u64, Stop> {
-        let key = index.conversation;
-        let row = sqlx::query("SELECT seq FROM indexed_logs WHERE conversation = ?")
-            .bind(key)
-            .fetch_optional(&mut *self.connection)
-            .await?;
-        let from = row.map_or(Ok(0), |row| row.number(0))?;
-        let rows = sqlx::query(NEXT)
-            .bind(key)
-            .bind(signed(from))
-            .bind(PART)
-            .fetch_all(&mut *self.connection)
-            .await?;
-        let mut done = from;
-        for row in &rows {
-            let entry = read(row)?;
-            done = entry.seq;
-            self.index_entry(key, entry).await?;
+    /// Takes in the next part of some logs.
+    pub(crate) async fn index(&mut self, index: &Index) -> Result<Vec<Behind>, Stop> {
+        let mut part = Part::whole();
+        for (at, log) in index.behind.iter().enumerate() {
+            let done = self.take_in(log, &mut part).await?;
+            if !self.bring_up_to_date(log.conversation, &mut part).await? || done < log.head_seq {
+                return Ok(index.behind[at..].to_vec());
+            }
         }
-        sqlx::query(
-            "INSERT INTO indexed_logs (conversation, seq) VALUES (?, ?)
-             ON CONFLICT (conversation) DO UPDATE SET seq = excluded.seq",
-        )
-        .bind(key)
-        .bind(signed(done))
-        .execute(&mut *self.connection)
-        .await?;
-        Ok(done)
+        Ok(Vec::new())
+    }
+
+    /// Brings up to date what a redaction has left behind in the index of a log: at once, but no more than messages can wait for.
+    /// The rest, which is found no more in any case, goes when the log is indexed next.
+    pub(crate) async fn clean_index(&mut self, conversation: i64) -> Result<(), sqlx::Error> {
+        self.bring_up_to_date(conversation, &mut Part::whole()).await.map(drop)
     }
 
     /// Takes entries out of the index: they were redacted, or trimmed. To be called in the same transaction, after their payloads
-    /// or the entries themselves were deleted: what is left tells which, and so what becomes of edits (CONT-013, CONT-014).
+    /// or the entries themselves were deleted: what is left tells which, and so what becomes of edits (CONT-013, CONT-014). They are
+    /// found no more from then on; [`clean_index`](Self::clean_index) takes out the words.
     pub(crate) async fn forget_indexed(
         &mut self,
         conversation: i64,
@@ -103,17 +107,71 @@ impl Context<'_> {
             .await?;
         for row in &rows {
             let (id, seq) = (row.key(0)?, row.number(1)?);
-            index::remove(self.connection, id).await?;
+            self.outdate(conversation, seq).await?;
             sqlx::query("DELETE FROM indexed WHERE id = ?")
                 .bind(id)
                 .execute(&mut *self.connection)
                 .await?;
             match row.key_or_null(2)? {
                 Some(_) if row.number(3)? == 0 => {}
-                Some(_) => self.refold(conversation, row.number(2)?).await?,
+                // The message is found by the greatest edit that is left, or by its own text.
+                Some(_) => self.outdate(conversation, row.number(2)?).await?,
                 None => self.free_edits(conversation, seq).await?,
             }
         }
+        Ok(())
+    }
+
+    /// Takes in the next entries of a log. Answers up to which seq it is indexed now, or its head if there is no more of it.
+    async fn take_in(&mut self, log: &Behind, part: &mut Part) -> Result<u64, Stop> {
+        let row = sqlx::query("SELECT seq FROM indexed_logs WHERE conversation = ?")
+            .bind(log.conversation)
+            .fetch_optional(&mut *self.connection)
+            .await?;
+        let from = row.map_or(Ok(0), |row| row.number(0))?;
+        // Looking at a log takes as long as an entry of it.
+        if from >= log.head_seq || !part.take(0) {
+            return Ok(from);
+        }
+        let sizes = sqlx::query(SIZES)
+            .bind(log.conversation)
+            .bind(signed(from))
+            .bind(signed(part.entries))
+            .fetch_all(&mut *self.connection)
+            .await?;
+        if sizes.is_empty() && part.entries > 0 {
+            return Ok(log.head_seq);
+        }
+        let mut done = from;
+        for row in sizes {
+            if !part.take(row.number(1)?) {
+                break;
+            }
+            done = row.number(0)?;
+        }
+        self.index_entries(log.conversation, from, done).await?;
+        Ok(done)
+    }
+
+    /// Takes in the entries after one, up to another.
+    async fn index_entries(&mut self, conversation: i64, from: u64, to: u64) -> Result<(), Stop> {
+        let rows = sqlx::query(NEXT)
+            .bind(conversation)
+            .bind(signed(from))
+            .bind(signed(to))
+            .fetch_all(&mut *self.connection)
+            .await?;
+        for row in &rows {
+            self.index_entry(conversation, read(row)?).await?;
+        }
+        sqlx::query(
+            "INSERT INTO indexed_logs (conversation, seq) VALUES (?, ?)
+             ON CONFLICT (conversation) DO UPDATE SET seq = excluded.seq",
+        )
+        .bind(conversation)
+        .bind(signed(to))
+        .execute(&mut *self.connection)
+        .await?;
         Ok(())
     }
 
@@ -134,8 +192,9 @@ impl Context<'_> {
                 match edit {
                     // CONT-014.
                     Some(EditOf { message, .. }) if message.payload.is_empty() => Ok(()),
+                    // However often it is edited, and however long it is: its text is put in once.
                     Some(EditOf { message, changes: true }) => {
-                        index::put(self.connection, message.id, conversation, &text.body).await
+                        self.outdate(conversation, message.seq).await
                     }
                     _ => index::put(self.connection, entry.id, conversation, &text.body).await,
                 }
@@ -191,52 +250,104 @@ impl Context<'_> {
         row.as_ref().map(read).transpose()
     }
 
-    /// One of a message's edits is gone: it is found by the greatest that is left, or by its own text.
-    async fn refold(&mut self, conversation: i64, seq: u64) -> Result<(), sqlx::Error> {
-        let Some(message) = self.entry(conversation, seq).await? else { return Ok(()) };
-        let Some(mut text) = text_of(&message.payload) else { return Ok(()) };
-        for (_, seq, changes) in self.edits(conversation, seq).await?.into_iter().rev() {
-            let edit = if changes { self.entry(conversation, seq).await? } else { None };
-            if let Some(edited) = edit.and_then(|edit| edited_text(&edit.payload)) {
-                text = edited;
-                break;
-            }
-        }
-        index::put(self.connection, message.id, conversation, &text).await
+    /// What is indexed of an entry is not as it should be from now on.
+    async fn outdate(&mut self, conversation: i64, seq: u64) -> Result<(), sqlx::Error> {
+        sqlx::query(
+            "INSERT INTO stale (conversation, id) SELECT conversation, id FROM indexed
+             WHERE conversation = ? AND seq = ? ON CONFLICT DO NOTHING",
+        )
+        .bind(conversation)
+        .bind(signed(seq))
+        .execute(&mut *self.connection)
+        .await?;
+        Ok(())
     }
 
-    /// A message is gone. If it was redacted, so are its edits; if it was trimmed, they are messages now.
+    /// A message is gone. If it was redacted, nothing is left to be done for its edits; if it was trimmed, they are messages now.
     async fn free_edits(&mut self, conversation: i64, seq: u64) -> Result<(), sqlx::Error> {
-        let was_redacted = self.entry(conversation, seq).await?.is_some();
-        for (id, seq, _) in self.edits(conversation, seq).await? {
-            if was_redacted {
-                index::remove(self.connection, id).await?;
-                continue;
-            }
-            sqlx::query("UPDATE indexed SET edit_of = NULL, changes = 0 WHERE id = ?")
-                .bind(id)
+        if self.entry(conversation, seq).await?.is_some() {
+            return Ok(());
+        }
+        for sql in [
+            "INSERT INTO stale (conversation, id) SELECT conversation, id FROM indexed
+             WHERE conversation = ? AND edit_of = ? AND changes = 1 ON CONFLICT DO NOTHING",
+            "UPDATE indexed SET edit_of = NULL, changes = 0
+             WHERE conversation = ? AND edit_of = ? AND changes = 1",
+        ] {
+            sqlx::query(sql)
+                .bind(conversation)
+                .bind(signed(seq))
                 .execute(&mut *self.connection)
                 .await?;
-            let edit = self.entry(conversation, seq).await?;
-            if let Some(text) = edit.and_then(|edit| edited_text(&edit.payload)) {
-                index::put(self.connection, id, conversation, &text).await?;
-            }
         }
         Ok(())
     }
 
-    /// The edits that name a message: surrogate key, seq, and whether each changes it.
-    async fn edits(
+    /// Makes what is out of date of a log as it should be. Answers whether that is all.
+    async fn bring_up_to_date(
         &mut self,
         conversation: i64,
-        seq: u64,
-    ) -> Result<Vec<(i64, u64, bool)>, sqlx::Error> {
-        let rows = sqlx::query(EDITS)
+        part: &mut Part,
+    ) -> Result<bool, sqlx::Error> {
+        let rows = sqlx::query(STALE)
             .bind(conversation)
-            .bind(signed(seq))
+            .bind(signed(part.entries + 1))
             .fetch_all(&mut *self.connection)
             .await?;
-        rows.iter().map(|row| Ok((row.key(0)?, row.number(1)?, row.number(2)? != 0))).collect()
+        for row in rows {
+            let id = row.key(0)?;
+            let text = self.shown_text(conversation, id).await?;
+            let length = text.as_ref().map_or(0, String::len) as u64;
+            if !part.take(index::length(self.connection, id).await? + length) {
+                return Ok(false);
+            }
+            match text {
+                Some(text) => index::put(self.connection, id, conversation, &text).await?,
+                None => index::remove(self.connection, id).await?,
+            }
+            sqlx::query("DELETE FROM stale WHERE conversation = ? AND id = ?")
+                .bind(conversation)
+                .bind(id)
+                .execute(&mut *self.connection)
+                .await?;
+        }
+        Ok(true)
+    }
+
+    /// What an entry is to be found by; none if it is gone, or changes another.
+    async fn shown_text(
+        &mut self,
+        conversation: i64,
+        id: i64,
+    ) -> Result<Option<String>, sqlx::Error> {
+        let row =
+            sqlx::query(INDEXED_ENTRY).bind(id).fetch_optional(&mut *self.connection).await?;
+        let Some(row) = row.filter(|row| row.number(2).is_ok_and(|changes| changes == 0)) else {
+            return Ok(None);
+        };
+        let payload = row.bytes(1)?;
+        let Some(text) = text_of(&payload) else { return Ok(edited_text(&payload)) };
+        let edit = sqlx::query(LAST_EDIT)
+            .bind(conversation)
+            .bind(signed(row.number(0)?))
+            .fetch_optional(&mut *self.connection)
+            .await?;
+        let edit = edit.map(|row| row.bytes(0)).transpose()?;
+        Ok(edit.and_then(|payload| edited_text(&payload)).or(Some(text)))
+    }
+}
+
+impl Part {
+    fn whole() -> Self {
+        Self { entries: PART_ENTRIES, bytes: PART_BYTES }
+    }
+
+    /// Takes an entry of so many bytes, if anything is left.
+    fn take(&mut self, bytes: u64) -> bool {
+        let is_left = self.entries > 0 && self.bytes > 0;
+        self.entries = self.entries.saturating_sub(1);
+        self.bytes = self.bytes.saturating_sub(bytes);
+        is_left
     }
 }
 
