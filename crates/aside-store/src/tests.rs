@@ -2,7 +2,7 @@
 
 mod forgetting;
 
-use std::{fs, path::Path, sync::Arc};
+use std::{fs, path::Path, sync::Arc, time::Duration};
 
 use aside_crypto::{chain_next, payload_hash};
 use aside_proto::{
@@ -18,7 +18,10 @@ use crate::{
     HeadState, ListRooms, Options, Refused, Register, SetPin, Store, StoreError, accounts,
     db::{Connection, Database},
     logs, pins, recall, rooms, search,
-    suite::{Actor, Lab},
+    suite::{
+        Actor, Lab,
+        search::{Den, searching, text},
+    },
     summaries, tokens, write,
 };
 
@@ -341,6 +344,22 @@ async fn what_was_redacted_is_in_no_file() {
     assert_eq!((holds("the short secret"), holds("the long secret ")), (0, 0));
 }
 
+/// A search that takes too long is ended, and the next one is not.
+// cites: SEARCH-018
+#[tokio::test]
+async fn a_search_takes_no_longer_than_it_may() {
+    let Fixture { lab, .. } = &Fixture::new().await;
+    let alice = lab.register("alice").await;
+    let den = Den::new(lab, alice).await;
+    for number in 0..50 {
+        den.say(alice, text(&format!("word {number}"))).await;
+    }
+    let search = searching(Some(den.room), "wo*");
+    let ended = lab.store.search_within(alice.user, &search, Duration::ZERO).await;
+    assert!(matches!(ended, Err(Refused::Busy)), "{ended:?}");
+    assert_eq!(lab.store.search(alice.user, &search).await.unwrap().results.len(), 50);
+}
+
 /// Redaction takes salts and payloads away, and disks decay: whoever needs such a row fails alone.
 // cites: REQ-011, IDEM-008
 #[tokio::test]
@@ -464,14 +483,14 @@ async fn the_paths_that_are_hot_use_indexes() {
         (write::ENTRY, "e USING INDEX entries_by_seq (conversation=? AND seq=?)"),
         (write::INDEXED, "indexed USING INDEX indexed_by_seq (conversation=? AND seq>? AND seq<?)"),
         (write::INDEXED_ENTRY, "i USING INTEGER PRIMARY KEY (rowid=?)"),
-        (write::LAST_EDIT, "x USING INDEX indexed_edits (conversation=? AND edit_of=?)"),
+        (write::LAST_EDIT, "x USING COVERING INDEX indexed_edits (conversation=? AND edit_of=?)"),
         (write::LAST_EDIT, "e USING INDEX entries_by_seq (conversation=? AND seq=?)"),
         (write::STALE, "stale USING PRIMARY KEY (conversation=?)"),
         (search::ROOMS, "members_by_user (user_id=?)"),
         (search::BEHIND_OF_USER, "members_by_user (user_id=?)"),
         (search::BEHIND_OF_USER, "entries_by_seq (conversation=?)"),
         (search::MESSAGE, "e USING INTEGER PRIMARY KEY (rowid=?)"),
-        (search::EDIT, "x USING INDEX indexed_edits (conversation=? AND edit_of=?)"),
+        (search::EDIT, "x USING COVERING INDEX indexed_edits (conversation=? AND edit_of=?)"),
         (search::PLACE, "entries_by_seq (conversation=? AND seq>?)"),
     ];
     for (sql, expected) in statements {

@@ -54,6 +54,12 @@ fn refusal(refused: Refused, request: Request) -> Refusal {
         Refused::QueryEmpty => {
             return Refusal::invalid_argument("search.query", "There is no word in the query.");
         }
+        Refused::QueryTooLong => {
+            return Refusal::invalid_argument(
+                "search.query",
+                "There are more than 16 words in the query.",
+            );
+        }
         Refused::PasswordChanged => return Refusal::authentication_failed(),
         Refused::HandleTaken => ErrorCode::HandleTaken,
         Refused::TooManyDevices => ErrorCode::TooManyDevices,

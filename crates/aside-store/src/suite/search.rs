@@ -21,8 +21,11 @@ list![
     results_come_in_pages_newest_first,
     pages_are_bounded_in_bytes,
     a_page_token_is_of_this_list,
+    a_page_token_tells_nothing_of_rooms_that_are_not_the_askers,
     the_index_follows_by_itself,
     a_long_log_is_indexed_in_parts,
+    many_logs_are_indexed_together,
+    edits_of_what_was_redacted_hide_nothing,
 ];
 
 pub(crate) fn text(text: &str) -> v1::content::Body {
@@ -70,7 +73,7 @@ fn seq(entry: &v1::Entry) -> u64 {
     v1::EntryHeader::decode(&entry.header[..]).must().seq
 }
 
-fn searching(conversation: Option<ConversationId>, query: &str) -> Search {
+pub(crate) fn searching(conversation: Option<ConversationId>, query: &str) -> Search {
     let query = query.to_owned();
     Search { conversation, query, page_token: Bytes::new(), page_size: 50, max_bytes: usize::MAX }
 }
@@ -279,6 +282,57 @@ async fn a_page_token_is_of_this_list(lab: Lab) {
         let search = Search { page_token: Bytes::copy_from_slice(bad), ..search.clone() };
         assert_refused!(lab.store.search(alice.user, &search).await, Refused::PageTokenInvalid);
     }
+}
+
+// cites: SEARCH-019
+async fn a_page_token_tells_nothing_of_rooms_that_are_not_the_askers(lab: Lab) {
+    let (alice, bob) = (lab.register("alice").await, lab.register("bob").await);
+    let den = Den::new(&lab, alice).await;
+    let other = Den { lab: &lab, room: lab.create(bob, "other").await };
+    for _ in 0..2 {
+        den.say(alice, text("word")).await;
+        other.say(bob, text("word")).await;
+    }
+    let search = Search { page_size: 1, ..searching(None, "word") };
+    let page_token = lab.store.search(alice.user, &search).await.must().next_page_token;
+    let search = Search { page_token, ..search };
+    assert_refused!(lab.store.search(bob.user, &search).await, Refused::PageTokenInvalid);
+    let elsewhere = Search { conversation: Some(other.room), ..search.clone() };
+    lab.join(alice, other.room).await;
+    assert_refused!(lab.store.search(alice.user, &elsewhere).await, Refused::PageTokenInvalid);
+    assert!(lab.store.search(alice.user, &search).await.is_ok());
+}
+
+// cites: SEARCH-001
+async fn many_logs_are_indexed_together(lab: Lab) {
+    let alice = lab.register("alice").await;
+    for number in 0..100 {
+        let room = Den { lab: &lab, room: lab.create(alice, &format!("room{number}")).await };
+        room.say(alice, text("word")).await;
+    }
+    let search = Search { page_size: 100, ..searching(None, "word") };
+    assert_eq!(lab.store.search(alice.user, &search).await.must().results.len(), 100);
+}
+
+// cites: SEARCH-012, SEARCH-010
+async fn edits_of_what_was_redacted_hide_nothing(lab: Lab) {
+    let (alice, bob) = (lab.register("alice").await, lab.register("bob").await);
+    let den = Den::new(&lab, alice).await;
+    lab.join(bob, den.room).await;
+    let older = den.say(alice, text("word")).await.0;
+    let message = den.say(alice, text("word")).await;
+    for _ in 0..10 {
+        den.say(bob, edit((message.0, &message.1), "word")).await;
+    }
+    assert_eq!(den.find(alice.user, "word").await.len(), 12);
+    lab.store.redact(lab.redacting(alice, den.room, &[message.0])).await.must();
+    let search = Search { page_size: 3, ..searching(Some(den.room), "word") };
+    let page = lab.store.search(alice.user, &search).await.must();
+    assert_eq!(
+        page.results.iter().map(|r| r.message.as_ref().map_or(0, seq)).collect::<Vec<_>>(),
+        [older]
+    );
+    assert!(page.next_page_token.is_empty());
 }
 
 // cites: SEARCH-001

@@ -6,19 +6,25 @@ use sqlx::{Connection as _, Executor as _};
 
 use super::Fixture;
 use crate::{
+    Refused,
     db::{Columns as _, Connection},
     journal::Surroundings,
+    search::Behind,
     suite::search::{Den, edit, text},
-    write::Context,
+    write::{Context, Index},
 };
 
-/// Does something to the log of the room "den", and tells the index of it in the same transaction.
-async fn forget(fixture: &Fixture, sql: &'static str, seqs: RangeInclusive<u64>) {
-    let surroundings = Surroundings {
+fn surroundings() -> Surroundings {
+    Surroundings {
         limits: aside_proto::limits::DEFAULT,
         clock: std::sync::Arc::new(|| 0),
         entropy: std::sync::Arc::new(|bytes| bytes.fill(5)),
-    };
+    }
+}
+
+/// Does something to the log of the room "den", and tells the index of it in the same transaction.
+async fn forget(fixture: &Fixture, sql: &'static str, seqs: RangeInclusive<u64>) {
+    let surroundings = surroundings();
     let mut effects = Vec::new();
     let mut connection = Connection::connect(&fixture.lab.url).await.unwrap();
     let mut transaction = connection.begin().await.unwrap();
@@ -31,6 +37,17 @@ async fn forget(fixture: &Fixture, sql: &'static str, seqs: RangeInclusive<u64>)
     context.forget_indexed(row.key(0).unwrap(), seqs).await.unwrap();
     transaction.commit().await.unwrap();
     connection.close().await.unwrap();
+}
+
+/// How many blocks of the index have these bytes. Words that begin alike share their beginning there: ask for the end of one.
+async fn blocks_with(fixture: &Fixture, end: &str) -> u64 {
+    let mut connection = Connection::connect(&fixture.lab.url).await.unwrap();
+    let sql = "SELECT (SELECT COUNT(*) FROM texts_data WHERE INSTR(block, CAST(?1 AS BLOB)))
+                   + (SELECT COUNT(*) FROM texts_content WHERE INSTR(c1, ?1))
+                   + (SELECT COUNT(*) FROM texts_idx WHERE INSTR(term, CAST(?1 AS BLOB)))";
+    let row = sqlx::query(sql).bind(end).fetch_one(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+    row.number(0).unwrap()
 }
 
 const REDACT_3: &str = "UPDATE entries SET salt = NULL, payload = NULL WHERE seq = 3";
@@ -113,4 +130,92 @@ async fn what_is_gone_before_it_was_indexed_is_never_found() {
     den.say(alice, text("a third word")).await;
     forget(&fixture, REDACT_3, 3..=3).await;
     assert_eq!(den.find(alice.user, "word").await, [(5, 0)]);
+}
+
+/// The words of a message that was found are in the index: they go with it, and with an edit, when these are redacted.
+// cites: REDACT-001
+#[tokio::test]
+async fn no_word_of_what_was_redacted_stays_behind() {
+    let fixture = Fixture::new().await;
+    let lab = &fixture.lab;
+    let alice = lab.register("alice").await;
+    let den = Den::new(lab, alice).await;
+    // Enough around it that the index has more than one part.
+    for number in 0..300 {
+        den.say(alice, text(&format!("common word{number}"))).await;
+    }
+    let message = den.say(alice, text("common xylophone")).await;
+    let edited = den.say(alice, edit((message.0, &message.1), "common quagmire")).await;
+    den.say(alice, text("common zucchini")).await;
+    assert_eq!(den.find(alice.user, "quagmire").await, [(message.0, edited.0)]);
+    assert_eq!(blocks_with(&fixture, "lophone").await, 0, "what was edited is not found");
+    assert!(blocks_with(&fixture, "agmire").await > 0);
+
+    lab.store.redact(lab.redacting(alice, den.room, &[edited.0])).await.unwrap();
+    assert_eq!(den.find(alice.user, "xylophone").await, [(message.0, 0)]);
+    assert_eq!(blocks_with(&fixture, "agmire").await, 0);
+    assert!(blocks_with(&fixture, "lophone").await > 0);
+    lab.store.redact(lab.redacting(alice, den.room, &[message.0])).await.unwrap();
+    assert_eq!(blocks_with(&fixture, "lophone").await, 0);
+    assert!(blocks_with(&fixture, "cchini").await > 0);
+
+    lab.store.close().await;
+    let file = std::fs::read(fixture.folder.path().join("aside.db")).unwrap();
+    let holds = |word: &[u8]| file.windows(word.len()).any(|window| window == word);
+    assert_eq!(
+        ["agmire", "lophone", "cchini"].map(|end| holds(end.as_bytes())),
+        [false, false, true]
+    );
+}
+
+/// More than the writer can be kept from messages for: it is found no more at once, and taken out of the index in parts.
+// cites: REDACT-001, SEARCH-012
+#[tokio::test]
+async fn much_that_was_redacted_goes_in_parts() {
+    let fixture = Fixture::new().await;
+    let lab = &fixture.lab;
+    let alice = lab.register("alice").await;
+    let den = Den::new(lab, alice).await;
+    den.say(alice, text("common")).await;
+    let mut seqs = Vec::new();
+    for number in 0..5 {
+        let words: Vec<_> = (0..5000).map(|word| format!("{word}x{number}")).collect();
+        seqs.push(den.say(alice, text(&format!("common {}", words.join(" ")))).await.0);
+    }
+    assert_eq!(den.find(alice.user, "common").await.len(), 6);
+    lab.store.redact(lab.redacting(alice, den.room, &seqs)).await.unwrap();
+    let left = blocks_with(&fixture, "4999x4").await;
+    assert!(left > 0, "or this shows nothing");
+    assert!(!lab.store.index().await.unwrap(), "no more to do");
+    assert_eq!(blocks_with(&fixture, "4999x4").await, 0);
+    assert_eq!(den.find(alice.user, "common").await, [(3, 0)]);
+}
+
+/// However few entries these are.
+#[tokio::test]
+async fn a_part_is_bounded() {
+    let fixture = Fixture::new().await;
+    let lab = &fixture.lab;
+    let alice = lab.register("alice").await;
+    let den = Den::new(lab, alice).await;
+    for _ in 0..4 {
+        den.say(alice, text(&"word ".repeat(12_000))).await;
+    }
+    let surroundings = surroundings();
+    let mut effects = Vec::new();
+    let mut connection = Connection::connect(&lab.url).await.unwrap();
+    let row = sqlx::query("SELECT id FROM conversations WHERE name = 'den'")
+        .fetch_one(&mut connection)
+        .await
+        .unwrap();
+    let log = Behind { conversation: row.key(0).unwrap(), head_seq: 6 };
+    let mut context = Context::new(&surroundings, 0, &mut connection, &mut effects);
+    let mut behind = vec![log];
+    let mut parts = 0;
+    while !behind.is_empty() {
+        behind = context.index(&Index { behind }).await.map_err(Refused::from).unwrap();
+        parts += 1;
+    }
+    assert_eq!(parts, 2);
+    connection.close().await.unwrap();
 }

@@ -320,8 +320,7 @@ impl Context<'_> {
         conversation: i64,
         id: i64,
     ) -> Result<Option<String>, sqlx::Error> {
-        let row =
-            sqlx::query(INDEXED_ENTRY).bind(id).fetch_optional(&mut *self.connection).await?;
+        let row = sqlx::query(INDEXED_ENTRY).bind(id).fetch_optional(&mut *self.connection).await?;
         let Some(row) = row.filter(|row| row.number(2).is_ok_and(|changes| changes == 0)) else {
             return Ok(None);
         };
