@@ -148,6 +148,7 @@ impl App {
                 self.rates.login(from.address)
             }
             (Command::Search { .. }, Some(identity)) => self.rates.search(identity.user),
+            (Command::SetPresence { .. }, Some(identity)) => self.rates.presence(identity.user),
             (Command::SendMessage { .. }, Some(identity)) => self.rates.message(identity.user),
             (Command::ChangePassword { .. }, Some(identity)) => {
                 self.rates.password_change(identity.user)

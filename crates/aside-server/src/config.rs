@@ -112,6 +112,8 @@ pub struct Rates {
     pub requests_per_user: Rate,
     /// Searches of one account, which cost more than other requests.
     pub searches_per_user: Rate,
+    /// Changes of what one account lets others see, of which everyone is told who shares a room with it.
+    pub presence_per_user: Rate,
 }
 
 /// Connections the server takes.
@@ -199,6 +201,7 @@ impl Default for Config {
                 messages_per_user: rate(20.0, 100),
                 requests_per_user: rate(50.0, 500),
                 searches_per_user: rate(2.0, 20),
+                presence_per_user: rate(0.2, 20),
             },
             connections: Connections {
                 total: 20_000,
@@ -233,6 +236,7 @@ impl Config {
                 messages_per_user: endless,
                 requests_per_user: endless,
                 searches_per_user: endless,
+                presence_per_user: endless,
             },
             connections: Connections {
                 total: 20_000,
@@ -276,9 +280,8 @@ impl Config {
     }
 
     /// Applies settings by short names, as conformance scripts give them: `registration`, `origins`,
-    /// `allow_unbound_websocket`, `login_rate`, `message_rate`, `search_rate`, `connection_limit`, `notice`,
-    /// `shutdown_notice_ms`,
-    /// and every limit by its name; `password`, for the cost of one, is for the load generator.
+    /// `allow_unbound_websocket`, `login_rate`, `message_rate`, `search_rate`, `presence_rate`, `connection_limit`,
+    /// `notice`, `shutdown_notice_ms`, and every limit by its name; `password`, for the cost of one, is for the load generator.
     ///
     /// # Errors
     /// Names the setting at fault.
@@ -297,6 +300,7 @@ impl Config {
                 "connection_limit" => &["connections.per_address"],
                 "message_rate" => &["rates.messages_per_user"],
                 "search_rate" => &["rates.searches_per_user"],
+                "presence_rate" => &["rates.presence_per_user"],
                 "password" => &["password"],
                 "login_rate" => &["rates.login_per_address", "rates.login_per_handle"],
                 limit => &[&*format!("limits.{limit}")],
@@ -351,6 +355,7 @@ impl Config {
             ("messages_per_user", r.messages_per_user),
             ("requests_per_user", r.requests_per_user),
             ("searches_per_user", r.searches_per_user),
+            ("presence_per_user", r.presence_per_user),
         ];
         for (name, rate) in buckets {
             if !(rate.per_second.is_finite() && rate.per_second >= 1e-6) || rate.burst == 0 {

@@ -193,11 +193,12 @@ impl Hub {
 
 impl Observer for Hub {
     fn committed(&self, effects: &[Effect]) {
-        let mut state = self.lock();
         // Entries that follow each other in one conversation reach each queue together, and wake its connection once.
         for run in
             effects.chunk_by(|a, b| appended_to(a).is_some() && appended_to(a) == appended_to(b))
         {
+            // Anew for each, so that nobody waits for more than one to be told of: only the store calls this, one batch after another.
+            let mut state = self.lock();
             match run {
                 [Effect::Appended { conversation, .. }, ..] => state.fan_out(*conversation, run),
                 others => others.iter().for_each(|effect| state.apply(effect)),

@@ -15,12 +15,28 @@ const PRUNE_EVERY: Duration = Duration::from_secs(3600);
 /// that each do a bounded amount keeps most of the writer's time for messages.
 const INDEX_EVERY: Duration = Duration::from_secs(5);
 
-/// Runs until the server stops.
+/// Takes what was said into the index for search, until the server stops. A task of its own: a part may wait long for the journal,
+/// and nothing else has to wait for it.
+pub(crate) async fn index(app: Arc<App>, stop: watch::Receiver<bool>) {
+    let mut stopped = pin!(stopped(stop));
+    let mut index = interval(INDEX_EVERY);
+    loop {
+        tokio::select! {
+            () = &mut stopped => return,
+            _ = index.tick() => {
+                if let Err(error) = app.store.index().await {
+                    tracing::warn!(%error, "the index for search did not get further");
+                }
+            }
+        }
+    }
+}
+
+/// Does all else, until the server stops.
 pub(crate) async fn run(app: Arc<App>, stop: watch::Receiver<bool>) {
     let mut stopped = pin!(stopped(stop));
     let mut goings = pin!(app.hub.tell_goings());
     let (mut touch, mut prune) = (interval(TOUCH_EVERY), interval(PRUNE_EVERY));
-    let mut index = interval(INDEX_EVERY);
     loop {
         tokio::select! {
             () = &mut stopped => return,
@@ -30,11 +46,6 @@ pub(crate) async fn run(app: Arc<App>, stop: watch::Receiver<bool>) {
                 app.rates.forget_idle();
                 app.typing.forget(app.now().monotonic_ms);
                 touch_all(&app, app.hub.all_online_devices()).await;
-            }
-            _ = index.tick() => {
-                if let Err(error) = app.store.index().await {
-                    tracing::warn!(%error, "the index for search did not get further");
-                }
             }
             _ = prune.tick() => {
                 if let Err(error) = app.store.prune().await {

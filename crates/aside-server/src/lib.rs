@@ -97,7 +97,10 @@ impl Server {
         let app = App::open(config).await?;
         let (stop, stopped) = watch::channel(false);
         let grace = Duration::from_millis(app.config.connections.shutdown_grace_ms);
-        let jobs = tokio::spawn(jobs::run(Arc::clone(&app), stopped.clone()));
+        let jobs = [
+            tokio::spawn(jobs::run(Arc::clone(&app), stopped.clone())),
+            tokio::spawn(jobs::index(Arc::clone(&app), stopped.clone())),
+        ];
         let serving =
             tokio::spawn(listener::run(Arc::clone(&app), tls.clone(), listener, stopped, grace));
         tracing::info!(address = %local_addr, "listening");
@@ -111,7 +114,7 @@ pub struct Running {
     tls: Tls,
     stop: watch::Sender<bool>,
     serving: JoinHandle<()>,
-    jobs: JoinHandle<()>,
+    jobs: [JoinHandle<()>; 2],
     app: Arc<App>,
 }
 
@@ -158,7 +161,7 @@ impl Running {
     pub async fn stop(self) {
         notices::warn_of_stop(&self.app).await;
         self.stop.send_replace(true);
-        for task in [self.serving, self.jobs] {
+        for task in std::iter::once(self.serving).chain(self.jobs) {
             if let Err(error) = task.await {
                 tracing::error!(%error, "a task of the server failed");
             }

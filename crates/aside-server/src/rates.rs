@@ -52,6 +52,7 @@ pub(crate) struct RateLimits {
     messages_per_user: Buckets<UserId>,
     requests_per_user: Buckets<UserId>,
     searches_per_user: Buckets<UserId>,
+    presence_per_user: Buckets<UserId>,
     password_changes_per_user: Buckets<UserId>,
 }
 
@@ -64,6 +65,7 @@ impl RateLimits {
             messages_per_user: Buckets::new(rates.messages_per_user),
             requests_per_user: Buckets::new(rates.requests_per_user),
             searches_per_user: Buckets::new(rates.searches_per_user),
+            presence_per_user: Buckets::new(rates.presence_per_user),
             // A guess at the password, as a log-in is.
             password_changes_per_user: Buckets::new(rates.login_per_handle),
         }
@@ -98,6 +100,10 @@ impl RateLimits {
         self.searches_per_user.take(&user)
     }
 
+    pub(crate) fn presence(&self, user: UserId) -> Result<(), RetryAfter> {
+        self.presence_per_user.take(&user)
+    }
+
     pub(crate) fn password_change(&self, user: UserId) -> Result<(), RetryAfter> {
         self.password_changes_per_user.take(&user)
     }
@@ -110,6 +116,7 @@ impl RateLimits {
         self.messages_per_user.limiter.retain_recent();
         self.requests_per_user.limiter.retain_recent();
         self.searches_per_user.limiter.retain_recent();
+        self.presence_per_user.limiter.retain_recent();
         self.password_changes_per_user.limiter.retain_recent();
     }
 }
@@ -214,7 +221,7 @@ mod tests {
 
         let limits = |login_per_address, login_per_handle| {
             let (register_per_address, messages_per_user, requests_per_user) = (many, many, many);
-            let searches_per_user = many;
+            let (searches_per_user, presence_per_user) = (many, many);
             RateLimits::new(&Rates {
                 register_per_address,
                 login_per_address,
@@ -222,6 +229,7 @@ mod tests {
                 messages_per_user,
                 requests_per_user,
                 searches_per_user,
+                presence_per_user,
             })
         };
 

@@ -46,6 +46,15 @@ pub(crate) enum Audience {
     Members,
 }
 
+/// When somebody's going is to be told next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Next {
+    Now,
+    At(Instant),
+    /// Not before somebody leaves.
+    Never,
+}
+
 /// Without a connection, and not gone yet.
 #[derive(Debug)]
 struct Leaving {
@@ -156,11 +165,13 @@ impl Hub {
     /// Tells of each user's going when its grace has ended. Never returns.
     pub(crate) async fn tell_goings(&self) {
         loop {
+            // One at a time, so that whoever else needs the hub gets in between.
             let next = self.lock().tell_gone(Instant::now());
             match next {
+                Next::Now => tokio::task::yield_now().await,
                 // Whoever leaves meanwhile goes later: the grace is the same for all.
-                Some(next) => tokio::time::sleep_until(next.into()).await,
-                None => self.departures.notified().await,
+                Next::At(next) => tokio::time::sleep_until(next.into()).await,
+                Next::Never => self.departures.notified().await,
             }
         }
     }
@@ -201,19 +212,18 @@ impl State {
         );
     }
 
-    /// Tells of those whose grace has ended by now; gives when the next one's ends.
-    fn tell_gone(&mut self, now: Instant) -> Option<Instant> {
-        while let Some((until, user)) = self.people.leaving.first().copied() {
-            if until > now {
-                return Some(until);
-            }
-            self.people.leaving.pop_first();
-            if self.people.seen(user).is_some() {
-                self.tell_seen(&self.acquaintances(user), user, &changed(user, None, None));
-            }
-            self.people.present.remove(&user);
+    /// Tells of the first whose grace has ended by now, if there is one; gives when to look again.
+    fn tell_gone(&mut self, now: Instant) -> Next {
+        let Some((until, user)) = self.people.leaving.first().copied() else { return Next::Never };
+        if until > now {
+            return Next::At(until);
         }
-        None
+        self.people.leaving.pop_first();
+        if self.people.seen(user).is_some() {
+            self.tell_seen(&self.acquaintances(user), user, &changed(user, None, None));
+        }
+        self.people.present.remove(&user);
+        Next::Now
     }
 
     pub(super) fn appears_online(&self, asker: UserId, user: UserId) -> bool {
