@@ -469,6 +469,7 @@ def judge_redaction(vector, _file):
     cursor, chain, missing, redacted, after = 0, None, {}, set(), []
     for page in vector["pages"]:
         same("from_seq", page["from_seq"], cursor + 1)
+        refuse_unless(page["head_seq"] >= max(missing.values(), default=0), "shorter")
         same("prev_chain", page["prev_chain"], chain or page["prev_chain"])
         for entry, header, chain in follow(unhex(vector, "conversation_id"), page):
             cursor, kind = header["seq"], ENUMS["EntryKind"].get(header["kind"])

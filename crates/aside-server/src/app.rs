@@ -28,7 +28,6 @@ use crate::{
     passwords::{Passwords, fill_random},
     rates::{ConnectionCount, RateLimits, RetryAfter},
     seen::Seen,
-    typing::Typing,
 };
 
 /// What all connections share.
@@ -38,7 +37,6 @@ pub(crate) struct App {
     pub(crate) store: Store,
     pub(crate) hub: Arc<Hub>,
     pub(crate) seen: Seen,
-    pub(crate) typing: Typing,
     pub(crate) passwords: Passwords,
     pub(crate) rates: RateLimits,
     pub(crate) connections: Arc<ConnectionCount>,
@@ -105,7 +103,6 @@ impl App {
             session_config: Arc::new(session_config(&config, &keys)),
             hub,
             seen: Seen::default(),
-            typing: Typing::default(),
             passwords,
             rates: RateLimits::new(&config.rates),
             connections: Arc::new(ConnectionCount::new(config.connections.clone())),

@@ -24,9 +24,11 @@ use aside_store::{Effect, Observer, PresenceSettings};
 use bytes::Bytes;
 use tokio::sync::Notify;
 
-pub(crate) use self::presence::Audience;
 use self::presence::{People, event_frame};
-use crate::push::{CloseSignal, PushQueue};
+use crate::{
+    push::{CloseSignal, PushQueue},
+    typing::Typing,
+};
 
 /// All connections of this server.
 #[derive(Debug)]
@@ -44,6 +46,7 @@ struct State {
     attached_by_user: HashMap<UserId, HashSet<u64>>,
     subscribers: Subscribers,
     people: People,
+    typing: Typing,
     /// What each connection is told when it has logged in (NOTE-002).
     greeting: Option<Bytes>,
     /// Connections that come now, from a handshake that was under way, are told at once.
@@ -98,6 +101,7 @@ impl Hub {
             attached_by_user: HashMap::new(),
             subscribers: Subscribers::new(),
             people: People::new(limits),
+            typing: Typing::default(),
             greeting: greeting.map(notice_frame),
             stopping: false,
         };
@@ -200,7 +204,12 @@ impl Observer for Hub {
             // Anew for each, so that nobody waits for more than one to be told of: only the store calls this, one batch after another.
             let mut state = self.lock();
             match run {
-                [Effect::Appended { conversation, .. }, ..] => state.fan_out(*conversation, run),
+                [Effect::Appended { conversation, .. }, ..] => {
+                    state.fan_out(*conversation, run);
+                    for entry in run.iter().filter_map(appended) {
+                        state.typing.handle_entry(*conversation, &entry.header);
+                    }
+                }
                 others => others.iter().for_each(|effect| state.apply(effect)),
             }
         }
@@ -210,9 +219,8 @@ impl Observer for Hub {
 impl State {
     fn apply(&mut self, effect: &Effect) {
         match effect {
-            Effect::Appended { conversation, .. } => {
-                self.fan_out(*conversation, std::slice::from_ref(effect));
-            }
+            // With its neighbours, in `committed`.
+            Effect::Appended { .. } => {}
             Effect::Joined { user, conversation, members } => {
                 for id in self.attached_by_user.get(user).into_iter().flatten() {
                     if let Some(connection) = self.connections.get_mut(id) {
@@ -370,6 +378,13 @@ fn unsubscribe(subscribers: &mut Subscribers, id: u64, conversation: &Conversati
 fn appended_to(effect: &Effect) -> Option<ConversationId> {
     match effect {
         Effect::Appended { conversation, .. } => Some(*conversation),
+        _ => None,
+    }
+}
+
+fn appended(effect: &Effect) -> Option<&v1::Entry> {
+    match effect {
+        Effect::Appended { entry, .. } => Some(entry),
         _ => None,
     }
 }

@@ -44,7 +44,7 @@ pub(crate) async fn run(app: Arc<App>, stop: watch::Receiver<bool>) {
             () = app.seen.added() => note_seen(&app).await,
             _ = touch.tick() => {
                 app.rates.forget_idle();
-                app.typing.forget(app.now().monotonic_ms);
+                app.hub.forget_typing(app.now().monotonic_ms);
                 touch_all(&app, app.hub.all_online_devices()).await;
             }
             _ = prune.tick() => {

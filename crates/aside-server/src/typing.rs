@@ -1,11 +1,12 @@
 //! Who was last said to write where, so that what says nothing new is not told again (TYPE-002).
 
-use std::{
-    collections::HashMap,
-    sync::{Mutex, MutexGuard, PoisonError},
-};
+use std::collections::HashMap;
 
-use aside_proto::id::{ConversationId, UserId};
+use aside_proto::{
+    id::{ConversationId, UserId},
+    v1,
+};
+use prost::Message as _;
 
 /// So long after others were told that a user writes, they are not told again.
 const TOLD_MS: u64 = 3_000;
@@ -14,18 +15,18 @@ const FORGOTTEN_MS: u64 = 6_000;
 
 /// When others were last told that a user writes, by the server's monotonic clock.
 #[derive(Debug, Default)]
-pub(crate) struct Typing(Mutex<HashMap<(UserId, ConversationId), u64>>);
+pub(crate) struct Typing(HashMap<(UserId, ConversationId), u64>);
 
 impl Typing {
     /// Whether it is to be told that a member writes, or no longer.
     pub(crate) fn is_news(
-        &self,
+        &mut self,
         user: UserId,
         conversation: ConversationId,
         typing: bool,
         now_ms: u64,
     ) -> bool {
-        let mut told = self.lock();
+        let told = &mut self.0;
         let key = (user, conversation);
         let age = told.get(&key).map(|told_ms| now_ms.saturating_sub(*told_ms));
         if !typing {
@@ -39,20 +40,24 @@ impl Typing {
         is_news
     }
 
-    /// The user sends a message there: to others that is the end of its writing (TYPE-006).
-    pub(crate) fn end(&self, user: UserId, conversation: ConversationId) {
-        self.lock().remove(&(user, conversation));
+    /// An entry was appended there. If it is a message, it is to others the end of its sender's writing (TYPE-006).
+    pub(crate) fn handle_entry(&mut self, conversation: ConversationId, header: &[u8]) {
+        // Mostly nobody writes, and entries are many.
+        if self.0.is_empty() {
+            return;
+        }
+        let header = v1::EntryHeader::decode(header).unwrap_or_default();
+        if let (v1::EntryKind::Message, Ok(user)) =
+            (header.kind(), UserId::try_from(&header.sender_user_id[..]))
+        {
+            self.0.remove(&(user, conversation));
+        }
     }
 
     /// Forgets what others have forgotten.
-    pub(crate) fn forget(&self, now_ms: u64) {
-        let mut told = self.lock();
-        told.retain(|_, told_ms| now_ms.saturating_sub(*told_ms) < FORGOTTEN_MS);
-        told.shrink_to_fit();
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<(UserId, ConversationId), u64>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn forget(&mut self, now_ms: u64) {
+        self.0.retain(|_, told_ms| now_ms.saturating_sub(*told_ms) < FORGOTTEN_MS);
+        self.0.shrink_to_fit();
     }
 }
 
@@ -66,8 +71,8 @@ mod tests {
     // cites: TYPE-002
     #[test]
     fn what_others_know_is_not_told_again() {
-        let typing = Typing::default();
-        let news = |is_typing, now_ms| typing.is_news(ALICE, ROOM, is_typing, now_ms);
+        let mut typing = Typing::default();
+        let mut news = |is_typing, now_ms| typing.is_news(ALICE, ROOM, is_typing, now_ms);
         assert!(!news(false, 0), "nobody thought so");
         assert!(news(true, 0));
         assert!(!news(true, 2_999));
@@ -81,14 +86,21 @@ mod tests {
     // cites: TYPE-002, TYPE-006
     #[test]
     fn after_a_message_writing_begins_anew() {
-        let typing = Typing::default();
+        let mut typing = Typing::default();
         let other = ConversationId::new([3; 16]);
+        let header = |kind: v1::EntryKind| {
+            let sender_user_id = ALICE.to_bytes();
+            v1::EntryHeader { kind: kind.into(), sender_user_id, ..Default::default() }
+                .encode_to_vec()
+        };
         assert!(typing.is_news(ALICE, ROOM, true, 0) && typing.is_news(ALICE, other, true, 0));
-        typing.end(ALICE, ROOM);
+        typing.handle_entry(ROOM, &header(v1::EntryKind::MemberRenamed));
+        assert!(!typing.is_news(ALICE, ROOM, true, 1), "no message");
+        typing.handle_entry(ROOM, &header(v1::EntryKind::Message));
         assert!(typing.is_news(ALICE, ROOM, true, 1) && !typing.is_news(ALICE, other, true, 1));
         typing.forget(6_000);
-        assert_eq!(typing.lock().len(), 1);
+        assert_eq!(typing.0.len(), 1);
         typing.forget(6_001);
-        assert!(typing.lock().is_empty());
+        assert!(typing.0.is_empty());
     }
 }

@@ -18,7 +18,6 @@ const FETCHED_OVERHEAD_BYTES: usize = 1024;
 
 impl App {
     pub(crate) async fn send_message(self: Arc<Self>, append: Append) -> Answer {
-        self.typing.end(append.user, append.conversation);
         let sent = self.store.append(append).await.map_err(|r| refusal(r, PLAIN))?;
         metrics::counter!("aside_messages_total").increment(1);
         Ok(Body::Sent(sent))

@@ -9,10 +9,7 @@ use aside_proto::{
 use aside_store::SetPresence;
 
 use super::{PLAIN, refusal};
-use crate::{
-    app::{Answer, App, Identity},
-    hub::Audience,
-};
+use crate::app::{Answer, App, Identity};
 
 impl App {
     pub(crate) async fn set_presence(self: Arc<Self>, set: SetPresence) -> Answer {
@@ -36,15 +33,9 @@ impl App {
         typing: bool,
     ) -> Answer {
         let now_ms = self.now().monotonic_ms;
-        match self.hub.audience(who.user, conversation) {
+        if !self.hub.set_typing(who.user, conversation, typing, now_ms) {
             // Not a member, or no such conversation: the store says which.
-            Audience::NotTheirs => {
-                self.store.head(who.user, conversation).await.map_err(|r| refusal(r, PLAIN))?;
-            }
-            Audience::Members if self.typing.is_news(who.user, conversation, typing, now_ms) => {
-                self.hub.tell_typing(who.user, conversation, typing);
-            }
-            Audience::Members | Audience::Nobody => {}
+            self.store.head(who.user, conversation).await.map_err(|r| refusal(r, PLAIN))?;
         }
         Ok(Body::TypingSet(v1::TypingSet {}))
     }

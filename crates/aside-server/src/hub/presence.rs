@@ -35,17 +35,6 @@ struct Person {
     leaving: Option<Leaving>,
 }
 
-/// Who is told what a user does in a conversation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Audience {
-    /// The user is not a member.
-    NotTheirs,
-    /// The user is hidden, or the conversation large.
-    Nobody,
-    /// The other members.
-    Members,
-}
-
 /// When somebody's going is to be told next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Next {
@@ -132,34 +121,29 @@ impl Hub {
         state.people.present.get(&user).map(|person| encoded(&person.settings)).unwrap_or_default()
     }
 
-    /// Who is told that a user who is connected writes in a conversation (TYPE-001, TYPE-003 to TYPE-005).
-    pub(crate) fn audience(&self, user: UserId, conversation: ConversationId) -> Audience {
-        let state = self.lock();
-        let is_member =
-            state.conversations_of(user).is_some_and(|known| known.contains(&conversation));
-        let is_told = || state.people.seen(user).is_some() && state.live(conversation).is_some();
-        match is_member {
-            false => Audience::NotTheirs,
-            true if is_told() => Audience::Members,
-            true => Audience::Nobody,
+    /// Tells other members that a user who is connected writes, or no longer, if that is news and theirs to know (TYPE-002 to
+    /// TYPE-005); gives whether the user is a member (TYPE-001). All in one hold, so that nobody hides or sends in between.
+    pub(crate) fn set_typing(
+        &self,
+        user: UserId,
+        conversation: ConversationId,
+        typing: bool,
+        now_ms: u64,
+    ) -> bool {
+        let mut state = self.lock();
+        if !state.conversations_of(user).is_some_and(|known| known.contains(&conversation)) {
+            return false;
         }
+        let is_told = state.people.seen(user).is_some() && state.live(conversation).is_some();
+        if is_told && state.typing.is_news(user, conversation, typing, now_ms) {
+            state.tell_typing(user, conversation, typing);
+        }
+        true
     }
 
-    /// Tells other members that the user writes, or no longer.
-    pub(crate) fn tell_typing(&self, user: UserId, conversation: ConversationId, typing: bool) {
-        let state = self.lock();
-        let Some(members) = state.live(conversation) else { return };
-        let event = v1::TypingChanged {
-            conversation_id: conversation.to_bytes(),
-            user_id: user.to_bytes(),
-            typing,
-        };
-        let frame = event_frame(Body::TypingChanged(event));
-        for connection in members.filter_map(|id| state.connections.get(&id)) {
-            if connection.hears_of(user) {
-                connection.queue.hint(&frame);
-            }
-        }
+    /// Forgets who was said to write so long ago that others have forgotten, too.
+    pub(crate) fn forget_typing(&self, now_ms: u64) {
+        self.lock().typing.forget(now_ms);
     }
 
     /// Tells of each user's going when its grace has ended. Never returns.
@@ -224,6 +208,21 @@ impl State {
         }
         self.people.present.remove(&user);
         Next::Now
+    }
+
+    fn tell_typing(&self, user: UserId, conversation: ConversationId, typing: bool) {
+        let Some(members) = self.live(conversation) else { return };
+        let event = v1::TypingChanged {
+            conversation_id: conversation.to_bytes(),
+            user_id: user.to_bytes(),
+            typing,
+        };
+        let frame = event_frame(Body::TypingChanged(event));
+        for connection in members.filter_map(|id| self.connections.get(&id)) {
+            if connection.hears_of(user) {
+                connection.queue.hint(&frame);
+            }
+        }
     }
 
     pub(super) fn appears_online(&self, asker: UserId, user: UserId) -> bool {

@@ -12,8 +12,9 @@ use super::{
 const DESCRIPTION: &str = "Logs in pages, as a client fetches them one after another from the beginning, and how it judges entries without \
     payload. head_seq is that of each Fetched. missing lists, after each page, the entries without payload that no entry taken in \
     so far names as redacted; redacted lists what entries of kind REDACTED name in the end, before themselves, in order. Every chain \
-    holds. error is missing where the client is to find tampering for want of the entry that redacts (LOG-013, REDACT-012), and kind \
-    where an entry of this kind can't be redacted (REDACT-013).";
+    holds. Between pages the client starts again, with what it keeps but for signed heads. error is missing where the client is to find \
+    tampering for want of the entry that redacts (LOG-013, REDACT-012), kind where an entry of this kind can't be redacted (REDACT-013), \
+    and shorter where the log ends before an entry without payload has to be explained (REDACT-020).";
 
 /// A page: how many entries it has, and where the log ends when it is read.
 type Page = (usize, u64);
@@ -149,6 +150,8 @@ fn tampered() -> Vec<Value> {
         refuse("redacted-too-late", &late, &[(3, 4), (2, 5)]),
         refuse("redacted-too-late-at-the-head", &late, &[(2, 2), (3, 5)]),
         refuse("redacted-before-it-was-said", &before, &[(4, 4)]),
+        in_pages("ends-before-the-redaction", &["REDACT-020"], &never, &[(2, 6), (2, 4)])
+            .invalid("shorter"),
         of_kind("room-created-is-gone", &created, &[(3, 3)]),
         of_kind("redaction-is-gone", &redaction, &[(4, 4)]),
     ]

@@ -116,7 +116,7 @@ fn who_comes_back_within_the_grace_was_not_away() {
     assert_eq!(told(&alice), []);
 }
 
-// cites: PRES-008, PRES-009, PRES-010, PRES-011
+// cites: PRES-008, PRES-009, PRES-010, PRES-011, TYPE-005
 #[test]
 fn hiding_is_going_and_showing_is_coming() {
     let hub = hub();
@@ -124,7 +124,7 @@ fn hiding_is_going_and_showing_is_coming() {
     let [phone, laptop] = [log_in(&hub, BOB, &[(ROOM, 2)]), log_in(&hub, BOB, &[(ROOM, 2)])];
     assert_eq!(told(&alice), online(BOB, ""));
     set(&hub, BOB, phone.id, settings(true, "busy"));
-    assert_eq!(hub.audience(BOB, ROOM), Audience::Nobody);
+    assert!(hub.set_typing(BOB, ROOM, true, 0));
     assert_eq!(told(&alice), offline(BOB));
     assert_eq!(told(&laptop), [(BOB, true, "busy".to_owned(), true)]);
     assert_eq!(told(&phone), [], "its reply says so");
@@ -157,16 +157,14 @@ fn a_large_conversation_is_told_nothing_and_may_ask() {
     let hub = hub();
     let alice = log_in(&hub, ALICE, &[(ROOM, 4)]);
     let bob = log_in(&hub, BOB, &[(ROOM, 4)]);
-    assert_eq!(hub.audience(BOB, ROOM), Audience::Nobody);
-    assert_eq!(hub.audience(BOB, HALL), Audience::NotTheirs);
-    hub.tell_typing(BOB, ROOM, true);
+    assert!(hub.set_typing(BOB, ROOM, true, 0));
+    assert!(!hub.set_typing(BOB, HALL, true, 0), "not a member");
     assert_eq!(told(&alice), []);
     assert!(hub.presence_of(ALICE, BOB).is_some());
     hub.committed(&[Effect::Left { user: UserId::new([6; 16]), conversation: ROOM, members: 3 }]);
     set(&hub, BOB, bob.id, settings(false, "cosy"));
     assert_eq!(told(&alice), online(BOB, "cosy"));
-    assert_eq!(hub.audience(BOB, ROOM), Audience::Members);
-    hub.tell_typing(BOB, ROOM, true);
+    assert!(hub.set_typing(BOB, ROOM, true, 0));
     assert!(alice.queue.pop(Waker::noop()).is_some() && bob.queue.pop(Waker::noop()).is_none());
     hub.committed(&[Effect::Joined { user: UserId::new([6; 16]), conversation: ROOM, members: 4 }]);
     set(&hub, BOB, bob.id, settings(false, "crowded"));
@@ -183,8 +181,30 @@ fn only_connections_with_sync_hear_of_anything() {
     let waiting = hub.connect(1 << 20);
     hub.agree(waiting.id, &["sync".to_owned(), "talk".to_owned()]);
     let bob = log_in(&hub, BOB, &[(ROOM, 2)]);
-    hub.tell_typing(BOB, ROOM, true);
+    assert!(hub.set_typing(BOB, ROOM, true, 0));
     assert_eq!(hub.notify(v1::Notice::default()), 1);
     let pushed = |at: &Attachment| std::iter::from_fn(|| at.queue.pop(Waker::noop())).count();
     assert_eq!((pushed(&plain), pushed(&waiting), pushed(&bob)), (0, 0, 2));
+}
+
+/// What was only tried to be said ends nothing.
+// cites: TYPE-002
+#[test]
+fn writing_ends_with_the_message_as_it_is_appended() {
+    let hub = hub();
+    let (alice, bob) = (log_in(&hub, ALICE, &[(ROOM, 2)]), log_in(&hub, BOB, &[(ROOM, 2)]));
+    assert_eq!(told(&alice), online(BOB, ""));
+    let pushed = || std::iter::from_fn(|| alice.queue.pop(Waker::noop())).count();
+    assert!(hub.set_typing(BOB, ROOM, true, 0) && pushed() == 1);
+    assert!(hub.set_typing(BOB, ROOM, true, 1) && pushed() == 0, "no news");
+    let header = v1::EntryHeader {
+        kind: v1::EntryKind::Message.into(),
+        sender_user_id: BOB.to_bytes(),
+        ..v1::EntryHeader::default()
+    };
+    let entry = v1::Entry { header: header.encode_to_vec().into(), ..v1::Entry::default() };
+    hub.committed(&[Effect::Appended { conversation: ROOM, seq: 5, entry }]);
+    assert_eq!(pushed(), 1, "the message");
+    assert!(hub.set_typing(BOB, ROOM, true, 2) && pushed() == 1);
+    drop(bob);
 }
