@@ -258,6 +258,9 @@ impl Run<'_> {
                 return failed(format!("reply_to {reply_to}"), frame.to_string());
             }
         }
+        if let Some(event) = actor.events.front().filter(|_| closed.without_events) {
+            return failed("no event", event.to_string());
+        }
         actor.matched = actor.fatal.clone().unwrap_or(Val::Null);
         self.passed(&action.cites);
         Ok(())

@@ -147,6 +147,8 @@ pub(crate) struct Closed {
     pub(crate) codes: Vec<String>,
     pub(crate) reply_to: Option<Expr>,
     pub(crate) ws_status: Option<u16>,
+    /// Whether no event came that nothing has expected.
+    pub(crate) without_events: bool,
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -161,15 +163,21 @@ enum ClosedForm {
         one_of: Vec<String>,
         reply_to: Option<Expr>,
         ws_status: Option<u16>,
+        #[serde(default)]
+        without_events: bool,
     },
 }
 
 impl From<ClosedForm> for Closed {
     fn from(form: ClosedForm) -> Self {
         match form {
-            ClosedForm::Code(code) => Self { codes: vec![code], reply_to: None, ws_status: None },
-            ClosedForm::Full { code, one_of, reply_to, ws_status } => {
-                Self { codes: code.into_iter().chain(one_of).collect(), reply_to, ws_status }
+            ClosedForm::Code(code) => {
+                let (reply_to, ws_status, without_events) = (None, None, false);
+                Self { codes: vec![code], reply_to, ws_status, without_events }
+            }
+            ClosedForm::Full { code, one_of, reply_to, ws_status, without_events } => {
+                let codes = code.into_iter().chain(one_of).collect();
+                Self { codes, reply_to, ws_status, without_events }
             }
         }
     }

@@ -63,7 +63,10 @@ fn code(error: &Error) -> u8 {
         | Error::WebSocket(_)
         | Error::Unanswered
         | Error::Closed(_) => UNREACHABLE,
-        Error::PasswordNeeded(_) | Error::Login(_) | Error::Refused(_) => REFUSED,
+        Error::PasswordNeeded(_)
+        | Error::Login(_)
+        | Error::Refused(_)
+        | Error::OtherAccount { .. } => REFUSED,
         _ => FAILED,
     }
 }

@@ -1,9 +1,14 @@
 //! `aside tokens`: what the account's bots log in with.
 
-use std::time::Duration;
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Write as _},
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
-use anyhow::{Result, bail};
-use aside_client::{Token, display::neutralise_line, v1::TokenScope};
+use anyhow::{Context as _, Result, bail};
+use aside_client::{IssuedToken, Token, display::neutralise_line, v1::TokenScope};
 use clap::ValueEnum;
 use serde_json::{Value, json};
 
@@ -17,7 +22,7 @@ use crate::{
 /// A token has a few rights and an end. Give it to one program, in ASIDE_TOKEN or a file that nobody else can read.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
-    aside tokens issue aside://alice@chat.example backup --scopes send,read --expires 30d > backup.token\n  \
+    aside tokens issue aside://alice@chat.example backup --scopes send,read --expires 30d --out backup.token\n  \
     aside send aside://chat.example ops 'backup done' --token-file backup.token\n  \
     aside tokens list aside://alice@chat.example\n  \
     aside tokens revoke aside://alice@chat.example backup")]
@@ -33,7 +38,7 @@ enum Command {
     Revoke(Revoke),
 }
 
-/// Make a token, and print it: this once, and never again
+/// Make a token, and print it or write it into a file: this once, and never again
 #[derive(Debug, clap::Args)]
 struct Issue {
     #[command(flatten)]
@@ -43,11 +48,14 @@ struct Issue {
     /// What it may do
     #[arg(long, value_enum, value_delimiter = ',', required = true)]
     scopes: Vec<Scope>,
-    /// When it ends, from now: 30d, 12h, 90m [default: the longest that the server allows]
+    /// When it ends, from now: 30d, 12h, 90m [default, and at most: the longest that the server allows]
     #[arg(long, value_name = "TIME", value_parser = parse_lifetime)]
     expires: Option<Duration>,
+    /// Write it into this new file, which nobody else may read, instead of printing it
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
     /// Print JSON
-    #[arg(long)]
+    #[arg(long, conflicts_with = "out")]
     json: bool,
 }
 
@@ -92,24 +100,72 @@ pub(crate) async fn run(args: Args) -> Result<()> {
 }
 
 async fn issue(args: &Issue) -> Result<()> {
+    // Before there is a token that could get lost.
+    let file = args.out.as_deref().map(|path| Ok::<_, anyhow::Error>((path, create(path)?)));
+    let file = file.transpose()?;
+    let issued = make(args).await;
+    match (file, issued) {
+        (Some((path, _)), Err(error)) => {
+            // Empty, and of no use; if it stays, it does no harm.
+            let _ = fs::remove_file(path);
+            Err(error)
+        }
+        (Some((path, mut file)), Ok(issued)) => {
+            note_end(&issued)?;
+            write(&mut file, &issued)
+                .with_context(|| format!("can't write {}; revoke the token", path.display()))
+        }
+        (None, issued) => print(&issued?, args.json),
+    }
+}
+
+async fn make(args: &Issue) -> Result<IssuedToken> {
     let (client, _) = args.session.connect(|options| options.shared = true).await?;
     let scopes: Vec<_> = args.scopes.iter().map(|scope| scope.as_token_scope()).collect();
-    let (token, expires_ms) = client.issue_token(&args.name, &scopes, args.expires).await?;
-    if args.json {
-        output::line(json!({
-            "token_id": token.id().to_string(),
-            "token": *token.to_text(),
-            "expires_ms": expires_ms,
-        }))?;
-    } else {
-        output::note(format!(
-            "it ends {}; whoever has it is the bot, and it is not shown again",
-            output::day_and_clock(expires_ms)
-        ))?;
-        output::line(&*token.to_text())?;
-    }
+    let issued = client.issue_token(&args.name, &scopes, args.expires).await?;
     client.close().await;
+    Ok(issued)
+}
+
+fn print(issued: &IssuedToken, json: bool) -> Result<()> {
+    if issued.is_cut_short || !json {
+        note_end(issued)?;
+    }
+    let token = issued.token.to_text();
+    match json {
+        true => output::line(json!({
+            "token_id": issued.token.id().to_string(),
+            "token": *token,
+            "expires_ms": issued.expires_ms,
+        }))?,
+        false => output::line(&*token)?,
+    }
     Ok(())
+}
+
+fn note_end(issued: &IssuedToken) -> io::Result<()> {
+    let day = output::day_and_clock(issued.expires_ms);
+    let ends = match issued.is_cut_short {
+        true => format!("it ends {day} already, since the server lets no token live longer"),
+        false => format!("it ends {day}"),
+    };
+    output::note(format!("{ends}; whoever has it is the bot, and it is not shown again"))
+}
+
+/// A file that was not there, for its owner alone.
+fn create(path: &Path) -> Result<File> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
+        .open(path)
+        .with_context(|| format!("can't make {}; no token was issued", path.display()))
+}
+
+fn write(file: &mut File, issued: &IssuedToken) -> io::Result<()> {
+    writeln!(file, "{}", *issued.token.to_text())?;
+    file.sync_all()
 }
 
 async fn list(args: &List) -> Result<()> {

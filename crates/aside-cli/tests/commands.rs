@@ -274,13 +274,31 @@ async fn bots_log_in_by_token_and_people_search() {
     let world = World::new().await;
     let sent = world.run("send", "alice", &["lobby", "green tea", "--register", "--join"]).await;
     assert_eq!(stdout(&sent), "");
-    let bot = ["bot", "--scopes", "read,send", "--expires", "30d"];
-    let issued = world.run("tokens issue", "alice", &bot).await;
-    let token = stdout(&issued).trim().to_owned();
-    assert!(token.starts_with("aside-token:"), "and nothing else on stdout");
-
     let file = world.home.path().join("bot.token");
-    std::fs::write(&file, format!("{token}\n")).unwrap();
+    let out = ["--out", file.to_str().unwrap()];
+    let bot = ["bot", "--scopes", "read,send", "--expires"];
+    let issued = world.run("tokens issue", "alice", &[&bot[..], &["30d"], &out].concat()).await;
+    assert!(stdout(&issued).is_empty());
+    let token = std::fs::read_to_string(&file).unwrap().trim().to_owned();
+    assert!(token.starts_with("aside-token:"), "and nothing else in the file");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+    // Never over another, nor two of one name; what is not issued leaves no file.
+    let (_, said) =
+        failure(&world.run("tokens issue", "alice", &[&bot[..], &["30d"], &out].concat()).await);
+    assert!(said.contains("no token was issued"), "{said}");
+    let other = world.home.path().join("other.token");
+    let out = ["--out", other.to_str().unwrap()];
+    let again = world.run("tokens issue", "alice", &[&bot[..], &["30d"], &out].concat()).await;
+    let (code, said) = failure(&again);
+    assert!(code == Some(4) && said.contains("another name") && !other.exists(), "{said}");
+    let long = ["long", "--scopes", "read", "--expires", "9999d"];
+    let long = world.run("tokens issue", "alice", &long).await;
+    assert!(stdout(&long).starts_with("aside-token:"));
+    assert!(String::from_utf8_lossy(&long.stderr).contains("no token live longer"));
     let file = file.to_str().unwrap();
     let said = world.run("send", "alice", &["lobby", "black tea", "--token-file", file]).await;
     assert_eq!(stdout(&said), "");
@@ -291,6 +309,11 @@ async fn bots_log_in_by_token_and_people_search() {
     let texts: Vec<_> = found.iter().map(|found| found["text"].as_str().unwrap()).collect();
     assert_eq!(texts, ["black tea", "green tea"]);
     assert!(found.iter().all(|found| found["verified"] == true && found["room"] == "lobby"));
+
+    let mut as_bob = world.aside("rooms", "bob", &[]);
+    as_bob.env("ASIDE_TOKEN", &token);
+    let (code, said) = failure(&output(as_bob, "").await);
+    assert!(code == Some(4) && said.contains("of the account alice, not of bob"), "{said}");
 
     let listed = world.run("tokens list", "alice", &["--json"]).await;
     let listed: Value = serde_json::from_str(&stdout(&listed)).unwrap();

@@ -1,7 +1,7 @@
 //! A bot: follows the rooms that its account is in, and answers `!ping`, `!help`, `!echo` and `!roll`.
 //!
 //! ```console
-//! $ aside tokens issue aside://alice@localhost pingbot --scopes read,send > bot.token
+//! $ aside tokens issue aside://alice@localhost pingbot --scopes read,send --out bot.token
 //! $ ASIDE_TOKEN=$(cat bot.token) cargo run -p aside-client --example bot -- aside://localhost --fingerprint 0ff8d869…
 //! ```
 

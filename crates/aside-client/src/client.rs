@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex};
 use aside_crypto::Hash;
 use aside_proto::{
     id::{ConversationId, DeviceId, IdempotencyKey},
+    name::Name,
     request,
     v1::{self, client_frame, server_frame::Body},
 };
@@ -35,7 +36,7 @@ use crate::{
 };
 
 pub use search::Found;
-pub use tokens::Token;
+pub use tokens::{IssuedToken, Token};
 
 /// Commands that may be on their way to the driver.
 const COMMANDS: usize = 64;
@@ -104,7 +105,7 @@ impl Client {
     /// # Errors
     /// [`Error::PasswordNeeded`] if the device's key is not enough and `options.log_in` gives no password;
     /// [`Error::Tls`] if the server can't be reached or is not the one meant (TLS-006); [`Error::Refused`] if it refuses the
-    /// log-in; [`Error::State`] if the local state can't be used.
+    /// log-in; [`Error::OtherAccount`] if a token is not of the account that the address names; [`Error::State`] if the local state can't be used.
     pub async fn connect(options: Options) -> Result<(Self, Events), Error> {
         let store = Arc::new(open_store(&options).await?);
         if let LogIn::Token(token) = &options.log_in {
@@ -113,7 +114,10 @@ impl Client {
         let account = store.account().await?;
         let authenticator = authenticator(&options, &account, &store)?;
         let first = match authenticator.establish().await {
-            Ok(established) => Ok(established),
+            Ok(established) => {
+                check_account(&options, &established.identity.handle)?;
+                Ok(established)
+            }
             Err(error) => match account.identity {
                 Some(identity) if options.offline && error.is_transient() => {
                     Err((identity, account.device_key))
@@ -425,6 +429,17 @@ impl Client {
 
     async fn command(&self, command: Command) -> Result<(), Error> {
         self.commands.send(command).await.map_err(|_| Error::Gone)
+    }
+}
+
+/// A token says whose it is: whoever names an account beside it means that one.
+fn check_account(options: &Options, of: &str) -> Result<(), Error> {
+    let (LogIn::Token(_), Some(named)) = (&options.log_in, &options.address.handle) else {
+        return Ok(());
+    };
+    match Name::new(named, usize::MAX) {
+        Ok(name) if name.as_str() == of => Ok(()),
+        _ => Err(Error::OtherAccount { named: named.clone(), of: of.to_owned() }),
     }
 }
 

@@ -18,6 +18,14 @@ pub enum Error {
     /// The address has no handle.
     #[error("the address names no account")]
     HandleMissing,
+    /// The token is of another account than the one in the address, or that one has another handle by now.
+    #[error("the token is of the account {of}, not of {named}")]
+    OtherAccount {
+        /// The handle in the address.
+        named: String,
+        /// That of the token's account.
+        of: String,
+    },
     /// There is no place for the state.
     #[error("this system names no directory for the data of programs")]
     NoDataDir,
@@ -192,6 +200,9 @@ impl Error {
     pub fn remedy(&self) -> Option<String> {
         let remedy = match self {
             Self::HandleMissing => "Write it before the host: aside://alice@chat.example.",
+            Self::OtherAccount { .. } => {
+                "Name that account in the address, or none: aside://chat.example. Or give no token, and log in by yourself."
+            }
             Self::NoDataDir => "Set ASIDE_DATA_DIR to one.",
             Self::State(StateError::InUse(_)) => {
                 "Close the other one, or give this one a directory of its own with --data-dir."

@@ -64,7 +64,7 @@ mod view;
 
 pub use address::{Address, AddressError, Transport};
 pub use aside_session::client::{Typists, room::Settings as RoomSettings, timeline::Reply};
-pub use client::{Client, Events, Found, Queued, Token};
+pub use client::{Client, Events, Found, IssuedToken, Queued, Token};
 pub use error::{Error, PasswordReason, Refusal};
 pub use kept::{Hits, Kept, SearchPage};
 pub use model::{

@@ -319,6 +319,12 @@ pub fn info(code: ErrorCode) -> ErrorInfo {
             "A token_id that is not of one of the account's tokens.",
             "List the account's tokens anew.",
         ),
+        ErrorCode::TokenNameTaken => (
+            Scope::Request,
+            Retry::No,
+            "IssueToken with the name of another token of the account that has neither ended nor been revoked.",
+            "Choose another name, or revoke the token that has it.",
+        ),
     };
     ErrorInfo { scope, retry, trigger, remedy }
 }

@@ -204,12 +204,7 @@ impl Observer for Hub {
             // Anew for each, so that nobody waits for more than one to be told of: only the store calls this, one batch after another.
             let mut state = self.lock();
             match run {
-                [Effect::Appended { conversation, .. }, ..] => {
-                    state.fan_out(*conversation, run);
-                    for entry in run.iter().filter_map(appended) {
-                        state.typing.handle_entry(*conversation, &entry.header);
-                    }
-                }
+                [Effect::Appended { conversation, .. }, ..] => state.fan_out(*conversation, run),
                 others => others.iter().for_each(|effect| state.apply(effect)),
             }
         }
@@ -219,8 +214,9 @@ impl Observer for Hub {
 impl State {
     fn apply(&mut self, effect: &Effect) {
         match effect {
-            // With its neighbours, in `committed`.
-            Effect::Appended { .. } => {}
+            Effect::Appended { conversation, .. } => {
+                self.fan_out(*conversation, std::slice::from_ref(effect));
+            }
             Effect::Joined { user, conversation, members } => {
                 for id in self.attached_by_user.get(user).into_iter().flatten() {
                     if let Some(connection) = self.connections.get_mut(id) {
@@ -378,13 +374,6 @@ fn unsubscribe(subscribers: &mut Subscribers, id: u64, conversation: &Conversati
 fn appended_to(effect: &Effect) -> Option<ConversationId> {
     match effect {
         Effect::Appended { conversation, .. } => Some(*conversation),
-        _ => None,
-    }
-}
-
-fn appended(effect: &Effect) -> Option<&v1::Entry> {
-    match effect {
-        Effect::Appended { entry, .. } => Some(entry),
         _ => None,
     }
 }

@@ -2,11 +2,7 @@
 
 use std::collections::HashMap;
 
-use aside_proto::{
-    id::{ConversationId, UserId},
-    v1,
-};
-use prost::Message as _;
+use aside_proto::id::{ConversationId, UserId};
 
 /// So long after others were told that a user writes, they are not told again.
 const TOLD_MS: u64 = 3_000;
@@ -40,18 +36,15 @@ impl Typing {
         is_news
     }
 
-    /// An entry was appended there. If it is a message, it is to others the end of its sender's writing (TYPE-006).
-    pub(crate) fn handle_entry(&mut self, conversation: ConversationId, header: &[u8]) {
-        // Mostly nobody writes, and entries are many.
-        if self.0.is_empty() {
-            return;
-        }
-        let header = v1::EntryHeader::decode(header).unwrap_or_default();
-        if let (v1::EntryKind::Message, Ok(user)) =
-            (header.kind(), UserId::try_from(&header.sender_user_id[..]))
-        {
-            self.0.remove(&(user, conversation));
-        }
+    /// The user sends a message there: to others that is the end of its writing (TYPE-006), and so it is to requests that follow.
+    /// Gives since when they knew of it.
+    pub(crate) fn end(&mut self, user: UserId, conversation: ConversationId) -> Option<u64> {
+        self.0.remove(&(user, conversation))
+    }
+
+    /// The message was refused: others still think so, unless they were told anew.
+    pub(crate) fn go_on(&mut self, user: UserId, conversation: ConversationId, told_ms: u64) {
+        self.0.entry((user, conversation)).or_insert(told_ms);
     }
 
     /// Forgets what others have forgotten.
@@ -88,15 +81,11 @@ mod tests {
     fn after_a_message_writing_begins_anew() {
         let mut typing = Typing::default();
         let other = ConversationId::new([3; 16]);
-        let header = |kind: v1::EntryKind| {
-            let sender_user_id = ALICE.to_bytes();
-            v1::EntryHeader { kind: kind.into(), sender_user_id, ..Default::default() }
-                .encode_to_vec()
-        };
         assert!(typing.is_news(ALICE, ROOM, true, 0) && typing.is_news(ALICE, other, true, 0));
-        typing.handle_entry(ROOM, &header(v1::EntryKind::MemberRenamed));
-        assert!(!typing.is_news(ALICE, ROOM, true, 1), "no message");
-        typing.handle_entry(ROOM, &header(v1::EntryKind::Message));
+        let told_ms = typing.end(ALICE, ROOM).unwrap();
+        typing.go_on(ALICE, ROOM, told_ms);
+        assert!(!typing.is_news(ALICE, ROOM, true, 1), "the message was refused");
+        assert_eq!(typing.end(ALICE, ROOM), Some(0));
         assert!(typing.is_news(ALICE, ROOM, true, 1) && !typing.is_news(ALICE, other, true, 1));
         typing.forget(6_000);
         assert_eq!(typing.0.len(), 1);

@@ -96,6 +96,9 @@ pub enum Refused {
     /// TOO_MANY_TOKENS (TOKEN-011).
     #[error("the account has as many tokens as it may")]
     TooManyTokens,
+    /// TOKEN_NAME_TAKEN (TOKEN-020).
+    #[error("another token of the account has the name")]
+    TokenNameTaken,
     /// NO_SUCH_TOKEN (TOKEN-013).
     #[error("not a token of the account")]
     NoSuchToken,

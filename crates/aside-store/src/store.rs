@@ -168,8 +168,8 @@ impl Store {
         self.journal.put(revoke)
     }
 
-    /// Makes a token (TOKEN-001 to TOKEN-004, TOKEN-011). Refuses with [`Refused::PublicKeyBound`],
-    /// [`Refused::TooManyTokens`], [`Refused::KeyReused`].
+    /// Makes a token (TOKEN-001 to TOKEN-004, TOKEN-011, TOKEN-020). Refuses with [`Refused::PublicKeyBound`],
+    /// [`Refused::TooManyTokens`], [`Refused::TokenNameTaken`], [`Refused::KeyReused`].
     pub fn issue_token(&self, issue: IssueToken) -> Reply<v1::TokenIssued> {
         self.journal.put(issue)
     }

@@ -478,6 +478,7 @@ async fn the_paths_that_are_hot_use_indexes() {
         (tokens::FIND, "t USING INTEGER PRIMARY KEY (rowid=?)"),
         (tokens::LIST, "d USING INDEX devices_of_user (user_id=?)"),
         (write::COUNT_TOKENS, "d USING INDEX devices_of_user (user_id=?)"),
+        (write::NAMED_TOKEN, "d USING INDEX devices_of_user (user_id=?)"),
         (write::SIZES, "e USING INDEX entries_by_seq (conversation=? AND seq>?)"),
         (write::NEXT, "e USING INDEX entries_by_seq (conversation=? AND seq>? AND seq<?)"),
         (write::ENTRY, "e USING INDEX entries_by_seq (conversation=? AND seq=?)"),

@@ -29,18 +29,29 @@ pub struct Token {
     pub online: bool,
 }
 
+/// A token that was just issued.
+#[derive(Debug)]
+pub struct IssuedToken {
+    /// What the program logs in with. Nobody else has it.
+    pub token: BotToken,
+    /// When it ends, milliseconds since 1970.
+    pub expires_ms: u64,
+    /// Whether that is before what was asked for: the server lets no token live so long (TOKEN-004).
+    pub is_cut_short: bool,
+}
+
 impl Client {
     /// Makes a token, for a program to log in with: [`LogIn::Token`](crate::LogIn::Token). It ends after `lifetime`, or when the
-    /// server lets it live no longer; with it comes when that is, milliseconds since 1970.
+    /// server lets it live no longer.
     ///
     /// # Errors
-    /// TOO_MANY_TOKENS, and INVALID_ARGUMENT without a scope, among others.
+    /// TOO_MANY_TOKENS, TOKEN_NAME_TAKEN, and INVALID_ARGUMENT without a scope, among others.
     pub async fn issue_token(
         &self,
         name: &str,
         scopes: &[v1::TokenScope],
         lifetime: Option<Duration>,
-    ) -> Result<(BotToken, u64), Error> {
+    ) -> Result<IssuedToken, Error> {
         let token = BotToken::make();
         let ends = lifetime.map(|lifetime| {
             let lifetime_ms = u64::try_from(lifetime.as_millis()).unwrap_or(u64::MAX);
@@ -55,8 +66,9 @@ impl Client {
         };
         match self.call(client_frame::Body::IssueToken(issue)).await? {
             Body::TokenIssued(issued) => {
-                let id = issued.token_id[..].try_into()?;
-                Ok((BotToken { id, ..token }, issued.expires_ms))
+                let (id, expires_ms) = (issued.token_id[..].try_into()?, issued.expires_ms);
+                let is_cut_short = ends.is_some_and(|ends| expires_ms < ends);
+                Ok(IssuedToken { token: BotToken { id, ..token }, expires_ms, is_cut_short })
             }
             _ => Err(Error::Gone),
         }

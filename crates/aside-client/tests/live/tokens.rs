@@ -26,8 +26,10 @@ async fn a_bot_talks_beside_its_owner_and_comes_back() {
     bob.join("lobby").await;
     let scopes = [TokenScope::Read, TokenScope::Send];
     let month = Some(Duration::from_secs(30 * 86_400));
-    let (token, expires_ms) = alice.client.issue_token("bot", &scopes, month).await.unwrap();
-    let token: BotToken = token.to_text().parse().unwrap();
+    let issued = alice.client.issue_token("bot", &scopes, month).await.unwrap();
+    let expires_ms = issued.expires_ms;
+    assert!(!issued.is_cut_short);
+    let token: BotToken = issued.token.to_text().parse().unwrap();
     for round in 0..2 {
         let mut bot = Person::connect(bot(&world, &token)).await.unwrap();
         assert_eq!(bot.client.identity().device, token.id());
@@ -59,7 +61,10 @@ async fn a_bot_whose_token_is_revoked_ends() {
     let world = World::new().await;
     let alice = world.register("alice").await;
     let scopes = [TokenScope::Read];
-    let (token, _) = alice.client.issue_token("bot", &scopes, None).await.unwrap();
+    let issued = alice.client.issue_token("bot", &scopes, None).await.unwrap();
+    let token = issued.token;
+    let again = alice.client.issue_token("bot", &scopes, None).await.unwrap_err();
+    assert!(again.is_refusal(ErrorCode::TokenNameTaken), "{again}");
     let mut running = Person::connect(bot(&world, &token)).await.unwrap();
     alice.client.revoke_token(token.id()).await.unwrap();
     let ended = running.until(|event| match event {
@@ -73,6 +78,24 @@ async fn a_bot_whose_token_is_revoked_ends() {
     assert!(nobody.is_refusal(ErrorCode::NoSuchToken));
     let no_scope = alice.client.issue_token("bot", &[], None).await.unwrap_err();
     assert!(matches!(no_scope, Error::Refused(refusal) if refusal.field == "issue_token.scopes"));
+}
+
+#[tokio::test]
+async fn a_token_is_of_the_account_that_is_named_and_lives_as_long_as_it_may() {
+    let world = World::with(|config| config.limits.max_token_lifetime_s = 60).await;
+    let (alice, _bob) = (world.register("alice").await, world.register("bob").await);
+    let hour = Some(Duration::from_secs(3_600));
+    let issued = alice.client.issue_token("bot", &[TokenScope::Read], hour).await.unwrap();
+    assert!(issued.is_cut_short);
+    let named = |handle: &str| {
+        let mut options = bot(&world, &issued.token);
+        options.address.handle = Some(handle.to_owned());
+        options
+    };
+    let error = Person::connect(named("bob")).await.err().unwrap();
+    let Error::OtherAccount { named: asked, of } = &error else { panic!("{error}") };
+    assert_eq!((asked.as_str(), of.as_str()), ("bob", "alice"));
+    Person::connect(named("Alice")).await.unwrap();
 }
 
 // cites: MSG-008, SEARCH-011

@@ -18,7 +18,13 @@ const FETCHED_OVERHEAD_BYTES: usize = 1024;
 
 impl App {
     pub(crate) async fn send_message(self: Arc<Self>, append: Append) -> Answer {
-        let sent = self.store.append(append).await.map_err(|r| refusal(r, PLAIN))?;
+        let (user, conversation) = (append.user, append.conversation);
+        let wrote = self.hub.end_typing(user, conversation);
+        let sent = self.store.append(append).await;
+        if let (Err(_), Some(told_ms)) = (&sent, wrote) {
+            self.hub.go_on_typing(user, conversation, told_ms);
+        }
+        let sent = sent.map_err(|r| refusal(r, PLAIN))?;
         metrics::counter!("aside_messages_total").increment(1);
         Ok(Body::Sent(sent))
     }

@@ -65,6 +65,7 @@ fn refusal(refused: Refused, request: Request) -> Refusal {
         Refused::TooManyDevices => ErrorCode::TooManyDevices,
         Refused::NoSuchDevice => ErrorCode::NoSuchDevice,
         Refused::TooManyTokens => ErrorCode::TooManyTokens,
+        Refused::TokenNameTaken => ErrorCode::TokenNameTaken,
         Refused::NoSuchToken => ErrorCode::NoSuchToken,
         Refused::DeviceRevoked => ErrorCode::DeviceIsRevoked,
         Refused::NoSuchConversation => ErrorCode::NoSuchConversation,

@@ -141,6 +141,16 @@ impl Hub {
         true
     }
 
+    /// A user sends a message: see [`Typing::end`](crate::typing::Typing::end).
+    pub(crate) fn end_typing(&self, user: UserId, conversation: ConversationId) -> Option<u64> {
+        self.lock().typing.end(user, conversation)
+    }
+
+    /// The message was refused: see [`Typing::go_on`](crate::typing::Typing::go_on).
+    pub(crate) fn go_on_typing(&self, user: UserId, conversation: ConversationId, told_ms: u64) {
+        self.lock().typing.go_on(user, conversation, told_ms);
+    }
+
     /// Forgets who was said to write so long ago that others have forgotten, too.
     pub(crate) fn forget_typing(&self, now_ms: u64) {
         self.lock().typing.forget(now_ms);

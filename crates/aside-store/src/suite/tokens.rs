@@ -17,14 +17,17 @@ list![
     a_revoked_token_is_a_revoked_device,
     only_tokens_of_the_account_are_revoked,
     a_new_password_revokes_tokens_too,
+    a_name_is_one_live_tokens,
 ];
 
+/// For a token with a name of its own.
 fn issuing(lab: &Lab, actor: Actor) -> IssueToken {
+    let number = u64::from_be_bytes(lab.bytes());
     IssueToken {
         key: lab.key(),
         user: actor.user,
         device: actor.device,
-        name: "bot".to_owned(),
+        name: format!("bot {number}"),
         scopes: TokenScopes::from_numbers(&[1, 2]).expect("there are such"),
         expires_ms: lab.now() + 5_000,
         token_hash: lab.bytes(),
@@ -47,7 +50,7 @@ fn id(issued: &v1::TokenIssued) -> DeviceId {
 // cites: TOKEN-001, TOKEN-005, TOKEN-014
 async fn a_token_is_a_device_that_logs_in_by_its_secret(lab: Lab) {
     let (alice, bob) = (lab.register("alice").await, lab.register("bob").await);
-    let issuing = issuing(&lab, alice);
+    let issuing = IssueToken { name: "bot".to_owned(), ..issuing(&lab, alice) };
     let issued = lab.store.issue_token(issuing.clone()).await.must();
     let token = id(&issued);
     assert_eq!(issued.expires_ms, issuing.expires_ms);
@@ -223,4 +226,19 @@ async fn a_new_password_revokes_tokens_too(lab: Lab) {
     };
     assert_eq!(lab.store.change_password(change).await.must().revoked_devices, 1);
     assert!(lab.store.find_token(token).await.must().expect("known").is_revoked);
+}
+
+// cites: TOKEN-020
+async fn a_name_is_one_live_tokens(lab: Lab) {
+    let (alice, bob) = (lab.register("alice").await, lab.register("bob").await);
+    let named = |actor| IssueToken { name: "bot".to_owned(), ..issuing(&lab, actor) };
+    let first = named(alice);
+    let token = id(&lab.store.issue_token(first.clone()).await.must());
+    assert_refused!(lab.store.issue_token(named(alice)).await, Refused::TokenNameTaken);
+    lab.store.issue_token(named(bob)).await.must();
+    assert_eq!(id(&lab.store.issue_token(first).await.must()), token, "a retry");
+    lab.store.revoke_token(revoking(&lab, alice, token)).await.must();
+    lab.store.issue_token(named(alice)).await.must();
+    lab.advance(5_000);
+    lab.store.issue_token(named(alice)).await.must();
 }

@@ -53,7 +53,7 @@ pub(crate) use search::Index;
 #[cfg(test)]
 pub(crate) use search::{ENTRY, INDEXED, INDEXED_ENTRY, LAST_EDIT, NEXT, SIZES, STALE};
 #[cfg(test)]
-pub(crate) use tokens::COUNT_TOKENS;
+pub(crate) use tokens::{COUNT_TOKENS, NAMED_TOKEN};
 
 /// What an operation works with.
 pub(crate) struct Context<'a> {

@@ -19,8 +19,12 @@ pub(crate) const COUNT_TOKENS: &str =
     "SELECT COUNT(*) FROM devices d JOIN tokens t ON t.device = d.id
      WHERE d.user_id = ? AND d.revoked_ms IS NULL";
 
+/// A token of an account with a name, that has neither ended nor been revoked.
+pub(crate) const NAMED_TOKEN: &str = "SELECT 1 FROM devices d JOIN tokens t ON t.device = d.id
+     WHERE d.user_id = ? AND d.revoked_ms IS NULL AND d.name = ? AND t.expires_ms > ?";
+
 impl Context<'_> {
-    /// TOKEN-001 to TOKEN-004, TOKEN-011.
+    /// TOKEN-001 to TOKEN-004, TOKEN-011, TOKEN-020.
     pub(crate) async fn issue_token(
         &mut self,
         issue: &IssueToken,
@@ -33,6 +37,7 @@ impl Context<'_> {
             return Err(Refused::PublicKeyBound.into());
         }
         self.check_token_count(who.user).await?;
+        self.check_token_name(who.user, &issue.name).await?;
         let token = DeviceId::new(self.uuid());
         let key = self.insert_device(token, who.user, &issue.public_key, &issue.name).await?;
         // Not seen before it has logged in.
@@ -88,6 +93,17 @@ impl Context<'_> {
         // What the database can't hold is as good as never.
         let latest_ms = self.now.saturating_add(most_ms).min(i64::MAX as u64);
         if asked_ms == 0 { latest_ms } else { asked_ms.min(latest_ms) }
+    }
+
+    /// TOKEN-020.
+    async fn check_token_name(&mut self, user: UserId, name: &str) -> Result<(), Stop> {
+        let named = sqlx::query(NAMED_TOKEN)
+            .bind(user.as_bytes().as_slice())
+            .bind(name)
+            .bind(signed(self.now))
+            .fetch_optional(&mut *self.connection)
+            .await?;
+        if named.is_some() { Err(Refused::TokenNameTaken.into()) } else { Ok(()) }
     }
 
     /// TOKEN-011.

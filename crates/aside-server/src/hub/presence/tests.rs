@@ -187,24 +187,19 @@ fn only_connections_with_sync_hear_of_anything() {
     assert_eq!((pushed(&plain), pushed(&waiting), pushed(&bob)), (0, 0, 2));
 }
 
-/// What was only tried to be said ends nothing.
 // cites: TYPE-002
 #[test]
-fn writing_ends_with_the_message_as_it_is_appended() {
+fn writing_ends_with_a_message_that_is_not_refused() {
     let hub = hub();
     let (alice, bob) = (log_in(&hub, ALICE, &[(ROOM, 2)]), log_in(&hub, BOB, &[(ROOM, 2)]));
     assert_eq!(told(&alice), online(BOB, ""));
     let pushed = || std::iter::from_fn(|| alice.queue.pop(Waker::noop())).count();
     assert!(hub.set_typing(BOB, ROOM, true, 0) && pushed() == 1);
     assert!(hub.set_typing(BOB, ROOM, true, 1) && pushed() == 0, "no news");
-    let header = v1::EntryHeader {
-        kind: v1::EntryKind::Message.into(),
-        sender_user_id: BOB.to_bytes(),
-        ..v1::EntryHeader::default()
-    };
-    let entry = v1::Entry { header: header.encode_to_vec().into(), ..v1::Entry::default() };
-    hub.committed(&[Effect::Appended { conversation: ROOM, seq: 5, entry }]);
-    assert_eq!(pushed(), 1, "the message");
+    let told_ms = hub.end_typing(BOB, ROOM).unwrap();
+    hub.go_on_typing(BOB, ROOM, told_ms);
+    assert!(hub.set_typing(BOB, ROOM, true, 1) && pushed() == 0, "the message was refused");
+    assert!(hub.end_typing(BOB, ROOM).is_some());
     assert!(hub.set_typing(BOB, ROOM, true, 2) && pushed() == 1);
     drop(bob);
 }
