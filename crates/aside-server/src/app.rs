@@ -232,9 +232,10 @@ impl App {
                 };
                 answer!(self.update_room(update))
             }
-            Command::Invite { key, conversation, handle } => {
+            Command::Invite { key, conversation, handle, withdraw } => {
                 let (user, device) = (who.user, who.device);
-                let invite = aside_store::Invite { key, user, device, conversation, handle };
+                let invite =
+                    aside_store::Invite { key, user, device, conversation, handle, withdraw };
                 answer!(self.invite(invite))
             }
             Command::SetPin { key, conversation, seq, pinned } => {

@@ -244,7 +244,7 @@ pub struct UpdateRoom {
     pub invite_only: Option<bool>,
 }
 
-/// A user to invite to a room.
+/// A user to invite to a room, or to invite no longer.
 #[derive(Debug, Clone)]
 pub struct Invite {
     /// The request's idempotency key.
@@ -257,6 +257,8 @@ pub struct Invite {
     pub conversation: ConversationId,
     /// Whom.
     pub handle: Name,
+    /// Whether the user's invitation ends instead.
+    pub withdraw: bool,
 }
 
 /// A message to pin, or to take the pin off.

@@ -202,7 +202,7 @@ impl Store {
         self.journal.put(update)
     }
 
-    /// Invites a user to a room (INV-002 to INV-008). Refuses with [`Refused::NoSuchConversation`],
+    /// Invites a user to a room (INV-002 to INV-008), or withdraws an invitation (INV-010). Refuses with [`Refused::NoSuchConversation`],
     /// [`Refused::NotAMember`], [`Refused::NotPermitted`], [`Refused::NoSuchUser`], [`Refused::TooManyInvitations`],
     /// [`Refused::KeyReused`].
     pub fn invite(&self, invite: Invite) -> Reply<v1::Invited> {

@@ -20,6 +20,7 @@ pub(crate) const HELP: &str = "\
 /rename NAME      give this room another name
 /invite-only on   let only those join who are invited; off lets anyone
 /invite HANDLE    invite somebody to this room
+/uninvite HANDLE  withdraw an invitation
 /pin N            pin message N of this room; /unpin N takes the pin off
 /pins             list what is pinned
 /delete N         delete message N: its text goes, that it was there stays

@@ -18,6 +18,7 @@ pub(crate) enum Rooming {
     Rename(String),
     InviteOnly(bool),
     Invite(String),
+    Uninvite(String),
     SetPin(u64, bool),
     Pins,
 }
@@ -35,10 +36,11 @@ impl Rooming {
             ("invite-only", "on") => Some(Self::InviteOnly(true)),
             ("invite-only", "off") => Some(Self::InviteOnly(false)),
             ("invite", handle) if is_word(handle) => Some(Self::Invite(handle.to_owned())),
+            ("uninvite", handle) if is_word(handle) => Some(Self::Uninvite(handle.to_owned())),
             ("pin", number) => parse_number(number).map(|seq| Self::SetPin(seq, true)),
             ("unpin", number) => parse_number(number).map(|seq| Self::SetPin(seq, false)),
             ("pins", "") => Some(Self::Pins),
-            ("describe" | "rename" | "invite-only" | "invite" | "pins", _) => None,
+            ("describe" | "rename" | "invite-only" | "invite" | "uninvite" | "pins", _) => None,
             _ => return None,
         };
         let wrong = || format!("/{name} is used another way: see /help");
@@ -83,6 +85,10 @@ impl Worker {
             Rooming::Invite(handle) => {
                 self.client.invite(room, &handle).await?;
                 self.say(format!("{} is invited", neutralise_line(&handle))).await;
+            }
+            Rooming::Uninvite(handle) => {
+                self.client.uninvite(room, &handle).await?;
+                self.say(format!("{} is not invited", neutralise_line(&handle))).await;
             }
             Rooming::SetPin(seq, pinned) => self.client.set_pin(room, seq, pinned).await?,
             Rooming::Pins => {
@@ -140,6 +146,7 @@ mod tests {
         assert_eq!(parse("/rename cellar"), Some(Rooming::Rename("cellar".into())));
         assert_eq!(parse("/invite-only off"), Some(Rooming::InviteOnly(false)));
         assert_eq!(parse("/invite bob"), Some(Rooming::Invite("bob".into())));
+        assert_eq!(parse("/uninvite bob"), Some(Rooming::Uninvite("bob".into())));
         assert_eq!(parse("/pin [12]"), Some(Rooming::SetPin(12, true)));
         assert_eq!(parse("/unpin 12"), Some(Rooming::SetPin(12, false)));
         assert_eq!(parse("/pins"), Some(Rooming::Pins));

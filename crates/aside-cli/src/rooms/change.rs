@@ -48,7 +48,7 @@ pub(crate) struct UpdateArgs {
     json: bool,
 }
 
-/// Invite somebody to a room
+/// Invite somebody to a room, or withdraw an invitation
 #[derive(Debug, clap::Args)]
 pub(crate) struct InviteArgs {
     #[command(flatten)]
@@ -57,6 +57,9 @@ pub(crate) struct InviteArgs {
     room: String,
     /// Whom
     handle: String,
+    /// Withdraw the invitation instead
+    #[arg(long)]
+    withdraw: bool,
 }
 
 /// Something that is so or not.
@@ -98,8 +101,14 @@ async fn update(args: &UpdateArgs) -> Result<()> {
 async fn invite(args: &InviteArgs) -> Result<()> {
     let (client, _) = args.session.connect(|options| options.shared = true).await?;
     let room = find_room(&client, &args.room).await?;
-    client.invite(room.conversation, &args.handle).await?;
-    output::note(format!("{} is invited", neutralise_line(&args.handle)))?;
+    let handle = neutralise_line(&args.handle);
+    if args.withdraw {
+        client.uninvite(room.conversation, &args.handle).await?;
+        output::note(format!("{handle} is not invited"))?;
+    } else {
+        client.invite(room.conversation, &args.handle).await?;
+        output::note(format!("{handle} is invited"))?;
+    }
     client.close().await;
     Ok(())
 }

@@ -46,7 +46,17 @@ impl Client {
     /// NO_SUCH_USER, NOT_PERMITTED and TOO_MANY_INVITATIONS among others.
     pub async fn invite(&self, conversation: ConversationId, handle: &str) -> Result<(), Error> {
         let (conversation_id, handle) = (conversation.to_bytes(), handle.to_owned());
-        let invite = v1::Invite { conversation_id, handle };
+        let invite = v1::Invite { conversation_id, handle, withdraw: false };
+        self.call(client_frame::Body::Invite(invite)).await.map(drop)
+    }
+
+    /// Withdraws the invitation that a user has to a room (INV-010). It succeeds if there is none.
+    ///
+    /// # Errors
+    /// NO_SUCH_USER, and NOT_PERMITTED for one that somebody else made, unless one owns the room, among others.
+    pub async fn uninvite(&self, conversation: ConversationId, handle: &str) -> Result<(), Error> {
+        let (conversation_id, handle) = (conversation.to_bytes(), handle.to_owned());
+        let invite = v1::Invite { conversation_id, handle, withdraw: true };
         self.call(client_frame::Body::Invite(invite)).await.map(drop)
     }
 

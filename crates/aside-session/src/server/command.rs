@@ -201,7 +201,7 @@ pub enum Command {
         /// Whether only who is invited may join. One of these four at least is there (ROOM-023).
         invite_only: Option<bool>,
     },
-    /// Invite a user to a room. Outcome: `Invited`.
+    /// Invite a user to a room, or withdraw an invitation. Outcome: `Invited`.
     Invite {
         /// Idempotency key.
         key: IdempotencyKey,
@@ -209,6 +209,8 @@ pub enum Command {
         conversation: ConversationId,
         /// Whom.
         handle: Name,
+        /// Whether the invitation ends instead.
+        withdraw: bool,
     },
     /// Pin a message, or take the pin off. Outcome: `PinSet`.
     SetPin {

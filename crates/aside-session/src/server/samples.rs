@@ -208,7 +208,11 @@ pub(crate) fn requests() -> Vec<Body> {
         fetch(),
         Body::GetHead(v1::GetHead { conversation_id: conversation_id.clone() }),
         Body::UpdateRoom(update_room()),
-        Body::Invite(v1::Invite { conversation_id: conversation_id.clone(), handle: "Bob".into() }),
+        Body::Invite(v1::Invite {
+            conversation_id: conversation_id.clone(),
+            handle: "Bob".into(),
+            withdraw: true,
+        }),
         Body::SetPin(v1::SetPin { conversation_id: conversation_id.clone(), seq: 3, pinned: true }),
         Body::ListPins(v1::ListPins {
             conversation_id: conversation_id.clone(),

@@ -11,6 +11,7 @@ list![
     a_room_that_closes_keeps_its_members,
     an_invitation_is_used_once,
     an_invitation_can_be_turned_down,
+    an_invitation_can_be_withdrawn,
     members_invite_to_an_open_room_and_owners_to_a_closed_one,
     handles_are_those_of_now,
     who_is_in_or_invited_is_not_invited_again,
@@ -24,7 +25,8 @@ list![
 impl Lab {
     fn inviting(&self, who: Actor, conversation: ConversationId, handle: &str) -> Invite {
         let Actor { user, device } = who;
-        Invite { key: self.key(), user, device, conversation, handle: name(handle) }
+        let (key, handle) = (self.key(), name(handle));
+        Invite { key, user, device, conversation, handle, withdraw: false }
     }
 
     async fn invite(&self, who: Actor, conversation: ConversationId, handle: &str) {
@@ -41,6 +43,28 @@ impl Lab {
     async fn invitations(&self, who: Actor) -> Vec<v1::Room> {
         let list = ListRooms { invited_only: true, ..any_rooms() };
         self.store.list_rooms(who.user, &list).await.must().rooms
+    }
+}
+
+// cites: INV-010
+async fn an_invitation_can_be_withdrawn(lab: Lab) {
+    let (alice, bob) = (lab.register("alice").await, lab.register("bob").await);
+    let (carol, eve) = (lab.register("carol").await, lab.register("eve").await);
+    let room = lab.create(alice, "den").await;
+    lab.join(bob, room).await;
+    lab.join(carol, room).await;
+    let withdrawing = |who| Invite { withdraw: true, ..lab.inviting(who, room, "eve") };
+    assert_refused!(lab.store.invite(withdrawing(eve)).await, Refused::NotAMember);
+    lab.store.invite(withdrawing(bob)).await.must();
+    for who in [bob, alice] {
+        lab.invite(bob, room, "eve").await;
+        lab.effects();
+        let length = lab.log(alice.user, room).await.len();
+        assert_refused!(lab.store.invite(withdrawing(carol)).await, Refused::NotPermitted);
+        assert_eq!(lab.invitations(eve).await.len(), 1);
+        lab.store.invite(withdrawing(who)).await.must();
+        assert_eq!(lab.invitations(eve).await, []);
+        assert_eq!((lab.effects(), lab.log(alice.user, room).await.len()), (vec![], length));
     }
 }
 

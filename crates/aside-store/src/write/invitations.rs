@@ -1,4 +1,4 @@
-//! Invitations: state beside the log from when they are made until they are used or turned down.
+//! Invitations: state beside the log from when they are made until they are used, turned down or withdrawn.
 
 use aside_proto::{
     id::{ConversationId, IdempotencyKey, UserId},
@@ -23,24 +23,56 @@ pub(crate) const OF_USER: &str = "SELECT COUNT(*), COUNT(CASE WHEN inviter_id = 
 pub(crate) const OF_ROOM: &str = "SELECT COUNT(*) FROM invitations WHERE conversation = ?";
 
 impl Context<'_> {
-    /// INV-002 to INV-008.
+    /// INV-002 to INV-008, INV-010.
     pub(crate) async fn invite(&mut self, invite: &Invite) -> Result<v1::Invited, Stop> {
         let who = self.who(invite.user, invite.device).await?;
         if let Some(reply) = self.recall(&who, invite.key, Kind::Invite).await? {
             return Ok(reply);
         }
-        let place = self.open_to(invite.conversation, who.user).await?;
-        let user = self.user_named(&invite.handle).await?;
-        if !self.is_in_or_invited(place, user).await? {
-            self.check_invitations(place, who.user, user).await?;
-            self.add_invitation(&who, invite.key, place, user, &invite.handle).await?;
+        if invite.withdraw {
+            self.withdraw(invite, who.user).await?;
+        } else {
+            self.invite_anew(invite, &who).await?;
         }
         let reply = v1::Invited {};
         self.remember(&who, invite.key, Kind::Invite, &reply).await?;
         Ok(reply)
     }
 
-    /// Ends an invitation, if there is one (INV-005, INV-006); returns whether there was.
+    async fn invite_anew(&mut self, invite: &Invite, who: &Who) -> Result<(), Stop> {
+        let place = self.open_to(invite.conversation, who.user).await?;
+        let user = self.user_named(&invite.handle).await?;
+        if !self.is_in_or_invited(place, user).await? {
+            self.check_invitations(place, who.user, user).await?;
+            self.add_invitation(who, invite.key, place, user, &invite.handle).await?;
+        }
+        Ok(())
+    }
+
+    /// INV-010.
+    async fn withdraw(&mut self, invite: &Invite, asker: UserId) -> Result<(), Stop> {
+        let standing = self.standing(invite.conversation, asker).await?;
+        if !standing.is_member {
+            return Err(Refused::NotAMember.into());
+        }
+        let user = self.user_named(&invite.handle).await?;
+        let place = Place { key: standing.key, id: invite.conversation };
+        let row = sqlx::query(
+            "SELECT inviter_id FROM invitations WHERE user_id = ? AND conversation = ?",
+        )
+        .bind(user.as_bytes().as_slice())
+        .bind(place.key)
+        .fetch_optional(&mut *self.connection)
+        .await?;
+        let Some(row) = row else { return Ok(()) };
+        if !standing.is_owner && row.bytes(0)? != asker.as_bytes()[..] {
+            return Err(Refused::NotPermitted.into());
+        }
+        self.end_invitation(place, user).await?;
+        Ok(())
+    }
+
+    /// Ends an invitation, if there is one (INV-005, INV-006, INV-010); returns whether there was.
     pub(super) async fn end_invitation(
         &mut self,
         place: Place,

@@ -33,7 +33,8 @@ pub(super) fn invite(
     request: &v1::Invite,
 ) -> Result<Command, Refusal> {
     let conversation = id(&request.conversation_id, "invite.conversation_id")?;
-    Ok(Command::Invite { key, conversation, handle: handle(limits, &request.handle)? })
+    let handle = handle(limits, &request.handle)?;
+    Ok(Command::Invite { key, conversation, handle, withdraw: request.withdraw })
 }
 
 pub(super) fn set_pin(key: IdempotencyKey, request: &v1::SetPin) -> Result<Command, Refusal> {

@@ -68,7 +68,7 @@ fn requests_become_commands() {
             description: Some("Two\nlines".into()),
             invite_only: Some(true),
         },
-        Command::Invite { key, conversation, handle: name("bob") },
+        Command::Invite { key, conversation, handle: name("bob"), withdraw: true },
         Command::SetPin { key, conversation, seq: 3, pinned: true },
         Command::ListPins { conversation, page_token: Bytes::new(), page_size: 10 },
         Command::ListSummaries { page_token: Bytes::new(), page_size: 10 },
@@ -305,7 +305,7 @@ fn update_room(change: impl FnOnce(&mut v1::UpdateRoom)) -> Body {
 
 fn invite(conversation: &Bytes, handle: &str) -> Body {
     let (conversation_id, handle) = (conversation.clone(), handle.into());
-    Body::Invite(v1::Invite { conversation_id, handle })
+    Body::Invite(v1::Invite { conversation_id, handle, withdraw: false })
 }
 
 fn pins(conversation: &Bytes, page_token: &Bytes) -> Body {
