@@ -15,12 +15,15 @@ const PRUNE_EVERY: Duration = Duration::from_secs(3600);
 /// that each do a bounded amount keeps most of the writer's time for messages.
 const INDEX_EVERY: Duration = Duration::from_secs(5);
 
+/// How often what retention no longer keeps is removed (RET-007). What is much is removed in parts, with other work in between.
+const TRIM_EVERY: Duration = Duration::from_secs(60);
+
 /// Runs until the server stops.
 pub(crate) async fn run(app: Arc<App>, stop: watch::Receiver<bool>) {
     let mut stopped = pin!(stopped(stop));
     let mut goings = pin!(app.hub.tell_goings());
     let (mut touch, mut prune) = (interval(TOUCH_EVERY), interval(PRUNE_EVERY));
-    let mut index = interval(INDEX_EVERY);
+    let (mut index, mut trim) = (interval(INDEX_EVERY), interval(TRIM_EVERY));
     loop {
         tokio::select! {
             () = &mut stopped => return,
@@ -36,6 +39,13 @@ pub(crate) async fn run(app: Arc<App>, stop: watch::Receiver<bool>) {
                     tracing::warn!(%error, "the index for search did not get further");
                 }
             }
+            _ = trim.tick() => match app.store.trim().await {
+                Ok(true) => trim.reset_immediately(),
+                Ok(false) => {}
+                Err(error) => {
+                    tracing::warn!(%error, "what is no longer to be kept was not removed");
+                }
+            },
             _ = prune.tick() => {
                 if let Err(error) = app.store.prune().await {
                     tracing::warn!(%error, "old idempotency keys were not removed");

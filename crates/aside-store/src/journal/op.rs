@@ -16,7 +16,7 @@ use crate::{
         UpdateRoom,
     },
     sql::MAX_LENGTH,
-    write::{Context, Index},
+    write::{Context, Index, Trim},
 };
 
 /// What an operation without much content costs in the queue: about what it takes in memory.
@@ -214,4 +214,5 @@ singles! {
     IssueToken(IssueToken) -> v1::TokenIssued, issue_token;
     RevokeToken(RevokeToken) -> v1::TokenRevoked, revoke_token;
     Index(Index) -> u64, index;
+    Trim(Trim) -> bool, trim;
 }

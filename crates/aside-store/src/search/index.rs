@@ -30,6 +30,23 @@ pub(crate) async fn remove(connection: &mut Connection, entry: i64) -> Result<()
     Ok(())
 }
 
+/// Lets all entries of a conversation up to one be found no more.
+pub(crate) async fn remove_through(
+    connection: &mut Connection,
+    conversation: i64,
+    last: i64,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "DELETE FROM texts WHERE rowid IN (
+             SELECT id FROM indexed WHERE conversation = ? AND seq <= ?)",
+    )
+    .bind(conversation)
+    .bind(last)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
 /// The entries of these conversations that a query finds, newest first, before one of them; at most `limit`.
 pub(crate) async fn find(
     executor: impl Executor<'_>,

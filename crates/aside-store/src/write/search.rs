@@ -33,6 +33,10 @@ pub(crate) const INDEXED: &str = "SELECT id, seq, edit_of, changes FROM indexed
 pub(crate) const EDITS: &str = "SELECT id, seq, changes FROM indexed
      WHERE conversation = ? AND edit_of = ? ORDER BY seq";
 
+/// The edits of what is no longer kept.
+pub(crate) const EDITS_AFTER: &str = "SELECT id, seq FROM indexed
+     WHERE conversation = ? AND edit_of <= ? ORDER BY edit_of, seq";
+
 /// A log to be taken in, as far as one operation goes.
 pub(crate) struct Index {
     /// The conversation's surrogate key.
@@ -88,8 +92,8 @@ impl Context<'_> {
         Ok(done)
     }
 
-    /// Takes entries out of the index: they were redacted, or trimmed. To be called in the same transaction, after their payloads
-    /// or the entries themselves were deleted: what is left tells which, and so what becomes of edits (CONT-013, CONT-014).
+    /// Takes entries out of the index: they were redacted. To be called in the same transaction, after their payloads were deleted:
+    /// what is left tells what becomes of edits (CONT-014).
     pub(crate) async fn forget_indexed(
         &mut self,
         conversation: i64,
@@ -111,7 +115,44 @@ impl Context<'_> {
             match row.key_or_null(2)? {
                 Some(_) if row.number(3)? == 0 => {}
                 Some(_) => self.refold(conversation, row.number(2)?).await?,
-                None => self.free_edits(conversation, seq).await?,
+                None => {
+                    for (id, ..) in self.edits(conversation, seq).await? {
+                        index::remove(self.connection, id).await?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes all entries up to one out of the index: they are no longer kept. To be called in the same transaction. Edits of them
+    /// that are kept are messages from now on (CONT-013); an edit comes after what it names, so none that goes changes one that stays.
+    pub(super) async fn forget_indexed_through(
+        &mut self,
+        conversation: i64,
+        last: u64,
+    ) -> Result<(), sqlx::Error> {
+        let last = signed(last);
+        index::remove_through(self.connection, conversation, last).await?;
+        sqlx::query("DELETE FROM indexed WHERE conversation = ? AND seq <= ?")
+            .bind(conversation)
+            .bind(last)
+            .execute(&mut *self.connection)
+            .await?;
+        let freed = sqlx::query(EDITS_AFTER)
+            .bind(conversation)
+            .bind(last)
+            .fetch_all(&mut *self.connection)
+            .await?;
+        for row in &freed {
+            let (id, seq) = (row.key(0)?, row.number(1)?);
+            sqlx::query("UPDATE indexed SET edit_of = NULL, changes = 0 WHERE id = ?")
+                .bind(id)
+                .execute(&mut *self.connection)
+                .await?;
+            let edit = self.entry(conversation, seq).await?;
+            if let Some(text) = edit.and_then(|edit| edited_text(&edit.payload)) {
+                index::put(self.connection, id, conversation, &text).await?;
             }
         }
         Ok(())
@@ -203,26 +244,6 @@ impl Context<'_> {
             }
         }
         index::put(self.connection, message.id, conversation, &text).await
-    }
-
-    /// A message is gone. If it was redacted, so are its edits; if it was trimmed, they are messages now.
-    async fn free_edits(&mut self, conversation: i64, seq: u64) -> Result<(), sqlx::Error> {
-        let was_redacted = self.entry(conversation, seq).await?.is_some();
-        for (id, seq, _) in self.edits(conversation, seq).await? {
-            if was_redacted {
-                index::remove(self.connection, id).await?;
-                continue;
-            }
-            sqlx::query("UPDATE indexed SET edit_of = NULL, changes = 0 WHERE id = ?")
-                .bind(id)
-                .execute(&mut *self.connection)
-                .await?;
-            let edit = self.entry(conversation, seq).await?;
-            if let Some(text) = edit.and_then(|edit| edited_text(&edit.payload)) {
-                index::put(self.connection, id, conversation, &text).await?;
-            }
-        }
-        Ok(())
     }
 
     /// The edits that name a message: surrogate key, seq, and whether each changes it.
