@@ -52,6 +52,7 @@ impl Sender {
             limits: limits::DEFAULT,
             clock: Arc::new(|| TIME_MS),
             entropy: Arc::new(|bytes| getrandom::fill(bytes).expect("the system has randomness")),
+            retention: aside_proto::retention::NONE,
             default_room: name("lobby"),
             observer: Arc::new(()),
         };

@@ -20,6 +20,10 @@ fn main() -> Result<(), Box<dyn Error>> {
             "aside.v1.Limits",
             r#"#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]"#,
         )
+        .message_attribute(
+            "aside.v1.Retention",
+            r#"#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]"#,
+        )
         .compile_fds(descriptors)?;
     Ok(())
 }

@@ -420,7 +420,8 @@ def judge_rooms(vector, _file):
         if kind in (2, 6):
             told = decode("RoomCreatedPayload" if kind == 2 else "RoomUpdatedPayload", payload)
             texts = {part: told.get(part, "") for part in ("name", "topic", "description")}
-            view["settings"] = texts | {"invite_only": told.get("invite_only", False)}
+            limits = {part: told.get("retention", {}).get(part, 0) for part in ("max_age_s", "max_entries")}
+            view["settings"] = texts | {"invite_only": told.get("invite_only", False), "retention": limits}
         if kind == 9:
             change = decode("MessagePinnedPayload", payload)
             changes[change["seq"]] = (seq, change["message_id"].hex(), change.get("pinned", False))
@@ -887,6 +888,7 @@ STATED = {
         + ("mentions.user_id", "mentions.start", "mentions.length", "reactions.emoji", "reactions.users")
     ],
     "rooms": [f"view.settings.{part}" for part in ("name", "topic", "description", "invite_only")]
+    + [f"view.settings.retention.{part}" for part in ("max_age_s", "max_entries")]
     + [f"view.pins.{part}" for part in ("seq", "pin_seq")],
     "chain": ["chains", "head.chain"],
     "redaction": ["pages.prev_chain", "redacted"],

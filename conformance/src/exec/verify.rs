@@ -113,9 +113,12 @@ impl Run<'_> {
         let mut actor = self.actor(&verify.actor).await?;
         let conversation = self.eval().bytes(&verify.conversation)?;
         let page = verify.page.as_ref().map(|page| self.eval().int(page)).transpose()?.unwrap_or(0);
-        let (entries, mut log) = self.read_log(&mut actor, &conversation, page).await?;
-        self.check_messages(&mut actor, &entries).await?;
         let head = request("get_head", [("conversation_id", literal(&conversation[..]))]);
+        let begins = actor.call(&self.world, &head).await?;
+        let begins = begins.field("signed_head").cloned().unwrap_or(Val::Null);
+        let log = Log::new(&conversation, &begins)?;
+        let (entries, mut log) = self.read_log(&mut actor, log, page).await?;
+        self.check_messages(&mut actor, &entries).await?;
         let head = actor.call(&self.world, &head).await?;
         let signed = head.field("signed_head").cloned().unwrap_or(Val::Null);
         // Entries may have come meanwhile: they are read too.
@@ -140,6 +143,7 @@ impl Run<'_> {
             return broken("HELLO-014", "a log key in Greeted", "none");
         };
         check_head(&signed, &conversation, &key, Some(chain))?;
+        log.check_anchor(&signed)?;
         if let Some(name) = &verify.save {
             self.world.variables.set(name, Val::List(entries));
         }
@@ -167,13 +171,13 @@ impl Run<'_> {
     async fn read_log(
         &self,
         actor: &mut Actor,
-        conversation: &[u8],
+        mut log: Log,
         page: i128,
     ) -> Result<(Vec<Val>, Log), Stop> {
-        let mut log = Log::new(conversation);
+        let conversation = log.conversation.clone();
         let mut entries = Vec::new();
         for _ in 0..MAX_PAGES {
-            let fetched = self.fetch(actor, conversation, log.next_seq, page).await?;
+            let fetched = self.fetch(actor, &conversation, log.next_seq, page).await?;
             entries.extend(log.take(&fetched)?);
             if log.next_seq > int(&fetched, "head_seq") {
                 return Ok((entries, log));
@@ -247,20 +251,37 @@ struct Log {
     time_ms: i128,
     /// Entries without payload that nothing redacts so far, and the head that was told with each.
     missing: BTreeMap<i128, i128>,
-    /// The chain value of each entry.
+    /// The chain value of each entry, and that before the first.
     chains: BTreeMap<i128, Hash>,
 }
 
 impl Log {
-    fn new(conversation: &[u8]) -> Self {
-        let chain = truth::hash("chain-start", &[conversation]);
-        Self {
+    /// A log to be read from where a signed head says that it begins.
+    fn new(conversation: &[u8], begins: &Val) -> Result<Self, Stop> {
+        let start = truth::hash("chain-start", &[conversation]);
+        let (next_seq, anchor) = (int(begins, "first_seq"), bytes(begins, "anchor"));
+        let chain = match anchor.try_into() {
+            Ok(anchor) if next_seq > 1 || (next_seq == 1 && anchor == start) => anchor,
+            _ => return broken("HEAD-002", "where the log begins", begins.to_string()),
+        };
+        Ok(Self {
             conversation: conversation.to_vec(),
-            next_seq: 1,
+            next_seq,
             chain,
             time_ms: 0,
             missing: BTreeMap::new(),
-            chains: BTreeMap::new(),
+            chains: BTreeMap::from([(next_seq - 1, chain)]),
+        })
+    }
+
+    /// A head that was signed since: where it says that the log begins, it did not before.
+    fn check_anchor(&self, signed: &Val) -> Result<(), Stop> {
+        match self.chains.get(&(int(signed, "first_seq") - 1)) {
+            Some(chain) if chain[..] == *bytes(signed, "anchor") => Ok(()),
+            Some(chain) => {
+                broken("HEAD-002", format!("anchor {}", Val::from(&chain[..])), signed.to_string())
+            }
+            None => broken("RET-004", "a first_seq that does not fall", signed.to_string()),
         }
     }
 

@@ -9,6 +9,7 @@ mod failure;
 mod logging;
 mod output;
 mod presence;
+mod retention;
 mod rooms;
 mod search;
 mod send;

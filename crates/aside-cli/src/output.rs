@@ -18,6 +18,8 @@ use aside_client::{
 use jiff::{Timestamp, tz::TimeZone};
 use serde_json::{Value, json};
 
+use crate::retention;
+
 /// Speakers' colours: those that read well on dark and on light.
 const SPEAKERS: [u8; 10] = [31, 32, 33, 34, 35, 36, 91, 92, 94, 95];
 const BOLD: u8 = 1;
@@ -248,6 +250,7 @@ fn settings(settings: &RoomSettings) -> Value {
         "topic": settings.topic,
         "description": settings.description,
         "invite_only": settings.invite_only,
+        "retention": retention::to_json(&settings.retention),
     })
 }
 

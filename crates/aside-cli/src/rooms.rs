@@ -2,12 +2,15 @@
 
 mod change;
 
+use std::borrow::Cow;
+
 use anyhow::{Result, bail};
 use aside_client::{Person, Role, Room, display::neutralise_line};
 use serde_json::{Value, json};
 
 use crate::{
     output::{self, Style},
+    retention,
     session::SessionArgs,
 };
 
@@ -64,22 +67,24 @@ pub(crate) async fn run(args: &Args) -> Result<()> {
 
 /// One room in a line, with what is to be known before joining (ROOM-001).
 pub(crate) fn show(room: &Room, style: Style) -> String {
-    let mut marks = Vec::new();
+    let mut marks: Vec<Cow<'_, str>> = Vec::new();
     if room.server_readable {
-        marks.push("server-readable");
+        marks.push("server-readable".into());
     }
     if room.is_default {
-        marks.push("default");
+        marks.push("default".into());
     }
     if room.invite_only {
-        marks.push("invite-only");
+        marks.push("invite-only".into());
     }
+    // RET-011
+    marks.extend(retention::words(&room.retention).map(Cow::Owned));
     if room.invited {
-        marks.push("you are invited");
+        marks.push("you are invited".into());
     }
     match room.role {
-        Some(Role::Owner) => marks.push("joined, owner"),
-        Some(Role::Member) => marks.push("joined"),
+        Some(Role::Owner) => marks.push("joined, owner".into()),
+        Some(Role::Member) => marks.push("joined".into()),
         None => {}
     }
     let unread = match room.unread.filter(|unread| *unread > 0) {
@@ -133,13 +138,14 @@ fn to_json(room: &Room) -> Value {
         "description": room.description,
         "invite_only": room.invite_only,
         "invited": room.invited,
+        "retention": retention::to_json(&room.retention),
         "unread": room.unread,
     })
 }
 
 #[cfg(test)]
 mod tests {
-    use aside_client::ConversationId;
+    use aside_client::{ConversationId, Retention};
 
     use super::*;
 
@@ -159,6 +165,7 @@ mod tests {
             description: String::new(),
             invite_only: false,
             invited: false,
+            retention: Default::default(),
             unread: None,
         };
         let shown = show(&room, Style::plain());
@@ -169,6 +176,8 @@ mod tests {
         assert_eq!(shown, "lobby  1 member, server-readable, default, joined  2 unread");
         assert_eq!(unread_count(1000), "1000 or more unread");
     }
+
+    // cites: RET-011
     #[test]
     fn a_room_says_what_it_is_about_and_who_is_asked_in() {
         let room = Room {
@@ -184,10 +193,12 @@ mod tests {
             description: String::new(),
             invite_only: true,
             invited: true,
+            retention: Retention { max_age_s: 30 * 86_400, max_entries: 0 },
             unread: None,
         };
         let shown = show(&room, Style::plain());
-        let expected = "den  2 members, server-readable, invite-only, you are invited  tea";
+        let expected =
+            "den  2 members, server-readable, invite-only, kept for 30 days, you are invited  tea";
         assert!(shown.starts_with(expected) && !shown.contains('\u{202e}'), "{shown}");
         let asked = invitation(&room, None, Style::plain());
         assert!(
@@ -195,5 +206,6 @@ mod tests {
             "{asked}"
         );
         assert_eq!(to_json(&room)["topic"], "tea\u{202e}");
+        assert_eq!(to_json(&room)["retention"]["max_age_s"], 30 * 86_400);
     }
 }

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 
 use crate::{
     output::{self, Style},
+    retention::NO_OLDER,
     send::enter,
     session::{SessionArgs, find_room},
     since::Since,
@@ -65,7 +66,12 @@ pub(crate) async fn run(args: Args) -> Result<()> {
     enter(&client, &room, args.join).await?;
     client.catch_up(room.conversation).await?;
     let mut shown = 0;
-    for entry in read(Source::Client(&client), room.conversation, &args).await? {
+    let entries = read(Source::Client(&client), room.conversation, &args).await?;
+    let first_kept = client.first_kept(room.conversation).await?;
+    if lacks_older(&entries, first_kept, &args) {
+        output::note(NO_OLDER)?;
+    }
+    for entry in entries {
         printer.past(&entry)?;
         shown = entry.seq;
     }
@@ -74,6 +80,14 @@ pub(crate) async fn run(args: Args) -> Result<()> {
     }
     client.close().await;
     Ok(())
+}
+
+/// RET-012: whether more was asked for than the server still keeps.
+fn lacks_older(entries: &[Entry], first_kept: u64, args: &Args) -> bool {
+    let unasked = if args.since.is_some() { u32::MAX } else { LINES };
+    let are_fewer = entries.len() < args.lines.unwrap_or(unasked) as usize;
+    let reach_back = entries.first().is_none_or(|first| first.seq <= first_kept);
+    first_kept > 1 && are_fewer && reach_back
 }
 
 async fn kept(args: &Args, printer: Printer) -> Result<()> {

@@ -185,6 +185,52 @@ async fn what_is_kept_is_read_and_searched_without_a_server() {
 }
 
 // cites: MARK-001
+// cites: RET-005, RET-011, RET-012
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_removed_is_said_before_and_after() {
+    let world = World::new().await;
+    let chat = |typed: &'static str| output(world.aside("chat", "alice", &[]), typed);
+    let register = ["lobby", "hello", "--register", "--join"];
+    stdout(&world.run("send", "alice", &register).await);
+    stdout(&chat("/create den\n").await);
+    stdout(&output(world.aside("send", "alice", &["den"]), "one\ntwo\nthree\n").await);
+
+    let warned = stdout(&chat("/join den\n/retention\n/retention 30d 2\n/retention\n").await);
+    assert_eq!(warned.matches("all that is said here is kept").count(), 2, "{warned}");
+    assert!(warned.contains(
+        "last 2 entries kept for 30 days: what is beyond that is removed from the server for ever"
+    ));
+    let (code, said) =
+        failure(&world.run("rooms update", "alice", &["den", "--retention", "2"]).await);
+    assert!(code != Some(0) && said.contains("for ever") && said.contains("--yes"), "{said}");
+    let tail = world.run("tail", "alice", &["den", "-n", "50"]).await;
+    assert!(
+        stdout(&tail).contains("one") && !String::from_utf8_lossy(&tail.stderr).contains("kept")
+    );
+
+    let done = stdout(&chat("/join den\n/retention 30d 2 yes\n/retention\n").await);
+    assert!(done.contains("last 2 entries kept for 30 days"), "{done}");
+    let rooms = stdout(&world.run("rooms", "alice", &[]).await);
+    assert!(
+        rooms.contains("server-readable, last 2 entries kept for 30 days, joined, owner"),
+        "{rooms}"
+    );
+
+    // Whoever comes now is told, and reads what is left.
+    let joined = world.aside("chat", "bob", &["--register"]);
+    let joined = stdout(&output(joined, "/join den\n").await);
+    assert!(joined.contains("of what is said in den: last 2 entries kept for 30 days"), "{joined}");
+    let tail = world.run("tail", "bob", &["den", "-n", "50"]).await;
+    assert!(!stdout(&tail).contains("two"));
+    let note = String::from_utf8_lossy(&tail.stderr);
+    assert!(note.contains("older messages are no longer kept here"), "{note}");
+    let read = stdout(&output(world.aside("chat", "bob", &[]), "/join den\n/history\n").await);
+    assert!(read.contains("older messages are no longer kept here"), "{read}");
+    let back = world.run("rooms update", "alice", &["den", "--retention", "none", "--json"]).await;
+    let back: Value = serde_json::from_str(&stdout(&back)).unwrap();
+    assert_eq!((&back["retention"], &back["first_seq"]), (&Value::Null, &5.into()));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn rooms_say_what_is_unread_until_it_was_read() {
     let world = World::new().await;

@@ -334,6 +334,17 @@ impl Client {
         Ok(view::entries(&self.store, &known.name, kept).await?)
     }
 
+    /// The first entry that the server still keeps, as far as its signed heads and refusals have told: 1 if nothing was removed.
+    /// There is no history before it but what this client has kept itself (RET-012).
+    ///
+    /// # Errors
+    /// [`Error::NotFollowed`], [`Error::State`].
+    pub async fn first_kept(&self, conversation: ConversationId) -> Result<u64, Error> {
+        let known = self.store.conversation(conversation).await?.ok_or(Error::NotFollowed)?;
+        let anchor = known.cursor.and_then(|cursor| cursor.anchor);
+        Ok(anchor.map_or(1, |anchor| anchor.seq + 1))
+    }
+
     /// Waits until all that the server has of a conversation by now was taken in, and a signed head vouches for it.
     ///
     /// # Errors

@@ -82,5 +82,5 @@ pub use token::{BotToken, BotTokenError};
 /// Ids, and the codes and limits of the protocol, as this library's types name them.
 pub use aside_proto::{
     id::{ConversationId, DeviceId, IdempotencyKey, UserId},
-    v1,
+    v1::{self, Retention},
 };

@@ -4,7 +4,7 @@ use std::{fmt, ops::Range, sync::Arc, time::Duration};
 
 use aside_proto::{
     id::{ConversationId, DeviceId, IdLengthError, IdempotencyKey, UserId},
-    v1,
+    v1::{self, Retention},
 };
 
 use aside_session::client::{room::Settings as RoomSettings, timeline::Reply};
@@ -38,6 +38,8 @@ pub struct Room {
     pub invite_only: bool,
     /// Whether the user is invited, and has not joined since.
     pub invited: bool,
+    /// What limits how much of it is kept; to be shown before the user writes there (RET-011).
+    pub retention: Retention,
     /// How many messages of others the user has not read on any device; 1000 stands for "1000 or more" (SUM-005). None if not a
     /// member, if the server does not count, and in what [`Client::room`](crate::Client::room), `join` and `create_room` give.
     pub unread: Option<u32>,
@@ -201,6 +203,8 @@ pub struct RoomChange {
     pub description: Option<String>,
     /// Whether only those may join who are invited.
     pub invite_only: Option<bool>,
+    /// Other limits to what is kept of the room; without limits, all is. What they do not keep is removed for ever.
+    pub retention: Option<Retention>,
 }
 
 /// A message that is pinned.
@@ -446,6 +450,7 @@ impl TryFrom<v1::Room> for Room {
             description: room.description,
             invite_only: room.invite_only,
             invited: room.invited,
+            retention: room.retention.unwrap_or_default(),
         })
     }
 }

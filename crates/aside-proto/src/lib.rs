@@ -31,6 +31,7 @@ pub mod id;
 pub mod limits;
 pub mod name;
 pub mod request;
+pub mod retention;
 pub mod token;
 
 mod error_table;

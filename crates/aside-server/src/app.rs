@@ -90,6 +90,7 @@ impl App {
         let store_clock = Arc::clone(&clock);
         let options = Options {
             limits: config.limits,
+            retention: config.retention,
             clock: Arc::new(move || store_clock().unix_ms),
             entropy: Arc::clone(&entropy),
             default_room,
@@ -218,7 +219,15 @@ impl App {
             Command::ListMembers { conversation, online_only, page_token, page_size } => {
                 answer!(self.list_members(who, conversation, online_only, page_token, page_size))
             }
-            Command::UpdateRoom { key, conversation, name, topic, description, invite_only } => {
+            Command::UpdateRoom {
+                key,
+                conversation,
+                name,
+                topic,
+                description,
+                invite_only,
+                retention,
+            } => {
                 let (user, device) = (who.user, who.device);
                 let update = aside_store::UpdateRoom {
                     key,
@@ -229,6 +238,7 @@ impl App {
                     topic,
                     description,
                     invite_only,
+                    retention,
                 };
                 answer!(self.update_room(update))
             }

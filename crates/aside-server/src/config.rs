@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf};
 
-use aside_proto::{limits, v1};
+use aside_proto::{limits, retention, v1};
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
@@ -32,6 +32,8 @@ pub struct Config {
     pub connections: Connections,
     /// What the server advertises in Greeted.
     pub limits: v1::Limits,
+    /// What is kept of each log at the most; a room's owner may keep less (RET-001). What is beyond it is removed for ever.
+    pub retention: v1::Retention,
     /// Logs.
     pub log: LogConfig,
 }
@@ -210,6 +212,7 @@ impl Default for Config {
                 shutdown_grace_ms: 5_000,
             },
             limits: limits::DEFAULT,
+            retention: retention::NONE,
             log: LogConfig {
                 filter: "info".to_owned(),
                 directory: String::new(),
@@ -280,7 +283,7 @@ impl Config {
     }
 
     /// Applies settings by short names, as conformance scripts give them: `registration`, `origins`,
-    /// `allow_unbound_websocket`, `login_rate`, `message_rate`, `search_rate`, `presence_rate`, `connection_limit`,
+    /// `allow_unbound_websocket`, `retention`, `login_rate`, `message_rate`, `search_rate`, `presence_rate`, `connection_limit`,
     /// `notice`, `shutdown_notice_ms`, and every limit by its name; `password`, for the cost of one, is for the load generator.
     ///
     /// # Errors
@@ -296,6 +299,7 @@ impl Config {
                 "origins" => &["websocket.origins"],
                 "allow_unbound_websocket" => &["websocket.allow_unbound"],
                 "notice" => &["server.notice"],
+                "retention" => &["retention"],
                 "shutdown_notice_ms" => &["connections.shutdown_notice_ms"],
                 "connection_limit" => &["connections.per_address"],
                 "message_rate" => &["rates.messages_per_user"],
@@ -368,6 +372,10 @@ impl Config {
         }
         if self.server.certificate.is_empty() != self.server.key.is_empty() {
             let rule = "[server] certificate and key are given together or not at all";
+            return Err(ConfigError::Invalid(rule.to_owned()));
+        }
+        if !retention::is_valid(&self.retention) {
+            let rule = "[retention] max_age_s and max_entries are at most 4294967295";
             return Err(ConfigError::Invalid(rule.to_owned()));
         }
         Ok(())
@@ -446,6 +454,8 @@ mod tests {
             ("", &[("rates.messages_per_user", "{per_second=0,burst=1}")], "messages_per_user"),
             ("", &[("server.key", "k.pem")], "certificate"),
             ("[limits]\nmax_in_fligth = 3", &[], "max_in_fligth"),
+            ("[retention]\nmax_age_s = 4294967296", &[], "max_age_s"),
+            ("[retention]\nmax_age = 3", &[], "max_age"),
         ] {
             let error = layered(file, &[], settings).unwrap_err().to_string();
             assert!(error.contains(named), "{error}");

@@ -15,6 +15,9 @@ const PRUNE_EVERY: Duration = Duration::from_secs(3600);
 /// that each do a bounded amount keeps most of the writer's time for messages.
 const INDEX_EVERY: Duration = Duration::from_secs(5);
 
+/// How often what retention no longer keeps is removed (RET-007). What is much is removed in parts, with other work in between.
+const TRIM_EVERY: Duration = Duration::from_secs(60);
+
 /// Takes what was said into the index for search, until the server stops. A task of its own: a part may wait long for the journal,
 /// and nothing else has to wait for it.
 pub(crate) async fn index(app: Arc<App>, stop: watch::Receiver<bool>) {
@@ -37,6 +40,7 @@ pub(crate) async fn run(app: Arc<App>, stop: watch::Receiver<bool>) {
     let mut stopped = pin!(stopped(stop));
     let mut goings = pin!(app.hub.tell_goings());
     let (mut touch, mut prune) = (interval(TOUCH_EVERY), interval(PRUNE_EVERY));
+    let mut trim = interval(TRIM_EVERY);
     loop {
         tokio::select! {
             () = &mut stopped => return,
@@ -47,6 +51,13 @@ pub(crate) async fn run(app: Arc<App>, stop: watch::Receiver<bool>) {
                 app.hub.forget_typing(app.now().monotonic_ms);
                 touch_all(&app, app.hub.all_online_devices()).await;
             }
+            _ = trim.tick() => match app.store.trim().await {
+                Ok(true) => trim.reset_immediately(),
+                Ok(false) => {}
+                Err(error) => {
+                    tracing::warn!(%error, "what is no longer to be kept was not removed");
+                }
+            },
             _ = prune.tick() => {
                 if let Err(error) = app.store.prune().await {
                     tracing::warn!(%error, "old idempotency keys were not removed");

@@ -56,11 +56,12 @@ fn check_command(command: &Command, limits: &v1::Limits) {
         Command::Fetch { max_entries, .. } => {
             assert!((1..=limits.max_fetch_entries).contains(max_entries));
         }
-        Command::UpdateRoom { name, topic, description, invite_only, .. } => {
+        Command::UpdateRoom { name, topic, description, invite_only, retention, .. } => {
             assert!(topic.as_ref().is_none_or(|topic| topic.len() <= 256));
             assert!(description.as_ref().is_none_or(|description| description.len() <= 2048));
             let texts = name.is_some() || topic.is_some() || description.is_some();
-            assert!(texts || invite_only.is_some());
+            assert!(texts || invite_only.is_some() || retention.is_some());
+            assert!(retention.as_ref().is_none_or(aside_proto::retention::is_valid));
         }
         Command::Redact { seqs, .. } => {
             assert!((1..=limits.max_redactions as usize).contains(&seqs.len()));

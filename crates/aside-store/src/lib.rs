@@ -15,7 +15,7 @@
 //!
 //! ```
 //! # use std::sync::Arc;
-//! # use aside_proto::{id::{uuid_v7, IdempotencyKey}, limits, name::Name, v1};
+//! # use aside_proto::{id::{uuid_v7, IdempotencyKey}, limits, name::Name, retention, v1};
 //! # use aside_store::{Options, Register, Store};
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -23,6 +23,7 @@
 //! # let url = format!("sqlite://{}/aside.db", folder.path().display());
 //! let store = Store::open(&url, Options {
 //!     limits: limits::DEFAULT,
+//!     retention: retention::NONE, // all is kept
 //!     clock: Arc::new(|| 1_700_000_000_000), // your clock
 //!     entropy: Arc::new(|bytes| bytes.fill(7)), // your source of randomness
 //!     default_room: Name::new("lobby", 32)?,
@@ -58,6 +59,7 @@ mod logs;
 mod pins;
 mod recall;
 mod request;
+mod retention;
 mod rooms;
 mod search;
 mod sql;

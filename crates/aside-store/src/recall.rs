@@ -29,7 +29,8 @@ pub(crate) enum Kind {
 
 /// What a device used a key for: a request, or a message.
 pub(crate) const USE: &str = "SELECT kind, reply FROM requests WHERE key = ? AND device = ?
-     UNION ALL SELECT 0, NULL FROM entries WHERE message_id = ? AND device = ?";
+     UNION ALL SELECT 0, NULL FROM entries WHERE message_id = ? AND device = ?
+     UNION ALL SELECT 0, NULL FROM trimmed WHERE message_id = ? AND device = ?";
 
 /// The reply that a device was given to a request of this kind and key, if it succeeded (IDEM-006). Refuses a key that
 /// the device used for something else, a message included (IDEM-007).
@@ -39,13 +40,11 @@ pub(crate) async fn reply<M: Message + Default>(
     device_key: i64,
     kind: Kind,
 ) -> Result<Option<M>, Stop> {
-    let row = sqlx::query(USE)
-        .bind(key.as_bytes().as_slice())
-        .bind(device_key)
-        .bind(key.as_bytes().as_slice())
-        .bind(device_key)
-        .fetch_optional(executor)
-        .await?;
+    let mut query = sqlx::query(USE);
+    for _ in 0..3 {
+        query = query.bind(key.as_bytes().as_slice()).bind(device_key);
+    }
+    let row = query.fetch_optional(executor).await?;
     let Some(row) = row else { return Ok(None) };
     if row.number(0)? != kind as u64 {
         return Err(Refused::KeyReused.into());

@@ -242,6 +242,8 @@ pub struct UpdateRoom {
     pub description: Option<String>,
     /// Whether only who is invited may join.
     pub invite_only: Option<bool>,
+    /// Other limits to what is kept, none to take them away; their values were checked by the caller (RET-002).
+    pub retention: Option<v1::Retention>,
 }
 
 /// A user to invite to a room, or to invite no longer.

@@ -2,7 +2,7 @@
 
 use aside_proto::{
     id::{ConversationId, UserId},
-    v1,
+    retention, v1,
 };
 use prost::Message as _;
 use sqlx::AssertSqlSafe;
@@ -34,9 +34,9 @@ pub(crate) struct Standing {
 pub(crate) const COLUMNS: &str =
     "c.conversation_id, c.kind, c.name, c.member_count, m.role, c.is_default, c.first_seq,
     COALESCE((SELECT MAX(seq) FROM entries e WHERE e.conversation = c.id), c.first_seq - 1),
-    c.topic, c.description, c.invite_only, i.conversation";
+    c.topic, c.description, c.invite_only, i.conversation, c.max_age_s, c.max_entries";
 /// How many they are.
-pub(crate) const COLUMN_COUNT: usize = 12;
+pub(crate) const COLUMN_COUNT: usize = 14;
 /// Takes the user twice.
 const ALL: &str = "conversations c
      LEFT JOIN members m ON m.conversation = c.id AND m.user_id = ?
@@ -80,9 +80,10 @@ pub(crate) async fn standing(
     })
 }
 
-/// One room, as a user sees it.
+/// One room, as a user sees it, on a server with these limits to what is kept.
 pub(crate) async fn room(
     executor: impl Executor<'_>,
+    server: v1::Retention,
     conversation: ConversationId,
     user: UserId,
 ) -> Result<v1::Room, Stop> {
@@ -94,11 +95,16 @@ pub(crate) async fn room(
             .fetch_optional(executor)
             .await?
             .ok_or(Refused::NoSuchConversation)?;
-    Ok(from_row(&row)?)
+    Ok(from_row(&row, server)?)
 }
 
 /// ROOM-016, ROOM-018, ROOM-019, ROOM-028.
-pub(crate) async fn list(pool: &Pool, user: UserId, list: &ListRooms) -> Result<v1::Rooms, Stop> {
+pub(crate) async fn list(
+    pool: &Pool,
+    server: v1::Retention,
+    user: UserId,
+    list: &ListRooms,
+) -> Result<v1::Rooms, Stop> {
     let after =
         page::after(List::Rooms, &list.page_token).map_err(|_| Refused::PageTokenInvalid)?;
     let mut query = sqlx::query(literal(listing(list))).bind(user.as_bytes().as_slice());
@@ -114,7 +120,7 @@ pub(crate) async fn list(pool: &Pool, user: UserId, list: &ListRooms) -> Result<
     let mut rooms: Vec<v1::Room> = Vec::new();
     let mut bytes = ROOMS_OVERHEAD_BYTES;
     for row in rows.iter().take(size) {
-        let room = from_row(row)?;
+        let room = from_row(row, server)?;
         bytes += ROOM_OVERHEAD_BYTES + room.encoded_len();
         if bytes > list.max_bytes && !rooms.is_empty() {
             break;
@@ -211,8 +217,9 @@ fn member(row: &Row) -> Result<v1::Member, sqlx::Error> {
     })
 }
 
-/// A room of a row that begins with [`COLUMNS`].
-pub(crate) fn from_row(row: &Row) -> Result<v1::Room, sqlx::Error> {
+/// A room of a row that begins with [`COLUMNS`]. The stricter of its limits to what is kept and the server's are in force (RET-001).
+pub(crate) fn from_row(row: &Row, server: v1::Retention) -> Result<v1::Room, sqlx::Error> {
+    let owner = limits(row, 12)?;
     Ok(v1::Room {
         conversation_id: row.bytes(0)?,
         kind: row.number(1)? as i32,
@@ -226,7 +233,13 @@ pub(crate) fn from_row(row: &Row) -> Result<v1::Room, sqlx::Error> {
         description: row.text(9)?,
         invite_only: row.number(10)? == 1,
         invited: row.key_or_null(11)?.is_some(),
+        retention: retention::announced(retention::stricter(owner, server)),
     })
+}
+
+/// What an owner keeps of a log: `max_age_s` and `max_entries` are the columns from `first` on.
+pub(crate) fn limits(row: &Row, first: usize) -> Result<v1::Retention, sqlx::Error> {
+    Ok(v1::Retention { max_age_s: row.number(first)?, max_entries: row.number(first + 1)? })
 }
 
 /// SQL put together from literals of this crate.

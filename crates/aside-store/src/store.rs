@@ -23,8 +23,8 @@ use crate::{
         LoggedIn, Mark, MembersPage, PublicKeyBytes, Redact, Register, Rename, RevokeDevice,
         RevokeToken, Search, SetLogKey, SetPin, SetPresence, TokenRecord, UpdateRoom,
     },
-    rooms, search, summaries, tokens,
-    write::{Context, Index},
+    retention, rooms, search, summaries, tokens,
+    write::{Context, Index, Trim},
 };
 
 /// Tells the time, milliseconds since 1970.
@@ -32,8 +32,8 @@ pub type Clock = Arc<dyn Fn() -> u64 + Send + Sync>;
 /// Fills a slice with random bytes.
 pub type Entropy = Arc<dyn Fn(&mut [u8]) + Send + Sync>;
 
-/// Parts that one search, or one call of [`Store::index`], takes into the index at the most: with the entries of a part, some
-/// sixteen thousand, of however many logs.
+/// Parts that one search, or one call of [`Store::index`], takes into the index at the most (with the entries of a part, some
+/// sixteen thousand, of however many logs), and that one call of [`Store::trim`] takes away.
 const MAX_PARTS: usize = 64;
 /// How long a search may take, once all is indexed (SEARCH-018). Most take a thousandth of it.
 const SEARCH_TIME: Duration = Duration::from_millis(500);
@@ -48,6 +48,8 @@ pub struct Options {
     pub clock: Clock,
     /// A cryptographic random source (LOG-007).
     pub entropy: Entropy,
+    /// The server's own limits to what is kept of each log (RET-001).
+    pub retention: v1::Retention,
     /// The name of the room that is made when the database is (ROOM-004). A later change of it changes nothing.
     pub default_room: Name,
     /// Told of every change.
@@ -65,6 +67,7 @@ pub struct Store {
     journal: Arc<Journal>,
     readers: Pool,
     searchers: Pool,
+    surroundings: Arc<Surroundings>,
     writer: Arc<Mutex<Option<JoinHandle<()>>>>,
 }
 
@@ -80,14 +83,15 @@ impl Store {
         let database = Database::open(url).await?;
         let (readers, searchers) = (database.readers(), database.searchers());
         let mut connection = database.writer().await.map_err(StoreError::database)?;
-        let Options { limits, clock, entropy, default_room, observer } = options;
-        let surroundings = Surroundings { limits, clock, entropy };
+        let Options { limits, retention, clock, entropy, default_room, observer } = options;
+        let surroundings = Arc::new(Surroundings { limits, retention, clock, entropy });
         prepare(&mut connection, &surroundings, &default_room)
             .await
             .map_err(StoreError::database)?;
-        let (journal, writer) = Journal::start(database, connection, surroundings, observer);
+        let (journal, writer) =
+            Journal::start(database, connection, Arc::clone(&surroundings), observer);
         let (journal, writer) = (Arc::new(journal), Arc::new(Mutex::new(Some(writer))));
-        Ok(Self { journal, readers, searchers, writer })
+        Ok(Self { journal, readers, searchers, surroundings, writer })
     }
 
     /// Writes what was accepted, then closes the database and gives its lock back. Later requests are refused with
@@ -196,7 +200,7 @@ impl Store {
         self.journal.put(leave)
     }
 
-    /// Changes a room (ROOM-022, ROOM-025 to ROOM-027). Refuses with [`Refused::NoSuchConversation`],
+    /// Changes a room (ROOM-022, ROOM-025 to ROOM-027, RET-006). Refuses with [`Refused::NoSuchConversation`],
     /// [`Refused::NotAMember`], [`Refused::NotPermitted`], [`Refused::RoomNameTaken`], [`Refused::KeyReused`].
     pub fn update_room(&self, update: UpdateRoom) -> Reply<v1::RoomUpdated> {
         self.journal.put(update)
@@ -245,6 +249,41 @@ impl Store {
             self.journal.put(part).await?;
         }
         Ok(())
+    }
+
+    /// Takes away what retention no longer keeps (RET-003 to RET-007); answers whether there is more to do. To be called now
+    /// and then. Unlike other writes it needs someone to wait for it, and puts itself behind what is waiting, a part at a time.
+    ///
+    /// # Errors
+    /// [`Refused::Busy`], [`Refused::Failed`]: the rest was not taken away.
+    pub async fn trim(&self) -> Result<bool, Refused> {
+        let mut parts = MAX_PARTS;
+        let mut after = None;
+        loop {
+            let page = plain(retention::due(&self.readers, &self.surroundings, after)).await?;
+            for conversation in page.due {
+                loop {
+                    if parts == 0 {
+                        return Ok(true);
+                    }
+                    parts -= 1;
+                    match self.journal.put(Trim { conversation }).await {
+                        Ok(true) => {}
+                        Ok(false) => break,
+                        // A log that can't be read keeps no other from its turn.
+                        Err(Refused::Failed(StoreError::Database(error))) => {
+                            tracing::warn!(%error, "a log was not trimmed");
+                            break;
+                        }
+                        Err(refused) => return Err(refused),
+                    }
+                }
+            }
+            after = page.last;
+            if after.is_none() {
+                return Ok(false);
+            }
+        }
     }
 
     /// Forgets what was remembered for idempotency keys that are older than `idempotency_window_s` (IDEM-004);
@@ -364,7 +403,7 @@ impl Store {
     /// # Errors
     /// [`Refused::PageTokenInvalid`], [`Refused::Failed`].
     pub async fn list_rooms(&self, user: UserId, list: &ListRooms) -> Result<v1::Rooms, Refused> {
-        judged(rooms::list(&self.readers, user, list)).await
+        judged(rooms::list(&self.readers, self.surroundings.retention, user, list)).await
     }
 
     /// At most `limit` members of a room after one of them, for a member (ROOM-010, ROOM-017). Tokens for pages are
@@ -444,7 +483,7 @@ impl Store {
         user: UserId,
         list: &ListSummaries,
     ) -> Result<v1::Summaries, Refused> {
-        judged(summaries::list(&self.readers, user, list)).await
+        judged(summaries::list(&self.readers, self.surroundings.retention, user, list)).await
     }
 
     /// A page of the watermarks of a conversation's members, for a member, but for those who keep theirs private (MARK-012,

@@ -56,6 +56,7 @@ pub(crate) const WATERMARKS: &str =
 /// SUM-001 to SUM-006. One transaction, so that all of it is of one moment.
 pub(crate) async fn list(
     pool: &Pool,
+    server: v1::Retention,
     user: UserId,
     list: &ListSummaries,
 ) -> Result<v1::Summaries, Stop> {
@@ -74,7 +75,7 @@ pub(crate) async fn list(
     let mut last = None;
     for row in rows.iter().take(list.page_size as usize) {
         let conversation: [u8; 16] = row.array(0)?;
-        let mut next = summary(&mut transaction, user, &conversation).await?;
+        let mut next = summary(&mut transaction, server, user, &conversation).await?;
         if bytes + size(&next) > list.max_bytes {
             if !summaries.is_empty() {
                 break;
@@ -127,6 +128,7 @@ pub(crate) async fn watermarks(
 
 async fn summary(
     connection: &mut Connection,
+    server: v1::Retention,
     user: UserId,
     conversation: &[u8; 16],
 ) -> Result<v1::Summary, sqlx::Error> {
@@ -147,7 +149,7 @@ async fn summary(
         None => None,
     };
     Ok(v1::Summary {
-        room: Some(rooms::from_row(&row)?),
+        room: Some(rooms::from_row(&row, server)?),
         watermark: Some(watermark),
         unread: row.number(OWN + 2)? as u32,
         last_message,

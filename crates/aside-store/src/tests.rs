@@ -15,9 +15,10 @@ use sqlx::{Connection as _, Executor as _};
 use tempfile::TempDir;
 
 use crate::{
-    HeadState, ListRooms, Options, Refused, Register, SetPin, Store, StoreError, accounts,
+    HeadState, ListRooms, Options, Refused, Register, SetPin, Store, StoreError, UpdateRoom,
+    accounts,
     db::{Connection, Database},
-    logs, pins, recall, rooms, search,
+    logs, pins, recall, retention, rooms, search,
     suite::{
         Actor, Lab,
         search::{Den, searching, text},
@@ -52,6 +53,7 @@ fn url(folder: &Path) -> String {
 async fn open(url: &str) -> Result<Store, StoreError> {
     let options = Options {
         limits: limits::DEFAULT,
+        retention: aside_proto::retention::NONE,
         clock: Arc::new(|| 1_700_000_000_000),
         entropy: Arc::new(|bytes| bytes.fill(5)),
         default_room: Name::new("lobby", 32).unwrap(),
@@ -231,47 +233,7 @@ async fn a_failed_operation_leaves_no_trace() {
     assert_eq!((room.member_count, room.head_seq), (2, 5));
 }
 
-/// Retention will do what is done here by hand: take away a prefix, and keep the chain value before the rest.
-// cites: FETCH-005, FETCH-006, HEAD-002, LOG-010
-#[tokio::test]
-async fn a_trimmed_log_says_where_it_begins() {
-    let fixture = Fixture::new().await;
-    let lab = &fixture.lab;
-    let alice = lab.register("alice").await;
-    let room = lab.create(alice, "den").await;
-    for number in 0..5 {
-        lab.send(alice, room, &number.to_string()).await;
-    }
-    let log = lab.log(alice.user, room).await;
-    fixture
-        .sql(
-            "UPDATE conversations SET first_seq = 4, anchor = (
-                 SELECT chain FROM entries e WHERE e.conversation = conversations.id AND seq = 3)
-             WHERE name = 'den';
-             DELETE FROM entries WHERE seq < 4 AND conversation = (
-                 SELECT id FROM conversations WHERE name = 'den')",
-        )
-        .await;
-    let anchor = log[2].chain;
-    for from in 1..4 {
-        let fetched = lab.store.fetch(alice.user, room, from, 10, usize::MAX).await;
-        let Err(Refused::Trimmed { first_seq: 4, anchor: told }) = fetched else {
-            unreachable!("TRIMMED expected, not {fetched:?}")
-        };
-        assert_eq!(told, anchor);
-    }
-    let fetched = lab.store.fetch(alice.user, room, 4, 10, usize::MAX).await.unwrap();
-    assert_eq!(fetched.prev_chain[..], anchor);
-    assert_eq!((fetched.first_seq, fetched.head_seq, fetched.entries.len()), (4, 7, 4));
-    let fetched = lab.store.fetch(alice.user, room, 5, 10, usize::MAX).await.unwrap();
-    assert_eq!(fetched.prev_chain[..], log[3].chain);
-    let head = lab.store.head(alice.user, room).await.unwrap();
-    assert_eq!((head.first_seq, head.anchor, head.head_seq), (4, anchor, 7));
-    assert_eq!(head.chain, log[6].chain);
-    assert_eq!(lab.send(alice, room, "on").await.seq, 8);
-}
-
-/// Retention may take away all of a log, and its next entry follows what was there.
+/// Whatever took all of a log away, its next entry follows what was there.
 // cites: LOG-001, LOG-010, HEAD-002, FETCH-006
 #[tokio::test]
 async fn a_log_trimmed_to_nothing_goes_on_where_it_was_cut() {
@@ -360,6 +322,56 @@ async fn a_search_takes_no_longer_than_it_may() {
     assert_eq!(lab.store.search(alice.user, &search).await.unwrap().results.len(), 50);
 }
 
+/// Nor is what was removed, nor a word of it in the index.
+// cites: RET-004
+#[tokio::test]
+async fn what_is_no_longer_kept_is_in_no_file() {
+    let Fixture { folder, lab } = Fixture::new().await;
+    let alice = lab.register("alice").await;
+    let room = lab.create(alice, "den").await;
+    let (short, long) = ("the short secret".to_owned(), "the long secret ".repeat(4000));
+    for text in [&short, &long] {
+        lab.send(alice, room, text).await;
+    }
+    let limits = aside_proto::v1::Retention { max_age_s: 0, max_entries: 1 };
+    let update = UpdateRoom { retention: Some(limits), ..lab.updating(alice, room) };
+    lab.store.update_room(update).await.unwrap();
+    lab.store.close().await;
+    for file in fs::read_dir(folder.path()).unwrap() {
+        let bytes = fs::read(file.unwrap().path()).unwrap();
+        for secret in ["the short secret", "the long secret "] {
+            assert!(!bytes.windows(secret.len()).any(|window| window == secret.as_bytes()));
+        }
+    }
+}
+
+/// Disks decay: a log whose first entry can't be read keeps no other from being trimmed.
+// cites: RET-007
+#[tokio::test]
+async fn a_log_that_cannot_be_trimmed_stops_no_other() {
+    let fixture = Fixture::new().await;
+    let lab = &fixture.lab;
+    let alice = lab.register("alice").await;
+    let rooms = ["first", "middle", "last"];
+    let mut ids = Vec::new();
+    for room in rooms {
+        ids.push(lab.create(alice, room).await);
+    }
+    fixture
+        .sql(
+            "UPDATE conversations SET max_entries = 1;
+             UPDATE entries SET header = x'ff' WHERE seq = 1 AND conversation = (
+                 SELECT id FROM conversations WHERE name = 'first')",
+        )
+        .await;
+    assert!(!lab.store.trim().await.unwrap());
+    let mut first_seqs = Vec::new();
+    for id in ids {
+        first_seqs.push(lab.store.head(alice.user, id).await.unwrap().first_seq);
+    }
+    assert_eq!(first_seqs, [1, 2, 2]);
+}
+
 /// Redaction takes salts and payloads away, and disks decay: whoever needs such a row fails alone.
 // cites: REQ-011, IDEM-008
 #[tokio::test]
@@ -433,6 +445,7 @@ async fn the_paths_that_are_hot_use_indexes() {
         (&write::ASK, "entries_by_message (message_id=? AND device=?)"),
         (&write::ASK, "m USING PRIMARY KEY (conversation=? AND user_id=?)"),
         (&write::ASK, "r USING PRIMARY KEY (key=? AND device=?)"),
+        (&write::ASK, "t USING PRIMARY KEY (message_id=? AND device=?)"),
         (&write::ASK_MARKS, "m USING PRIMARY KEY (conversation=? AND user_id=?)"),
         (&write::ASK_MARKS, "d USING INDEX"),
         (&write::ASK_MARKS, "p USING PRIMARY KEY (user_id=?)"),
@@ -454,6 +467,7 @@ async fn the_paths_that_are_hot_use_indexes() {
         (logs::HEAD, "e USING INDEX entries_by_seq (conversation=? AND seq=?)"),
         (recall::USE, "requests USING PRIMARY KEY (key=? AND device=?)"),
         (recall::USE, "entries_by_message (message_id=? AND device=?)"),
+        (recall::USE, "trimmed USING PRIMARY KEY (message_id=? AND device=?)"),
         (write::MEMBERSHIPS, "members_by_user (user_id=?)"),
         (write::OWN, "handles_of_user (user_id=?)"),
         (write::UNUSED, "USING PRIMARY KEY (handle=?)"),
@@ -487,6 +501,10 @@ async fn the_paths_that_are_hot_use_indexes() {
         (write::LAST_EDIT, "x USING COVERING INDEX indexed_edits (conversation=? AND edit_of=?)"),
         (write::LAST_EDIT, "e USING INDEX entries_by_seq (conversation=? AND seq=?)"),
         (write::STALE, "stale USING PRIMARY KEY (conversation=?)"),
+        (write::OLDEST, "e USING INDEX entries_by_seq (conversation=?)"),
+        (write::YOUNG, "(conversation=? AND seq<?)"),
+        (retention::LOGS, "c USING INTEGER PRIMARY KEY (rowid>?)"),
+        (retention::LOGS, "e USING INDEX entries_by_seq (conversation=? AND seq=?)"),
         (search::ROOMS, "members_by_user (user_id=?)"),
         (search::BEHIND_OF_USER, "members_by_user (user_id=?)"),
         (search::BEHIND_OF_USER, "entries_by_seq (conversation=?)"),

@@ -19,6 +19,7 @@ pub(crate) const HELP: &str = "\
 /describe TEXT    say what this room is for; - takes it away
 /rename NAME      give this room another name
 /invite-only on   let only those join who are invited; off lets anyone
+/retention 30d    keep no more than 30d (or 12h, 2w), 1000 entries, or both; none keeps all; alone it shows what is kept
 /invite HANDLE    invite somebody to this room
 /uninvite HANDLE  withdraw an invitation
 /pin N            pin message N of this room; /unpin N takes the pin off

@@ -1,10 +1,14 @@
 //! What is done with a room: its settings, invitations and pins.
 
 use anyhow::Result;
-use aside_client::{Pin, RoomChange, display::neutralise_line};
+use aside_client::{Pin, Retention, RoomChange, display::neutralise_line};
 
 use super::{command::Command, worker::Worker};
-use crate::{output, rooms};
+use crate::{
+    output,
+    retention::{self, Limits},
+    rooms, session,
+};
 
 /// What takes a setting away.
 const NOTHING: &str = "-";
@@ -17,6 +21,8 @@ pub(crate) enum Rooming {
     Describe(String),
     Rename(String),
     InviteOnly(bool),
+    /// Without limits: to show them. What removes something is done only for who is sure.
+    Retention(Option<Limits>, bool),
     Invite(String),
     Uninvite(String),
     SetPin(u64, bool),
@@ -35,6 +41,12 @@ impl Rooming {
             ("rename", name) if is_word(name) => Some(Self::Rename(name.to_owned())),
             ("invite-only", "on") => Some(Self::InviteOnly(true)),
             ("invite-only", "off") => Some(Self::InviteOnly(false)),
+            ("retention", "") => Some(Self::Retention(None, false)),
+            ("retention", text) => {
+                let sure = text.strip_suffix(" yes");
+                let limits = sure.unwrap_or(text).parse().ok();
+                limits.map(|limits| Self::Retention(Some(limits), sure.is_some()))
+            }
             ("invite", handle) if is_word(handle) => Some(Self::Invite(handle.to_owned())),
             ("uninvite", handle) if is_word(handle) => Some(Self::Uninvite(handle.to_owned())),
             ("pin", number) => parse_number(number).map(|seq| Self::SetPin(seq, true)),
@@ -82,6 +94,12 @@ impl Worker {
                 let invite_only = Some(on);
                 self.change(RoomChange { invite_only, ..RoomChange::default() }).await?;
             }
+            Rooming::Retention(None, _) => {
+                let room = session::find_room(&self.client, &self.here()?.name).await?;
+                let kept = retention::words(&room.retention);
+                self.say(kept.unwrap_or("all that is said here is kept".to_owned())).await;
+            }
+            Rooming::Retention(Some(Limits(limits)), sure) => self.retain(limits, sure).await?,
             Rooming::Invite(handle) => {
                 self.client.invite(room, &handle).await?;
                 self.say(format!("{} is invited", neutralise_line(&handle))).await;
@@ -107,6 +125,21 @@ impl Worker {
             self.say(rooms::invitation(&room, None, self.style)).await;
         }
         Ok(())
+    }
+
+    /// RET-005: says what will be gone before anything is.
+    async fn retain(&self, limits: Retention, sure: bool) -> Result<()> {
+        match retention::words(&limits).filter(|_| !sure) {
+            Some(kept) => {
+                let hint = "the same with \"yes\" behind it does it";
+                self.say(format!("{kept}: {}; {hint}", retention::FOR_EVER)).await;
+                Ok(())
+            }
+            None => {
+                let retention = Some(limits);
+                self.change(RoomChange { retention, ..RoomChange::default() }).await
+            }
+        }
     }
 
     /// What is changed is shown when its entry comes.
@@ -145,12 +178,26 @@ mod tests {
         assert_eq!(parse("/describe -"), Some(Rooming::Describe("-".into())));
         assert_eq!(parse("/rename cellar"), Some(Rooming::Rename("cellar".into())));
         assert_eq!(parse("/invite-only off"), Some(Rooming::InviteOnly(false)));
+        assert_eq!(parse("/retention"), Some(Rooming::Retention(None, false)));
+        let limits = Retention { max_age_s: 30 * 86_400, max_entries: 1000 };
+        let asked = |sure| Some(Rooming::Retention(Some(Limits(limits)), sure));
+        assert_eq!(parse("/retention 30d 1000"), asked(false));
+        assert_eq!(parse("/retention 30d 1000 yes"), asked(true));
         assert_eq!(parse("/invite bob"), Some(Rooming::Invite("bob".into())));
         assert_eq!(parse("/uninvite bob"), Some(Rooming::Uninvite("bob".into())));
         assert_eq!(parse("/pin [12]"), Some(Rooming::SetPin(12, true)));
         assert_eq!(parse("/unpin 12"), Some(Rooming::SetPin(12, false)));
         assert_eq!(parse("/pins"), Some(Rooming::Pins));
-        for wrong in ["/describe", "/rename a b", "/invite-only", "/invite", "/pin x", "/pins 3"] {
+        for wrong in [
+            "/describe",
+            "/rename a b",
+            "/invite-only",
+            "/invite",
+            "/pin x",
+            "/pins 3",
+            "/retention soon",
+            "/retention yes",
+        ] {
             assert!(Command::parse(wrong).is_err(), "{wrong}");
         }
     }

@@ -15,7 +15,9 @@ use super::{
 use crate::{
     failure,
     output::{self, Style},
-    presence, rooms, search, session, users,
+    presence,
+    retention::{self, NO_OLDER},
+    rooms, search, session, users,
 };
 
 /// What came of it.
@@ -259,6 +261,10 @@ impl Worker {
             self.say(format!("{} is a public room: the server can read it", self.name(&room)))
                 .await;
         }
+        // RET-011
+        if let Some(kept) = retention::words(&room.retention) {
+            self.say(format!("of what is said in {}: {kept}", self.name(&room))).await;
+        }
         let room = self.client.join(room.conversation).await?;
         self.enter(&room).await;
         Ok(())
@@ -305,14 +311,19 @@ impl Worker {
     }
 
     async fn history(&self, count: u32) -> Result<()> {
-        let entries = self.client.history(self.here()?.conversation, None, count).await?;
+        let conversation = self.here()?.conversation;
+        let entries = self.client.history(conversation, None, count).await?;
+        let first_kept = self.client.first_kept(conversation).await?;
+        // RET-012
+        let older = (entries.len() < count as usize && first_kept > 1).then(|| NO_OLDER.to_owned());
         let show = |entry: &Entry| {
             let time = self.style.dim(output::day_and_clock(entry.time_ms));
             let state = entry.state.as_ref().map(|state| format!(" {}", output::state_name(state)));
             let number = self.style.dim(format!("[{}{}]", entry.seq, state.unwrap_or_default()));
             self.style.past_entry(entry).map(|text| format!("{time} {number} {text}"))
         };
-        self.say(entries.iter().filter_map(show).collect::<Vec<_>>().join("\n")).await;
+        let lines = older.into_iter().chain(entries.iter().filter_map(show));
+        self.say(lines.collect::<Vec<_>>().join("\n")).await;
         Ok(())
     }
 

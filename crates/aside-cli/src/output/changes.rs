@@ -6,6 +6,7 @@ use aside_client::{
 };
 
 use super::{Style, messages};
+use crate::retention;
 
 /// What an owner changed, in words.
 pub(super) fn updated(style: Style, now: &RoomSettings, before: Option<&RoomSettings>) -> String {
@@ -32,6 +33,12 @@ pub(super) fn updated(style: Style, now: &RoomSettings, before: Option<&RoomSett
         };
         changes.push(style.dim(said));
     }
+    if now.retention != before.retention {
+        changes.push(style.dim(match retention::words(&now.retention) {
+            Some(kept) => format!("limits what is kept: {kept}"),
+            None => "lets all be kept from now on".to_owned(),
+        }));
+    }
     if changes.is_empty() {
         changes.push(style.dim("changed the room"));
     }
@@ -54,11 +61,13 @@ pub(super) fn pinned(style: Style, seq: u64, pinned: bool, message: Option<&Entr
 
 #[cfg(test)]
 mod tests {
+    use aside_client::Retention;
+
     use super::*;
 
     fn settings(name: &str, topic: &str, description: &str, invite_only: bool) -> RoomSettings {
         let [name, topic, description] = [name, topic, description].map(str::to_owned);
-        RoomSettings { name, topic, description, invite_only }
+        RoomSettings { name, topic, description, invite_only, ..RoomSettings::default() }
     }
 
     #[test]
@@ -79,6 +88,11 @@ mod tests {
         // What was before is not kept: what holds is said.
         assert_eq!(show(&before, None), "set the topic: tea");
         assert_eq!(show(&settings("den", "", "", false), None), "changed the room");
+        let retention = Retention { max_age_s: 0, max_entries: 1000 };
+        let limited = RoomSettings { retention, ..before.clone() };
+        let said = "limits what is kept: last 1000 entries kept";
+        assert_eq!(show(&limited, Some(&before)), said);
+        assert_eq!(show(&before, Some(&limited)), "lets all be kept from now on");
     }
 
     #[test]

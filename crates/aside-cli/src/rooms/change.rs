@@ -1,12 +1,13 @@
 //! `aside rooms update` and `aside rooms invite`.
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use aside_client::{RoomChange, display::neutralise_line};
 use clap::{ArgGroup, ValueEnum};
 
 use super::{show, to_json};
 use crate::{
     output::{self, Style},
+    retention::{self, Limits},
     session::{SessionArgs, find_room},
 };
 
@@ -21,10 +22,11 @@ pub(crate) enum Change {
 #[derive(Debug, clap::Args)]
 #[command(
     group(ArgGroup::new("setting").required(true).multiple(true)
-        .args(["rename", "topic", "description", "invite_only"])),
+        .args(["rename", "topic", "description", "invite_only", "retention"])),
     after_help = "Examples:\n  \
     aside rooms update aside://alice@chat.example ops --topic 'on call: bob'\n  \
-    aside rooms update aside://alice@chat.example ops --invite-only on --description ''"
+    aside rooms update aside://alice@chat.example ops --invite-only on --description ''\n  \
+    aside rooms update aside://alice@chat.example ops --retention '30d 1000' --yes"
 )]
 pub(crate) struct UpdateArgs {
     #[command(flatten)]
@@ -43,6 +45,12 @@ pub(crate) struct UpdateArgs {
     /// Whether only those may join who are invited; the server reads such a room too
     #[arg(long, value_enum)]
     invite_only: Option<Switch>,
+    /// How much is kept: an age (30d), a number of entries (1000), both, or none. What is beyond is removed for ever
+    #[arg(long, value_name = "LIMITS")]
+    retention: Option<Limits>,
+    /// Let --retention remove what is beyond it
+    #[arg(long, requires = "retention")]
+    yes: bool,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -80,6 +88,13 @@ pub(super) async fn run(change: &Change) -> Result<()> {
 }
 
 async fn update(args: &UpdateArgs) -> Result<()> {
+    let retention = args.retention.map(|Limits(limits)| limits);
+    // RET-005
+    if let Some(kept) = retention.as_ref().and_then(retention::words)
+        && !args.yes
+    {
+        bail!("{kept}: {}; --yes does it", retention::FOR_EVER);
+    }
     let (client, _) = args.session.connect(|options| options.shared = true).await?;
     let room = find_room(&client, &args.room).await?;
     let change = RoomChange {
@@ -87,6 +102,7 @@ async fn update(args: &UpdateArgs) -> Result<()> {
         topic: args.topic.clone(),
         description: args.description.clone(),
         invite_only: args.invite_only.map(|switch| switch == Switch::On),
+        retention,
     };
     let room = client.update_room(room.conversation, change).await?;
     if args.json {

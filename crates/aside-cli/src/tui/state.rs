@@ -91,6 +91,8 @@ pub(super) struct Room {
     pub(super) member_count: u32,
     /// What the room is about.
     pub(super) topic: Option<String>,
+    /// How much of it is kept, in words; none if all is (RET-011).
+    pub(super) kept: Option<String>,
     pub(super) timeline: Timeline,
     /// How many messages the user has not read on any device; none if the server does not count.
     pub(super) unread: Option<u32>,
@@ -157,6 +159,7 @@ impl Room {
             is_default: false,
             member_count: 0,
             topic: None,
+            kept: None,
             timeline: Timeline::default(),
             unread: None,
             counted: Asked::No,

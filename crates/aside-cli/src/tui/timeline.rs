@@ -4,6 +4,8 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use aside_client::{Content, Entry, IdempotencyKey, Outgoing, State, Watermark, What};
 
+use crate::retention::NO_OLDER;
+
 /// Items that a window keeps; while somebody reads far back it may have as many as [`MAX_READ_BACK`].
 const MAX_ITEMS: usize = 2_000;
 const MAX_READ_BACK: usize = 20_000;
@@ -55,6 +57,8 @@ pub(super) struct Timeline {
     next_minor: u32,
     /// The furthest that any other member has got.
     reached: Option<Watermark>,
+    /// The first entry that the server still keeps, as far as is known; 0 if nothing is.
+    first_kept: u64,
     /// Whether earlier entries are being fetched.
     pub(super) loading: bool,
     /// Whether there are none, or none that can be had now.
@@ -124,6 +128,21 @@ impl Timeline {
         } else if is_shown(&entry) {
             self.put(entry);
             self.prune();
+        }
+    }
+
+    /// The server keeps nothing before this entry.
+    pub(super) fn begins(&mut self, first_kept: u64) {
+        self.first_kept = self.first_kept.max(first_kept);
+    }
+
+    /// What stands before an entry when there was more (RET-012): `before` is the one that is shown before it, if any is.
+    pub(super) fn cut(&self, seq: u64, before: Option<u64>) -> Option<&'static str> {
+        let are_all = self.complete && self.from.is_some_and(|from| from <= self.first_kept);
+        match before {
+            None => (are_all && seq > 1 && self.first_kept > 1).then_some(NO_OLDER),
+            Some(before) => (before < self.first_kept && self.first_kept <= seq)
+                .then_some("the server no longer keeps what is above"),
         }
     }
 

@@ -79,6 +79,9 @@ impl<'a> View<'a> {
         });
         let day = |entry: &Entry| time_in(self.zone, entry.time_ms, "%Y-%m-%d");
         let mut rows = Vec::new();
+        if let Some(cut) = self.timeline.cut(entry.seq, before.map(|before| before.seq)) {
+            rows.push(self.rule(cut, self.theme.dim));
+        }
         if before.is_none_or(|before| day(before) != day(entry)) {
             let long = time_in(self.zone, entry.time_ms, "%A, %-d %B %Y");
             let named = if width(&long) + 4 <= self.columns { long } else { day(entry) };

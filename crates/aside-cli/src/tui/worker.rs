@@ -71,11 +71,13 @@ impl Hands {
                 Outcome::Rooms(client.rooms(false).await.map_err(|error| told(&error)))
             }),
             Effect::Page { of, before, count } => self.begin(async move {
-                let page = match client.is_online() {
+                let entries = match client.is_online() {
                     true => client.history(of, Some(before), count).await,
                     false => client.kept().entries(of, Some(before), count).await,
                 };
-                Outcome::Page(of, page.map_err(|error| told(&error)))
+                let entries = entries.map_err(|error| told(&error));
+                let first_kept = client.first_kept(of).await.unwrap_or(0);
+                Outcome::Page { of, entries, first_kept }
             }),
             Effect::Members(of) => self.begin(async move {
                 let members = client.members(of, false).await;

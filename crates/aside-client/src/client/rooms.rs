@@ -22,9 +22,15 @@ impl Client {
         conversation: ConversationId,
         change: RoomChange,
     ) -> Result<Room, Error> {
-        let RoomChange { name, topic, description, invite_only } = change;
-        let conversation_id = conversation.to_bytes();
-        let update = v1::UpdateRoom { conversation_id, name, topic, description, invite_only };
+        let RoomChange { name, topic, description, invite_only, retention } = change;
+        let update = v1::UpdateRoom {
+            conversation_id: conversation.to_bytes(),
+            name,
+            topic,
+            description,
+            invite_only,
+            retention,
+        };
         match self.call(client_frame::Body::UpdateRoom(update)).await? {
             Body::RoomUpdated(v1::RoomUpdated { room: Some(room) }) => Ok(room.try_into()?),
             _ => Err(Error::Gone),

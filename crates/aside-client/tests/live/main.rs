@@ -4,6 +4,7 @@ mod accounts;
 mod connections;
 mod kills;
 mod redaction;
+mod retention;
 mod room_settings;
 mod rooms;
 mod search;

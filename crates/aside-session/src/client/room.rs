@@ -22,6 +22,8 @@ pub struct Settings {
     pub description: String,
     /// Whether only those may join who are invited.
     pub invite_only: bool,
+    /// What the owner keeps of the log. The server may keep less: see [`v1::Room`].
+    pub retention: v1::Retention,
 }
 
 impl Settings {
@@ -35,8 +37,10 @@ impl Settings {
             }
             v1::EntryKind::RoomUpdated => {
                 let updated = v1::RoomUpdatedPayload::decode(payload).ok()?;
-                let v1::RoomUpdatedPayload { name, topic, description, invite_only } = updated;
-                Some(Self { name, topic, description, invite_only })
+                let v1::RoomUpdatedPayload { name, topic, description, .. } = updated;
+                let v1::RoomUpdatedPayload { invite_only, retention, .. } = updated;
+                let retention = retention.unwrap_or_default();
+                Some(Self { name, topic, description, invite_only, retention })
             }
             _ => None,
         }

@@ -198,8 +198,10 @@ pub enum Command {
         topic: Option<String>,
         /// Another description: at most 2048 bytes (ROOM-024).
         description: Option<String>,
-        /// Whether only who is invited may join. One of these four at least is there (ROOM-023).
+        /// Whether only who is invited may join.
         invite_only: Option<bool>,
+        /// Other limits to what is kept (RET-002). One of these five at least is there (ROOM-023).
+        retention: Option<v1::Retention>,
     },
     /// Invite a user to a room, or withdraw an invitation. Outcome: `Invited`.
     Invite {

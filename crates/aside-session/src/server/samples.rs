@@ -175,6 +175,7 @@ pub(crate) fn update_room() -> v1::UpdateRoom {
         topic: Some("Wine".into()),
         description: Some("Two\nlines".into()),
         invite_only: Some(true),
+        retention: Some(v1::Retention { max_age_s: 86_400, max_entries: 1000 }),
     }
 }
 

@@ -25,6 +25,8 @@ use crate::{
 /// What operations need to know besides the request and the database.
 pub(crate) struct Surroundings {
     pub(crate) limits: v1::Limits,
+    /// The server's own limits to what is kept of each log.
+    pub(crate) retention: v1::Retention,
     pub(crate) clock: Clock,
     pub(crate) entropy: Entropy,
 }
@@ -39,7 +41,7 @@ impl Journal {
     pub(crate) fn start(
         database: Database,
         connection: Connection,
-        surroundings: Surroundings,
+        surroundings: Arc<Surroundings>,
         observer: Arc<dyn Observer>,
     ) -> (Self, JoinHandle<()>) {
         let queue = Arc::new(Queue::default());
@@ -95,7 +97,7 @@ struct Writer {
     queue: Arc<Queue>,
     /// None after a failure, until the next batch opens another.
     connection: Option<Connection>,
-    surroundings: Surroundings,
+    surroundings: Arc<Surroundings>,
     observer: Arc<dyn Observer>,
     /// Last: its lock goes when all else is gone.
     database: Database,

@@ -17,7 +17,7 @@ use crate::{
     },
     search::Behind,
     sql::MAX_LENGTH,
-    write::{Context, Index},
+    write::{Context, Index, Trim},
 };
 
 /// What an operation without much content costs in the queue: about what it takes in memory.
@@ -215,4 +215,5 @@ singles! {
     IssueToken(IssueToken) -> v1::TokenIssued, issue_token;
     RevokeToken(RevokeToken) -> v1::TokenRevoked, revoke_token;
     Index(Index) -> Vec<Behind>, index;
+    Trim(Trim) -> bool, trim;
 }

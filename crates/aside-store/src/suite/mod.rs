@@ -17,6 +17,7 @@ mod model;
 mod pins;
 mod presence;
 mod redaction;
+mod retention;
 mod room_settings;
 mod rooms;
 pub(crate) mod search;
@@ -43,7 +44,8 @@ use bytes::Bytes;
 use prost::Message as _;
 
 use crate::{
-    Append, CreateRoom, Effect, Join, Leave, ListRooms, Observer, Options, Register, Rename, Store,
+    Append, CreateRoom, Effect, HeadState, Join, Leave, ListRooms, Observer, Options, Register,
+    Rename, Store,
 };
 
 /// A test. It ends, or panics.
@@ -69,6 +71,7 @@ pub fn cases() -> Vec<Case> {
         pins::CASES,
         presence::CASES,
         redaction::CASES,
+        retention::CASES,
         room_settings::CASES,
         rooms::CASES,
         search::CASES,
@@ -107,6 +110,7 @@ pub struct Lab {
     pub(crate) store: Store,
     pub(crate) url: String,
     pub(crate) limits: v1::Limits,
+    retention: v1::Retention,
     clock: Arc<AtomicU64>,
     random: Arc<AtomicU64>,
     effects: Arc<Record>,
@@ -149,15 +153,31 @@ impl Lab {
         let clock = Arc::new(AtomicU64::new(EPOCH_MS));
         let random = Arc::new(AtomicU64::new(1));
         let effects = Arc::new(Record::default());
-        let store = Store::open(&url, options(&limits, &clock, &random, &effects)).await.must();
-        Self { store, url, limits, clock, random, effects }
+        let retention = aside_proto::retention::NONE;
+        let options = options(&limits, &retention, &clock, &random, &effects);
+        Self {
+            store: Store::open(&url, options).await.must(),
+            url,
+            limits,
+            retention,
+            clock,
+            random,
+            effects,
+        }
     }
 
     /// The same database, opened again, perhaps with other limits.
     pub(crate) async fn reopen(self, limits: v1::Limits) -> Self {
         self.store.close().await;
-        let options = options(&limits, &self.clock, &self.random, &self.effects);
+        let options = options(&limits, &self.retention, &self.clock, &self.random, &self.effects);
         Self { store: Store::open(&self.url, options).await.must(), limits, ..self }
+    }
+
+    /// The same with other limits of the server's to what is kept.
+    async fn retaining(mut self, retention: v1::Retention) -> Self {
+        self.retention = retention;
+        let limits = self.limits;
+        self.reopen(limits).await
     }
 
     /// The same with a limit changed.
@@ -278,16 +298,24 @@ impl Lab {
         self.store.append(self.message(actor, conversation, text)).await.must()
     }
 
-    /// The whole log, after checking what every log must be (LOG-001 to LOG-007, LOG-010, LOG-012, HEAD-002).
+    /// The whole log, of which nothing was removed, after checking what every log must be.
     pub(crate) async fn log(&self, reader: UserId, conversation: ConversationId) -> Vec<Read> {
-        let mut log = Vec::new();
-        let mut chain = chain_start(conversation);
+        let head = self.store.head(reader, conversation).await.must();
+        assert_eq!((head.first_seq, head.anchor), (1, chain_start(conversation)));
+        self.kept(reader, conversation).await
+    }
+
+    /// What is kept of a log, after checking what every log must be (LOG-001 to LOG-007, LOG-010, LOG-012, HEAD-002).
+    pub(crate) async fn kept(&self, reader: UserId, conversation: ConversationId) -> Vec<Read> {
+        let begins = self.store.head(reader, conversation).await.must();
+        let mut log: Vec<Read> = Vec::new();
+        let mut chain = begins.anchor;
         let mut time_ms = 0;
         loop {
-            let from = log.len() as u64 + 1;
+            let from = begins.first_seq + log.len() as u64;
             let page = self.store.fetch(reader, conversation, from, 7, usize::MAX).await.must();
             assert_eq!(page.prev_chain[..], chain, "prev_chain of {from}");
-            assert_eq!(page.first_seq, 1);
+            assert_eq!(page.first_seq, begins.first_seq);
             if page.entries.is_empty() {
                 assert_eq!(page.head_seq + 1, from);
                 break;
@@ -295,15 +323,15 @@ impl Lab {
             for entry in page.entries {
                 let read = check(&chain, entry);
                 assert_eq!(read.header.conversation_id, conversation.to_bytes());
-                assert_eq!(read.header.seq, log.len() as u64 + 1);
+                assert_eq!(read.header.seq, begins.first_seq + log.len() as u64);
                 assert!(read.header.time_ms >= time_ms, "time goes back at {}", read.header.seq);
                 (chain, time_ms) = (read.chain, read.header.time_ms);
                 log.push(read);
             }
         }
-        let head = self.store.head(reader, conversation).await.must();
-        assert_eq!((head.head_seq, head.chain), (log.len() as u64, chain));
-        assert_eq!((head.first_seq, head.anchor), (1, chain_start(conversation)));
+        let head_seq = begins.first_seq - 1 + log.len() as u64;
+        let expected = HeadState { head_seq, chain, ..begins };
+        assert_eq!(self.store.head(reader, conversation).await.must(), expected);
         log
     }
 }
@@ -330,6 +358,7 @@ fn check(chain: &Hash, entry: v1::Entry) -> Read {
 
 fn options(
     limits: &v1::Limits,
+    retention: &v1::Retention,
     clock: &Arc<AtomicU64>,
     random: &Arc<AtomicU64>,
     effects: &Arc<Record>,
@@ -337,6 +366,7 @@ fn options(
     let (clock, random) = (Arc::clone(clock), Arc::clone(random));
     Options {
         limits: *limits,
+        retention: *retention,
         clock: Arc::new(move || clock.load(Ordering::SeqCst)),
         entropy: Arc::new(move |bytes| fill(&random, bytes)),
         default_room: name("lobby"),

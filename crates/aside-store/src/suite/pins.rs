@@ -22,17 +22,29 @@ list![
 ];
 
 impl Lab {
-    fn pinning(&self, who: Actor, conversation: ConversationId, seq: u64, pinned: bool) -> SetPin {
+    pub(super) fn pinning(
+        &self,
+        who: Actor,
+        conversation: ConversationId,
+        seq: u64,
+        pinned: bool,
+    ) -> SetPin {
         let Actor { user, device } = who;
         SetPin { key: self.key(), user, device, conversation, seq, pinned }
     }
 
-    async fn pin(&self, who: Actor, conversation: ConversationId, seq: u64, pinned: bool) {
+    pub(super) async fn pin(
+        &self,
+        who: Actor,
+        conversation: ConversationId,
+        seq: u64,
+        pinned: bool,
+    ) {
         self.store.set_pin(self.pinning(who, conversation, seq, pinned)).await.must();
     }
 
     /// The seqs of the pinned messages with those of their pins.
-    async fn pins(&self, who: Actor, conversation: ConversationId) -> Vec<(u64, u64)> {
+    pub(super) async fn pins(&self, who: Actor, conversation: ConversationId) -> Vec<(u64, u64)> {
         let pins = self.store.list_pins(who.user, &all(conversation)).await.must().pins;
         let seqs = pins.iter().map(|pin| {
             let entry = pin.entry.as_ref().expect("an entry");

@@ -19,7 +19,7 @@ list![
 ];
 
 impl Lab {
-    pub(super) fn updating(&self, who: Actor, conversation: ConversationId) -> UpdateRoom {
+    pub(crate) fn updating(&self, who: Actor, conversation: ConversationId) -> UpdateRoom {
         UpdateRoom {
             key: self.key(),
             user: who.user,
@@ -29,6 +29,7 @@ impl Lab {
             topic: None,
             description: None,
             invite_only: None,
+            retention: None,
         }
     }
 
@@ -37,7 +38,11 @@ impl Lab {
     }
 
     /// What the ROOM_UPDATED entries of a log say, in order.
-    async fn updates(&self, who: Actor, room: ConversationId) -> Vec<v1::RoomUpdatedPayload> {
+    pub(super) async fn updates(
+        &self,
+        who: Actor,
+        room: ConversationId,
+    ) -> Vec<v1::RoomUpdatedPayload> {
         let log = self.log(who.user, room).await;
         let updates = log.iter().filter(|read| read.header.kind() == v1::EntryKind::RoomUpdated);
         updates.map(|read| v1::RoomUpdatedPayload::decode(&read.entry.payload[..]).must()).collect()
@@ -64,6 +69,7 @@ async fn an_update_changes_what_it_says_and_no_more(lab: Lab) {
         topic: topic.into(),
         description: description.into(),
         invite_only,
+        retention: None,
     };
     let expected =
         [payload("tea", "", false), payload("tea", "a\nb", true), payload("", "a\nb", true)];

@@ -1,4 +1,4 @@
-//! What redaction and retention do to the index for search: done here by hand, through the one function for both.
+//! What redaction, done here by hand, and retention do to the index for search.
 
 use std::ops::RangeInclusive;
 
@@ -17,6 +17,7 @@ use crate::{
 fn surroundings() -> Surroundings {
     Surroundings {
         limits: aside_proto::limits::DEFAULT,
+        retention: aside_proto::retention::NONE,
         clock: std::sync::Arc::new(|| 0),
         entropy: std::sync::Arc::new(|bytes| bytes.fill(5)),
     }
@@ -101,19 +102,18 @@ async fn what_was_trimmed_is_found_no_more_and_its_edits_are_messages() {
     let lab = &fixture.lab;
     let alice = lab.register("alice").await;
     let den = Den::new(lab, alice).await;
+    den.say(alice, text("a xylophone")).await;
     let message = den.say(alice, text("old word")).await;
     let of = (message.0, &message.1);
     den.say(alice, edit(of, "new word")).await;
     den.say(alice, edit(of, "newest word")).await;
     den.say(alice, text("last word")).await;
-    assert_eq!(den.find(alice.user, "word").await, [(6, 0), (3, 5)]);
-    let trim = "UPDATE conversations SET first_seq = 5, anchor = (
-                    SELECT chain FROM entries e WHERE e.conversation = conversations.id AND seq = 4)
-                WHERE name = 'den';
-                DELETE FROM entries WHERE seq < 5 AND conversation = (
-                    SELECT id FROM conversations WHERE name = 'den')";
-    forget(&fixture, trim, 1..=4).await;
-    assert_eq!(den.find(alice.user, "word").await, [(6, 0), (5, 0)]);
+    assert_eq!(den.find(alice.user, "word").await, [(7, 0), (4, 6)]);
+    assert!(blocks_with(&fixture, "lophone").await > 0);
+    fixture.sql("UPDATE conversations SET max_entries = 2 WHERE name = 'den'").await;
+    assert!(!lab.store.trim().await.unwrap());
+    assert_eq!(den.find(alice.user, "word").await, [(7, 0), (6, 0)]);
+    assert_eq!(blocks_with(&fixture, "lophone").await, 0);
     assert_eq!(den.find(alice.user, "old").await, []);
 }
 

@@ -30,7 +30,7 @@ struct Facts {
     /// The conversation's surrogate key, if it exists.
     conversation: Option<i64>,
     is_member: bool,
-    /// Where the device's message of this id is, if there is one: the conversation's surrogate key, and its seq.
+    /// Where the device's message of this id is or was, if there is one: the conversation's surrogate key, and its seq.
     stored: Option<(i64, u64)>,
     /// Whether the device used the id for a request of another kind.
     is_reused: bool,
@@ -46,6 +46,7 @@ enum Verdict {
     Replay {
         conversation: i64,
         seq: u64,
+        device_key: i64,
     },
     Refuse(Refused),
 }
@@ -53,11 +54,12 @@ enum Verdict {
 pub(crate) static ASK: Listing = Listing::new(|count| {
     format!(
         "WITH w (i, device_id, user_id, conversation_id, message_id) AS (VALUES {rows})
-         SELECT w.i, d.id, c.id, m.role, e.conversation, e.seq, r.kind FROM w
+         SELECT w.i, d.id, c.id, m.role, COALESCE(e.conversation, t.conversation), COALESCE(e.seq, t.seq), r.kind FROM w
          {each} devices d ON d.device_id = w.device_id AND d.user_id = w.user_id AND d.revoked_ms IS NULL
          LEFT JOIN conversations c ON c.conversation_id = w.conversation_id
          LEFT JOIN members m ON m.conversation = c.id AND m.user_id = w.user_id
          LEFT JOIN entries e ON e.message_id = w.message_id AND e.device = d.id
+         LEFT JOIN trimmed t ON t.message_id = w.message_id AND t.device = d.id
          LEFT JOIN requests r ON r.key = w.message_id AND r.device = d.id",
         rows = numbered_rows(count, 4),
         each = LOOK_UP_EACH,
@@ -85,8 +87,9 @@ impl Context<'_> {
                         sent
                     })
                 }
-                (None, Verdict::Replay { conversation, seq }) => {
-                    self.replay(conversation, seq).await?
+                (None, Verdict::Replay { conversation, seq, device_key }) => {
+                    let key = job.input.message_id;
+                    self.replay(conversation, seq, (key, device_key)).await?
                 }
                 (None, Verdict::Refuse(refused)) => Err(refused),
             };
@@ -129,21 +132,25 @@ impl Context<'_> {
         Ok(facts)
     }
 
-    /// What was answered when the message was stored.
+    /// What was answered when the message was stored, whatever became of it (REDACT-008, RET-010).
     async fn replay(
         &mut self,
         conversation: i64,
         seq: u64,
+        message: (IdempotencyKey, i64),
     ) -> Result<Result<v1::Sent, Refused>, sqlx::Error> {
         let row = sqlx::query(
             "SELECT header, salt, payload, payload_hash FROM entries WHERE conversation = ? AND seq = ?",
         )
         .bind(conversation)
         .bind(signed(seq))
-        .fetch_one(&mut *self.connection)
+        .fetch_optional(&mut *self.connection)
         .await?;
-        let sealed = sealed(&row, seq).map_err(StoreError::database);
-        Ok(sealed.map(sent).map_err(Refused::from))
+        let sealed = match row {
+            Some(row) => sealed(&row, seq),
+            None => self.trimmed(message).await,
+        };
+        Ok(sealed.map(sent).map_err(|error| StoreError::database(error).into()))
     }
 }
 
@@ -165,7 +172,7 @@ fn judge(append: &Append, facts: Facts) -> Verdict {
     if let Some((conversation, seq)) = facts.stored
         && facts.conversation == Some(conversation)
     {
-        return Verdict::Replay { conversation, seq };
+        return Verdict::Replay { conversation, seq, device_key };
     }
     if facts.stored.is_some() || facts.is_reused {
         return Verdict::Refuse(Refused::KeyReused);

@@ -45,14 +45,22 @@ impl Context<'_> {
 
     /// Forgets replies whose keys no server would take any more.
     pub(crate) async fn prune(&mut self, _: &Prune) -> Result<u64, Stop> {
+        let mut pruned = 0;
+        for sql in
+            ["DELETE FROM requests WHERE key < ?", "DELETE FROM trimmed WHERE message_id < ?"]
+        {
+            let done =
+                sqlx::query(sql).bind(&self.first_key()[..]).execute(&mut *self.connection).await?;
+            pruned += done.rows_affected();
+        }
+        Ok(pruned)
+    }
+
+    /// What the keys begin with from which on replies are kept: a UUIDv7 begins with its time.
+    pub(super) fn first_key(&self) -> [u8; 6] {
         let window = self.surroundings.limits.idempotency_window_s.saturating_mul(1000);
         let oldest = self.now.saturating_sub(window).saturating_sub(PRUNE_MARGIN_MS);
-        // A UUIDv7 begins with its time.
-        let first_kept = &oldest.to_be_bytes()[2..];
-        let pruned = sqlx::query("DELETE FROM requests WHERE key < ?")
-            .bind(first_kept)
-            .execute(&mut *self.connection)
-            .await?;
-        Ok(pruned.rows_affected())
+        let [_, _, key @ ..] = oldest.to_be_bytes();
+        key
     }
 }

@@ -12,6 +12,7 @@ mod marks;
 mod pins;
 mod presence;
 mod redact;
+mod retention;
 mod room_settings;
 mod rooms;
 mod search;
@@ -49,6 +50,9 @@ pub(crate) use pins::{PINNABLE, PINNED};
 pub(crate) use presence::SETTINGS;
 #[cfg(test)]
 pub(crate) use redact::{ASK_MESSAGES, FORGET};
+#[cfg(test)]
+pub(crate) use retention::{OLDEST, YOUNG};
+pub(crate) use retention::{Trim, time_ms};
 pub(crate) use search::Index;
 #[cfg(test)]
 pub(crate) use search::{ENTRY, INDEXED, INDEXED_ENTRY, LAST_EDIT, NEXT, SIZES, STALE};

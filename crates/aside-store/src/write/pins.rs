@@ -49,6 +49,20 @@ impl Context<'_> {
         Ok(reply)
     }
 
+    /// Ends the pins of all messages up to one: they are no longer kept (PIN-007).
+    pub(super) async fn end_pins(
+        &mut self,
+        conversation: i64,
+        last: u64,
+    ) -> Result<(), sqlx::Error> {
+        sqlx::query("DELETE FROM pins WHERE conversation = ? AND seq <= ?")
+            .bind(conversation)
+            .bind(signed(last))
+            .execute(&mut *self.connection)
+            .await?;
+        Ok(())
+    }
+
     /// Ends the pin of a message, if it has one. Whatever takes a message's payload away does this too (PIN-007).
     pub(super) async fn end_pin(&mut self, place: Place, seq: u64) -> Result<(), sqlx::Error> {
         sqlx::query("DELETE FROM pins WHERE conversation = ? AND seq = ?")

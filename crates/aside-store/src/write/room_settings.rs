@@ -2,19 +2,20 @@
 
 use aside_proto::{
     id::{ConversationId, UserId},
-    v1,
+    retention, v1,
 };
 
 use super::{Context, entries::Place};
 use crate::{
-    db::Columns as _,
+    db::{Columns as _, signed},
     error::{Refused, Stop},
     recall::Kind,
     request::UpdateRoom,
+    rooms,
 };
 
 impl Context<'_> {
-    /// ROOM-022, ROOM-025 to ROOM-027.
+    /// ROOM-022, ROOM-025 to ROOM-027, RET-006.
     pub(crate) async fn update_room(
         &mut self,
         update: &UpdateRoom,
@@ -35,6 +36,9 @@ impl Context<'_> {
             let (kind, origin) = (v1::EntryKind::RoomUpdated, Some(who.origin(update.key)));
             self.seal_record(place, &mut head, kind, origin, &after);
             self.flush().await?;
+            if after.retention != before.retention {
+                self.trim_at_once(place.key).await?;
+            }
         }
         let reply = v1::RoomUpdated { room: Some(self.room(place, who.user).await?) };
         self.remember(&who, update.key, Kind::UpdateRoom, &reply).await?;
@@ -69,7 +73,8 @@ impl Context<'_> {
     /// All that UpdateRoom can change, as it is.
     async fn settings(&mut self, place: Place) -> Result<v1::RoomUpdatedPayload, sqlx::Error> {
         let row = sqlx::query(
-            "SELECT name, topic, description, invite_only FROM conversations WHERE id = ?",
+            "SELECT name, topic, description, invite_only, max_age_s, max_entries
+             FROM conversations WHERE id = ?",
         )
         .bind(place.key)
         .fetch_one(&mut *self.connection)
@@ -79,6 +84,7 @@ impl Context<'_> {
             topic: row.text(1)?,
             description: row.text(2)?,
             invite_only: row.number(3)? == 1,
+            retention: retention::announced(rooms::limits(&row, 4)?),
         })
     }
 
@@ -87,13 +93,17 @@ impl Context<'_> {
         place: Place,
         settings: &v1::RoomUpdatedPayload,
     ) -> Result<(), sqlx::Error> {
+        let retention = settings.retention.unwrap_or(retention::NONE);
         sqlx::query(
-            "UPDATE conversations SET name = ?, topic = ?, description = ?, invite_only = ? WHERE id = ?",
+            "UPDATE conversations SET name = ?, topic = ?, description = ?, invite_only = ?,
+             max_age_s = ?, max_entries = ? WHERE id = ?",
         )
         .bind(&settings.name)
         .bind(&settings.topic)
         .bind(&settings.description)
         .bind(i64::from(settings.invite_only))
+        .bind(signed(retention.max_age_s))
+        .bind(signed(retention.max_entries))
         .bind(place.key)
         .execute(&mut *self.connection)
         .await?;
@@ -114,5 +124,8 @@ fn changed(before: &v1::RoomUpdatedPayload, update: &UpdateRoom) -> v1::RoomUpda
         after.description.clone_from(description);
     }
     after.invite_only = update.invite_only.unwrap_or(before.invite_only);
+    if let Some(retention) = update.retention {
+        after.retention = retention::announced(retention);
+    }
     after
 }

@@ -235,7 +235,7 @@ impl Context<'_> {
     }
 
     pub(super) async fn room(&mut self, place: Place, user: UserId) -> Result<v1::Room, Stop> {
-        rooms::room(&mut *self.connection, place.id, user).await
+        rooms::room(&mut *self.connection, self.surroundings.retention, place.id, user).await
     }
 
     pub(super) async fn head(&mut self, place: Place) -> Result<Head, Stop> {

@@ -91,9 +91,9 @@ impl Context<'_> {
         self.bring_up_to_date(conversation, &mut Part::whole()).await.map(drop)
     }
 
-    /// Takes entries out of the index: they were redacted, or trimmed. To be called in the same transaction, after their payloads
-    /// or the entries themselves were deleted: what is left tells which, and so what becomes of edits (CONT-013, CONT-014). They are
-    /// found no more from then on; [`clean_index`](Self::clean_index) takes out the words.
+    /// Takes entries out of the index: they were redacted. To be called in the same transaction, after their payloads were deleted:
+    /// what is left tells what becomes of edits (CONT-014). They are found no more from then on; [`clean_index`](Self::clean_index)
+    /// takes out the words.
     pub(crate) async fn forget_indexed(
         &mut self,
         conversation: i64,
@@ -112,14 +112,38 @@ impl Context<'_> {
                 .bind(id)
                 .execute(&mut *self.connection)
                 .await?;
-            match row.key_or_null(2)? {
-                Some(_) if row.number(3)? == 0 => {}
-                // The message is found by the greatest edit that is left, or by its own text.
-                Some(_) => self.outdate(conversation, row.number(2)?).await?,
-                None => self.free_edits(conversation, seq).await?,
+            // The message is found by the greatest edit that is left, or by its own text.
+            if row.key_or_null(2)?.is_some() && row.number(3)? != 0 {
+                self.outdate(conversation, row.number(2)?).await?;
             }
         }
         Ok(())
+    }
+
+    /// Takes all entries up to one out of the index: they are no longer kept. To be called in the same transaction. Edits of them
+    /// that are kept are messages from now on (CONT-013); an edit comes after what it names, so none that goes changes one that
+    /// stays.
+    pub(super) async fn forget_indexed_through(
+        &mut self,
+        conversation: i64,
+        last: u64,
+    ) -> Result<(), sqlx::Error> {
+        for sql in [
+            "INSERT INTO stale (conversation, id) SELECT conversation, id FROM indexed
+             WHERE conversation = ? AND seq <= ? ON CONFLICT DO NOTHING",
+            "DELETE FROM indexed WHERE conversation = ? AND seq <= ?",
+            "INSERT INTO stale (conversation, id) SELECT conversation, id FROM indexed
+             WHERE conversation = ? AND edit_of <= ? AND changes = 1 ON CONFLICT DO NOTHING",
+            "UPDATE indexed SET edit_of = NULL, changes = 0
+             WHERE conversation = ? AND edit_of <= ? AND changes = 1",
+        ] {
+            sqlx::query(sql)
+                .bind(conversation)
+                .bind(signed(last))
+                .execute(&mut *self.connection)
+                .await?;
+        }
+        self.clean_index(conversation).await
     }
 
     /// Takes in the next entries of a log. Answers up to which seq it is indexed now, or its head if there is no more of it.
@@ -260,26 +284,6 @@ impl Context<'_> {
         .bind(signed(seq))
         .execute(&mut *self.connection)
         .await?;
-        Ok(())
-    }
-
-    /// A message is gone. If it was redacted, nothing is left to be done for its edits; if it was trimmed, they are messages now.
-    async fn free_edits(&mut self, conversation: i64, seq: u64) -> Result<(), sqlx::Error> {
-        if self.entry(conversation, seq).await?.is_some() {
-            return Ok(());
-        }
-        for sql in [
-            "INSERT INTO stale (conversation, id) SELECT conversation, id FROM indexed
-             WHERE conversation = ? AND edit_of = ? AND changes = 1 ON CONFLICT DO NOTHING",
-            "UPDATE indexed SET edit_of = NULL, changes = 0
-             WHERE conversation = ? AND edit_of = ? AND changes = 1",
-        ] {
-            sqlx::query(sql)
-                .bind(conversation)
-                .bind(signed(seq))
-                .execute(&mut *self.connection)
-                .await?;
-        }
         Ok(())
     }
 

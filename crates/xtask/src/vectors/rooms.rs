@@ -38,8 +38,27 @@ fn updated(seq: u64, name: &str, topic: &str, description: &str, invite_only: bo
         topic: topic.into(),
         description: description.into(),
         invite_only,
+        retention: None,
     };
     entry(seq, EntryKind::RoomUpdated, &payload)
+}
+
+/// The owner has set limits to what is kept.
+fn retained(seq: u64, max_age_s: u64, max_entries: u64) -> Value {
+    let retention = Some(v1::Retention { max_age_s, max_entries });
+    let payload = v1::RoomUpdatedPayload { name: "den".into(), retention, ..Default::default() };
+    entry(seq, EntryKind::RoomUpdated, &payload)
+}
+
+/// What a room named "den" is when nothing else was said of it, but for the limits to what is kept.
+fn plain_den(max_age_s: u64, max_entries: u64) -> Value {
+    json!({
+        "name": "den",
+        "topic": "",
+        "description": "",
+        "invite_only": false,
+        "retention": {"max_age_s": max_age_s, "max_entries": max_entries},
+    })
 }
 
 fn message(seq: u64) -> Value {
@@ -61,9 +80,14 @@ fn log(name: &str, requirements: &[&str], entries: Vec<Value>, view: Value) -> V
 }
 
 fn settings() -> Vec<Value> {
-    let as_made = json!({"name": "den", "topic": "", "description": "", "invite_only": false});
-    let as_told =
-        json!({"name": "cellar", "topic": "tea", "description": "a\nb", "invite_only": true});
+    let as_made = plain_den(0, 0);
+    let as_told = json!({
+        "name": "cellar",
+        "topic": "tea",
+        "description": "a\nb",
+        "invite_only": true,
+        "retention": {"max_age_s": 0, "max_entries": 0},
+    });
     let is = |settings: &Value| json!({"settings": settings, "pins": []});
     let last = || updated(9, "cellar", "tea", "a\nb", true);
     vec![
@@ -84,6 +108,18 @@ fn settings() -> Vec<Value> {
             "updated-back",
             &["ROOM-029"],
             vec![created("den"), last(), updated(12, "den", "", "", false)],
+            is(&as_made),
+        ),
+        log(
+            "retention-set",
+            &["ROOM-025", "ROOM-029"],
+            vec![created("den"), retained(4, 86_400, 0), retained(5, 4_294_967_295, 1000)],
+            is(&plain_den(4_294_967_295, 1000)),
+        ),
+        log(
+            "retention-taken-away",
+            &["ROOM-025", "ROOM-029"],
+            vec![retained(41, 0, 30), updated(44, "den", "", "", false)],
             is(&as_made),
         ),
         log("nothing-told", &["ROOM-029"], vec![message(3)], json!({"pins": []})),
@@ -140,10 +176,7 @@ fn pins() -> Vec<Value> {
             "no-message",
             &["PIN-008"],
             vec![updated(3, "den", "", "", false), pinned(6, 3, true)],
-            json!({
-                "settings": {"name": "den", "topic": "", "description": "", "invite_only": false},
-                "pins": [],
-            }),
+            json!({"settings": plain_den(0, 0), "pins": []}),
         ),
     ]
 }

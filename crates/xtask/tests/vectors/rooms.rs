@@ -47,6 +47,10 @@ fn view(entries: &[&Value]) -> Value {
             "topic": settings.topic,
             "description": settings.description,
             "invite_only": settings.invite_only,
+            "retention": {
+                "max_age_s": settings.retention.max_age_s,
+                "max_entries": settings.retention.max_entries,
+            },
         });
     }
     view

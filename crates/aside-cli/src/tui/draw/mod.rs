@@ -87,6 +87,8 @@ fn title(state: &State, frame: &mut Frame<'_>, area: Rect) {
     if room.server_readable {
         marks.push("server-readable".to_owned());
     }
+    // RET-011
+    marks.extend(room.kept.clone());
     marks.push(match room.member_count {
         1 => "1 member".to_owned(),
         count => format!("{count} members"),

@@ -1,6 +1,6 @@
 //! What keys, events and results make of the state.
 
-use aside_client::Overview;
+use aside_client::{Overview, Retention};
 use crossterm::event::{MouseButton, MouseEvent, MouseEventKind};
 
 use super::*;
@@ -9,6 +9,7 @@ use crate::{
         command::{About, Command},
         worker::Done,
     },
+    retention::NO_OLDER,
     tui::{state::Overlay, update::PAGE},
 };
 
@@ -226,7 +227,7 @@ fn paging_asks_for_what_is_not_here_once() {
     come(&mut state, (500..510).map(line));
     assert_eq!((pages(&mut state), pages(&mut state)), (vec![page(500)], vec![]));
     come(&mut state, (510..600).map(line));
-    result(&mut state, Outcome::Page(conversation(LOBBY), Ok((400..500).map(line).collect())));
+    result(&mut state, page_of((400..500).map(line).collect(), 1));
     assert!(screen(&mut state, 80, 24).contains("line 599"));
     let mut asked = Vec::new();
     for _ in 0..40 {
@@ -236,7 +237,7 @@ fn paging_asks_for_what_is_not_here_once() {
     assert_eq!(asked, [page(400)]);
     let before = screen(&mut state, 80, 24);
     assert!(before.contains("line 400"), "{before}");
-    result(&mut state, Outcome::Page(conversation(LOBBY), Ok((1..400).map(line).collect())));
+    result(&mut state, page_of((1..400).map(line).collect(), 1));
     assert!(screen(&mut state, 80, 24).contains("line 400"), "what is read stays where it is");
     press(&mut state, KeyCode::Home, KeyModifiers::CONTROL);
     assert!(screen(&mut state, 80, 24).contains("line 1\n"), "and that is the beginning");
@@ -246,6 +247,52 @@ fn paging_asks_for_what_is_not_here_once() {
     }
     press(&mut state, KeyCode::End, KeyModifiers::CONTROL);
     assert!(screen(&mut state, 80, 24).contains("line 599"));
+}
+
+// cites: RET-012
+#[test]
+fn where_older_messages_are_no_longer_kept_the_window_says_so() {
+    let mut state = started();
+    let line = |seq: u64| said(LOBBY, seq, BOB, &format!("line {seq}"));
+    come(&mut state, (41..45).map(line));
+    assert!(!screen(&mut state, 80, 24).contains(NO_OLDER), "not before it is known");
+    result(&mut state, page_of((31..41).map(line).collect(), 31));
+    let asked = drawn(&mut state).1;
+    let page = Effect::Page { of: conversation(LOBBY), before: 31, count: PAGE };
+    assert_eq!(asked, [page]);
+    result(&mut state, page_of(Vec::new(), 31));
+    let shown = screen(&mut state, 80, 24);
+    let (above, below) = shown.split_once(NO_OLDER).expect("it is said");
+    assert!(!above.contains("line") && below.contains("line 31"), "{shown}");
+    assert_eq!(drawn(&mut state).1, []);
+
+    // What was kept here is shown, and where it ends for the server.
+    let mut state = started();
+    come(&mut state, (41..45).map(line));
+    result(&mut state, page_of((1..5).chain(40..41).map(line).collect(), 40));
+    let shown = screen(&mut state, 80, 24);
+    let (above, below) = shown.split_once("the server no longer keeps what is above").unwrap();
+    assert!(above.contains("line 4") && below.contains("line 40"), "{shown}");
+    assert!(!shown.contains(NO_OLDER), "{shown}");
+
+    // Without a connection nobody knows.
+    let mut state = started();
+    come(&mut state, (41..45).map(line));
+    result(&mut state, page_of(Vec::new(), 1));
+    assert!(!screen(&mut state, 80, 24).contains(NO_OLDER));
+}
+
+// cites: RET-011
+#[test]
+fn the_title_says_how_much_is_kept() {
+    let mut state = started();
+    let retention = Retention { max_age_s: 30 * 86_400, max_entries: 0 };
+    let limited = Room { retention, ..room(LOBBY, 1) };
+    let attic = Room { retention, ..room(ATTIC, 9) };
+    result(&mut state, Outcome::Rooms(Ok(vec![limited, room(GARDEN, 1), attic])));
+    let shown = screen(&mut state, 90, 24);
+    let title = shown.lines().next().unwrap();
+    assert!(title.contains("server-readable, kept for 30 days, 3 members"), "{title}");
 }
 
 #[test]

@@ -95,6 +95,7 @@ fn room(number: u8, head_seq: u64) -> Room {
         description: String::new(),
         invite_only: false,
         invited: false,
+        retention: Default::default(),
     }
 }
 
@@ -113,6 +114,11 @@ fn outgoing(id: u64, text: &str, state: Progress, seq: Option<u64>) -> Event {
 fn moved(room: u8, who: u8, delivered: u64, read: u64) -> Event {
     let watermark = Watermark { who: person(who), delivered, read };
     Event::WatermarkMoved { conversation: conversation(room), watermark }
+}
+
+/// Entries of the lobby that were asked for, on a server that keeps none before `first_kept`.
+fn page_of(entries: Vec<Entry>, first_kept: u64) -> Outcome {
+    Outcome::Page { of: conversation(LOBBY), entries: Ok(entries), first_kept }
 }
 
 /// Alice's screen, without colours, before anything has happened.

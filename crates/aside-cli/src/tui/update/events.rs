@@ -16,6 +16,7 @@ pub(super) fn event(state: &mut State, event: Event) -> Vec<Effect> {
             let last = first_seq.saturating_sub(1);
             let text = format!("the server no longer keeps entries {from_seq} to {last}");
             if let Some(room) = state.rooms.values_mut().find(|it| it.name == room) {
+                room.timeline.begins(first_seq);
                 room.timeline.say(text, false);
             }
         }

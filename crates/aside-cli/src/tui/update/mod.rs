@@ -47,7 +47,12 @@ pub(super) enum Outcome {
         outbox: Vec<Outgoing>,
     },
     Rooms(Result<Vec<Room>, String>),
-    Page(ConversationId, Result<Vec<Entry>, String>),
+    Page {
+        of: ConversationId,
+        entries: Result<Vec<Entry>, String>,
+        /// The first entry that the server still keeps, as far as is known.
+        first_kept: u64,
+    },
     Members(ConversationId, Result<Vec<Member>, String>),
     /// How many messages of a room are unread; none if the server does not count.
     Unread(ConversationId, Option<u32>),

@@ -9,6 +9,7 @@ use super::{
 };
 use crate::{
     chat::worker::Done,
+    retention,
     tui::state::{Asked, State},
 };
 
@@ -24,9 +25,10 @@ pub(super) fn outcome(state: &mut State, outcome: Outcome) -> Vec<Effect> {
             return begin(state);
         }
         Outcome::Rooms(Ok(listed)) => return self::listed(state, listed),
-        Outcome::Page(of, page) => {
+        Outcome::Page { of, entries, first_kept } => {
             let Some(room) = state.rooms.get_mut(&of) else { return Vec::new() };
-            match page {
+            room.timeline.begins(first_kept);
+            match entries {
                 Ok(entries) => room.timeline.take_page(entries),
                 Err(problem) => {
                     room.timeline.give_up();
@@ -131,6 +133,8 @@ fn listed(state: &mut State, listed: Vec<Room>) -> Vec<Effect> {
         room.is_default = it.is_default;
         room.topic = events::topic(&it.topic);
         room.member_count = it.member_count;
+        room.kept = retention::words(&it.retention);
+        room.timeline.begins(it.first_seq);
         room.head.get_or_insert(it.head_seq);
         if it.unread.is_some() {
             room.unread = it.unread;

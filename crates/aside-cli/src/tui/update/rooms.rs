@@ -49,11 +49,13 @@ pub(super) fn choose(state: &mut State, conversation: ConversationId) -> Vec<Eff
     // ROOM-001
     let readable =
         if room.server_readable { " is a public room: the server can read it" } else { "" };
+    // RET-011
+    let kept = room.kept.as_ref().map(|kept| format!("; {kept}")).unwrap_or_default();
     if state.composer.is_empty() {
         state.composer.set(format!("/join {name}"));
-        state.hint = Some(format!("{name}{readable}. Enter joins"));
+        state.hint = Some(format!("{name}{readable}{kept}. Enter joins"));
     } else {
-        state.hint = Some(format!("{name}{readable}. /join {name} to get in"));
+        state.hint = Some(format!("{name}{readable}{kept}. /join {name} to get in"));
     }
     Vec::new()
 }

@@ -282,7 +282,9 @@ impl Sync {
                 Some(_) => self.watermarks_missed(conversation),
                 None => self.watermarks_listed(conversation, None),
             },
-            Asked::ReadBack(id) => self.read_back_refused(id, error, wait.is_some()),
+            Asked::ReadBack(id) => {
+                self.read_back_refused(id, error, wait.is_some(), out).await?;
+            }
         }
         self.wake_waiters();
         Ok(())

@@ -4,7 +4,7 @@ use aside_proto::{
     id::ConversationId,
     v1::{self, client_frame::Body},
 };
-use aside_session::client::log::{Accepted, Follower, Place, Start, Tampering};
+use aside_session::client::log::{Accepted, Follower, Place, Refusal, Start, Tampering};
 
 use super::{Asked, Sync, Waiter};
 use crate::{Error, driver::outlet::Outlet};
@@ -92,12 +92,7 @@ impl Sync {
         let read_back = &mut self.read_backs[at];
         match read_back.follower.handle_fetched(log_key, fetched) {
             Ok(accepted) => read_back.taken.extend(accepted),
-            Err(what) => {
-                let read_back = self.read_backs.remove(at);
-                self.tamper(read_back.follower.conversation(), &what, out).await?;
-                drop(read_back.waiter.send(Err(Error::Tampered)));
-                return Ok(());
-            }
+            Err(what) => return self.read_back_tampered(at, &what, out).await,
         }
         if read_back.follower.place().is_none_or(|place| place.seq < read_back.until.seq) {
             return Ok(());
@@ -138,20 +133,63 @@ impl Sync {
         })
     }
 
-    pub(super) fn read_back_refused(&mut self, id: u64, error: v1::Error, again: bool) {
+    pub(super) async fn read_back_refused(
+        &mut self,
+        id: u64,
+        error: v1::Error,
+        again: bool,
+        out: &mut Outlet,
+    ) -> Result<(), Error> {
         let Some(at) = self.read_backs.iter().position(|read_back| read_back.id == id) else {
-            return;
+            return Ok(());
         };
+        let read_back = &mut self.read_backs[at];
         if again {
-            self.read_backs[at].disconnected();
-            return;
+            read_back.disconnected();
+            return Ok(());
         }
-        let read_back = self.read_backs.remove(at);
-        let outcome = match error.code() {
-            // There is no more of it; what is kept is all there is.
-            v1::ErrorCode::Trimmed => Ok(()),
-            _ => Err(error.into()),
+        let (until, conversation) = (read_back.until, read_back.follower.conversation());
+        let begins = match read_back.follower.handle_refused(&error) {
+            Ok(Refusal::Trimmed { .. }) => read_back.follower.place(),
+            Ok(Refusal::Other) => {
+                let read_back = self.read_backs.remove(at);
+                drop(read_back.waiter.send(Err(error.into())));
+                return Ok(());
+            }
+            Err(what) => return self.read_back_tampered(at, &what, out).await,
         };
-        drop(read_back.waiter.send(outcome));
+        // RET-012: what is left is read from where the log begins; the chain to what is known shows that it does.
+        if let Some(anchor) = begins.filter(|anchor| anchor.seq < until.seq) {
+            read_back.taken.clear();
+            read_back.follower = Follower::until(conversation, Start::After(anchor), until);
+        }
+        if let (Some(room), Some(anchor)) = (self.rooms.get_mut(&conversation), begins) {
+            if let Err(what) = room.follower.handle_anchor(anchor) {
+                return self.read_back_tampered(at, &what, out).await;
+            }
+            room.advanced = true;
+            self.flush(out).await?;
+        }
+        if begins.is_none_or(|anchor| anchor.seq >= until.seq) {
+            // There is no more of it; what is kept here is all there is.
+            let at = self.read_backs.iter().position(|read_back| read_back.id == id);
+            if let Some(read_back) = at.map(|at| self.read_backs.remove(at)) {
+                drop(read_back.waiter.send(Ok(())));
+            }
+        }
+        Ok(())
+    }
+
+    /// Nothing more of the conversation is trusted.
+    async fn read_back_tampered(
+        &mut self,
+        at: usize,
+        what: &Tampering,
+        out: &mut Outlet,
+    ) -> Result<(), Error> {
+        let read_back = self.read_backs.remove(at);
+        self.tamper(read_back.follower.conversation(), what, out).await?;
+        drop(read_back.waiter.send(Err(Error::Tampered)));
+        Ok(())
     }
 }

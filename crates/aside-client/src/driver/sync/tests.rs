@@ -234,6 +234,7 @@ impl Client {
     }
 }
 
+mod back;
 mod progress;
 
 /// The messages among events: text, and whether it is verified.

@@ -357,6 +357,19 @@ impl Follower {
         self.tampering_ends(result)
     }
 
+    /// Notes that the log begins after a place, as TRIMMED told elsewhere, say where it was read back (HEAD-008).
+    ///
+    /// # Errors
+    /// [`Tampering`], if it can't begin there.
+    pub fn handle_anchor(&mut self, anchor: Place) -> Result<(), Tampering> {
+        // One that was told earlier says nothing against what was stated since.
+        let result = match anchor.seq < self.anchor.seq {
+            true => Ok(()),
+            false => self.meet_anchor(anchor),
+        };
+        self.tampering_ends(result)
+    }
+
     /// The connection is lost, and with it any fetch under way. When the next resumes, a signed head is asked for.
     pub fn handle_disconnected(&mut self) {
         self.fetching = None;

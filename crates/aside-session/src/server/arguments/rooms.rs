@@ -3,13 +3,13 @@
 use aside_proto::{
     id::IdempotencyKey,
     limits::{MAX_DESCRIPTION_BYTES, MAX_TOPIC_BYTES},
-    v1,
+    retention, v1,
 };
 
 use super::{at_most, handle, id, page_token, room_name};
 use crate::server::{Command, Refusal};
 
-/// ROOM-023, ROOM-024.
+/// ROOM-023, ROOM-024, RET-002.
 pub(super) fn update_room(
     limits: &v1::Limits,
     key: IdempotencyKey,
@@ -20,11 +20,13 @@ pub(super) fn update_room(
     let topic = request.topic.as_deref().map(topic).transpose()?;
     let description = request.description.as_deref().map(description).transpose()?;
     let invite_only = request.invite_only;
-    if name.is_none() && topic.is_none() && description.is_none() && invite_only.is_none() {
+    let retention = request.retention.map(limits_to_what_is_kept).transpose()?;
+    let is_text = name.is_some() || topic.is_some() || description.is_some();
+    if !is_text && invite_only.is_none() && retention.is_none() {
         let message = "An UpdateRoom says what is to change.";
         return Err(Refusal::invalid_argument("update_room", message));
     }
-    Ok(Command::UpdateRoom { key, conversation, name, topic, description, invite_only })
+    Ok(Command::UpdateRoom { key, conversation, name, topic, description, invite_only, retention })
 }
 
 pub(super) fn invite(
@@ -56,6 +58,14 @@ fn topic(text: &str) -> Result<String, Refusal> {
         return Err(Refusal::invalid_argument("update_room.topic", message));
     }
     Ok(text.to_owned())
+}
+
+fn limits_to_what_is_kept(retention: v1::Retention) -> Result<v1::Retention, Refusal> {
+    if !retention::is_valid(&retention) {
+        let message = "The limits to what is kept are at most 4294967295.";
+        return Err(Refusal::invalid_argument("update_room.retention", message));
+    }
+    Ok(retention)
 }
 
 fn description(text: &str) -> Result<String, Refusal> {

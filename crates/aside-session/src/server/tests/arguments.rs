@@ -67,6 +67,7 @@ fn requests_become_commands() {
             topic: Some("Wine".into()),
             description: Some("Two\nlines".into()),
             invite_only: Some(true),
+            retention: Some(v1::Retention { max_age_s: 86_400, max_entries: 1000 }),
         },
         Command::Invite { key, conversation, handle: name("bob"), withdraw: true },
         Command::SetPin { key, conversation, seq: 3, pinned: true },
@@ -238,6 +239,8 @@ fn broken() -> Vec<(Body, ErrorCode, &'static str)> {
         (update_room(|u| u.topic = Some("two\nlines".into())), bad, "update_room.topic"),
         (update_room(|u| u.description = Some("d".repeat(2049))), bad, "update_room.description"),
         (update_room(|u| u.description = Some("a\tb".into())), bad, "update_room.description"),
+        (update_room(|u| u.retention = retention(1 << 32, 0)), bad, "update_room.retention"),
+        (update_room(|u| u.retention = retention(0, u64::MAX)), bad, "update_room.retention"),
         (
             update_room(|u| {
                 let conversation_id = samples::ROOM.to_bytes();
@@ -295,6 +298,10 @@ fn broken() -> Vec<(Body, ErrorCode, &'static str)> {
             "revoke_token.token_id",
         ),
     ]
+}
+
+fn retention(max_age_s: u64, max_entries: u64) -> Option<v1::Retention> {
+    Some(v1::Retention { max_age_s, max_entries })
 }
 
 fn update_room(change: impl FnOnce(&mut v1::UpdateRoom)) -> Body {
