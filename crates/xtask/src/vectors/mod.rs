@@ -4,11 +4,15 @@
 //! negative vectors are stated here by hand; `tests/vectors.rs` holds the implementation to the files, and
 //! `spec/vectors/check.py` recomputes them without a line of this code.
 
+mod approval;
+mod certificates;
 mod chain;
 mod content;
+mod devices;
 mod ecdsa;
 mod file;
 mod frames;
+mod franking;
 mod heads;
 mod idempotency;
 mod keys;
@@ -17,8 +21,10 @@ mod login;
 mod material;
 mod messages;
 mod names;
+mod recovery;
 mod redaction;
 mod rooms;
+mod safety;
 mod session;
 
 use std::fs;
@@ -61,6 +67,12 @@ fn generate() -> Vec<(String, String)> {
         frames::file(),
         names::file(),
         idempotency::file(),
+        recovery::file(),
+        certificates::file(),
+        devices::file(),
+        safety::file(),
+        approval::file(),
+        franking::file(),
         session.file(),
     ];
     let mut generated: Vec<_> = files.iter().map(|f| (f.path(), f.render())).collect();
