@@ -1,5 +1,5 @@
 //! How a device that is approved shows that a new device's certificate is the one it has: both show six digits, and their user
-//! compares (APPROVE-001 to APPROVE-006).
+//! compares (APPROVE-001 to APPROVE-005).
 //!
 //! ```text
 //! new device                                   server                             approving device
@@ -97,7 +97,6 @@ impl fmt::Display for Code {
 }
 
 /// The new device's side, once it has committed itself.
-#[derive(Debug)]
 pub struct NewDevice {
     user: UserId,
     reveal: Reveal,
@@ -120,6 +119,13 @@ impl NewDevice {
     pub fn handle_answer(self, answer: &Answer) -> (Reveal, Code) {
         let code = Code::of(self.user, &self.reveal, answer);
         (self.reveal, code)
+    }
+}
+
+impl fmt::Debug for NewDevice {
+    /// What it will reveal is a secret until then.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("NewDevice(..)")
     }
 }
 
@@ -198,6 +204,12 @@ mod tests {
     fn answer(nonce: u8) -> Answer {
         let head = LogHead { position: 3, hash: [5; 32] };
         Answer { nonce: [nonce; 32], genesis: [4; 32], head }
+    }
+
+    #[test]
+    fn debug_shows_no_secret() {
+        let (new, _) = NewDevice::begin(&certificate(USER, 7), [9; 32]);
+        insta::assert_snapshot!(format!("{new:?}"), @"NewDevice(..)");
     }
 
     // cites: APPROVE-001, APPROVE-004, APPROVE-005

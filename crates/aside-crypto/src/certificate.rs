@@ -1,4 +1,4 @@
-//! Device certificates: which keys are a device's (CERT-001 to CERT-006).
+//! Device certificates: which keys are a device's (CERT-001 to CERT-005).
 
 use aside_proto::{
     id::{DeviceId, UserId},
@@ -12,10 +12,10 @@ use crate::{
     label,
 };
 
-/// CERT-006: bytes of a whole certificate. With the two suites of today one has about 350; there is room for keys and signatures
+/// CERT-005: bytes of a whole certificate. With the two suites of today one has about 350; there is room for keys and signatures
 /// that withstand quantum computers.
 pub const MAX_CERTIFICATE_BYTES: usize = 4096;
-/// CERT-006.
+/// CERT-005.
 pub const MAX_MLS_KEYS: usize = 8;
 
 /// MLS_128_DHKEMP256_AES128GCM_SHA256_P256: every device knows it.
@@ -29,7 +29,7 @@ const UNCOMPRESSED: u8 = 0x04;
 /// Why bytes are no certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum CertificateError {
-    /// CERT-006.
+    /// CERT-005.
     #[error("a certificate is at most {MAX_CERTIFICATE_BYTES} bytes, not {0}")]
     TooLong(usize),
     /// CERT-001: certificate or statement is no such message.
@@ -52,7 +52,7 @@ pub enum CertificateError {
 /// The key by which a device signs in MLS groups of one cipher suite.
 ///
 /// Its length and first byte are judged for the suites of this specification, its being a point is not: that, and that the device
-/// has the private key, shows in MLS itself, where each leaf that holds a certificate is signed by the key (CERT-005).
+/// has the private key, shows in MLS itself, where each leaf that holds a certificate is signed by the key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MlsKey {
     /// The number of the cipher suite.
@@ -169,7 +169,7 @@ impl Certificate {
     }
 }
 
-/// CERT-004, CERT-006.
+/// CERT-004, CERT-005.
 fn mls_keys(stated: &[v1::MlsSignatureKey]) -> Result<Vec<MlsKey>, CertificateError> {
     if stated.len() > MAX_MLS_KEYS {
         return Err(CertificateError::MlsKeys("a certificate has at most 8 MLS keys"));

@@ -1,4 +1,4 @@
-//! The device log: which devices are a user's, as those devices and the account key say (DLOG-001 to DLOG-020).
+//! The device log: which devices are a user's, as those devices and the account key say (DLOG-001 to DLOG-014).
 //!
 //! ```text
 //! position     0                1               2                  3                    4
@@ -225,7 +225,7 @@ impl DeviceLog {
         self.tenures.active()
     }
 
-    /// What a device is at a position, as is known at the head (DLOG-020).
+    /// What a device is at a position, as is known at the head (DLOG-014).
     #[must_use]
     pub fn judge(&self, device: DeviceId, position: u32) -> Judgement<'_> {
         if position >= self.next_position() {

@@ -1,4 +1,4 @@
-//! Franking: what lets a reader of an encrypted message show others, later, what it said (FRANK-001 to FRANK-003).
+//! Franking: what lets a reader of an encrypted message show others, later, what it said (FRANK-001, FRANK-002).
 
 use std::fmt;
 
@@ -46,7 +46,7 @@ impl FrankingKey {
         self.mac(content).finalize().into_bytes().into()
     }
 
-    /// Whether a tag belongs to a content; takes as long whether it does or not (FRANK-002, FRANK-003).
+    /// Whether a tag belongs to a content; takes as long whether it does or not (FRANK-002).
     ///
     /// # Errors
     /// If it does not, or is not 32 bytes.
@@ -76,7 +76,7 @@ mod tests {
         insta::assert_snapshot!(format!("{:?}", FrankingKey::from_bytes([7; 32])), @"FrankingKey(..)");
     }
 
-    // cites: FRANK-001, FRANK-002, FRANK-003
+    // cites: FRANK-001, FRANK-002
     #[test]
     fn a_tag_belongs_to_one_key_and_content() {
         let key = FrankingKey::generate(&mut |out| out.fill(7));

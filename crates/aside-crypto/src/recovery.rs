@@ -129,7 +129,8 @@ impl RecoveryPhrase {
     #[must_use]
     pub fn reveal(&self) -> Zeroizing<String> {
         let check = check(self.strength, &self.entropy);
-        let symbols = Zeroizing::new(to_symbols(&[&self.entropy[..], &check].concat()));
+        let whole = Zeroizing::new([&self.entropy[..], &check].concat());
+        let symbols = Zeroizing::new(to_symbols(&whole));
         let mut text = Zeroizing::new(String::with_capacity(symbols.len() * 5 / 4));
         for (index, symbol) in symbols.iter().enumerate() {
             if index > 0 && index % GROUP == 0 {
@@ -220,7 +221,10 @@ fn to_symbols(bytes: &[u8]) -> Vec<u8> {
         let bits = five.iter().fold(0_u64, |bits, byte| bits << 8 | u64::from(*byte));
         (0..8).rev().map(move |n| (bits >> (5 * n) & 31) as u8)
     };
-    bytes.chunks(5).flat_map(eight).collect()
+    // Of the right size from the start, so that no part of a phrase is left behind where a smaller one stood.
+    let mut symbols = Vec::with_capacity(bytes.len() * 8 / 5);
+    symbols.extend(bytes.chunks(5).flat_map(eight));
+    symbols
 }
 
 /// Eight numbers of five bits as five bytes.
@@ -229,7 +233,9 @@ fn to_bytes(symbols: &[u8]) -> Vec<u8> {
         let bits = eight.iter().fold(0_u64, |bits, symbol| bits << 5 | u64::from(*symbol));
         (0..5).rev().map(move |n| (bits >> (8 * n)) as u8)
     };
-    symbols.chunks(8).flat_map(five).collect()
+    let mut bytes = Vec::with_capacity(symbols.len() * 5 / 8);
+    bytes.extend(symbols.chunks(8).flat_map(five));
+    bytes
 }
 
 #[cfg(test)]

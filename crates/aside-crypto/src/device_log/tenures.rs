@@ -47,7 +47,7 @@ enum Why {
     Replaced,
 }
 
-/// What a device is to its user at a position of the log, as is known at the log's head (DLOG-020).
+/// What a device is to its user at a position of the log, as is known at the log's head (DLOG-014).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Judgement<'a> {
     /// One of its user's: these are its keys.

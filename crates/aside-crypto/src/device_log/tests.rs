@@ -62,7 +62,7 @@ fn active(log: &DeviceLog) -> Vec<u8> {
     log.active().map(|certificate| certificate.device().as_bytes()[0]).collect()
 }
 
-// cites: DLOG-008, DLOG-020
+// cites: DLOG-008, DLOG-014
 #[test]
 fn what_a_stolen_device_approved_falls_with_it() {
     let mut log = three();

@@ -8,7 +8,10 @@ use crate::{
     SigningKey,
 };
 
-pub(super) const USER: [u8; 16] = [1; 16];
+/// That of the vectors, from which seeds are made.
+pub(super) const USER: [u8; 16] = [
+    0x01, 0x9b, 0x76, 0xda, 0xa8, 0x01, 0x71, 0xa1, 0xa1, 0xa1, 0xa1, 0xa1, 0xa1, 0xa1, 0xa1, 0xa1,
+];
 const DEVICES: u8 = 6;
 const MAX_OPERATIONS: usize = 24;
 

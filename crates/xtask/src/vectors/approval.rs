@@ -19,12 +19,12 @@ pub(super) fn file() -> File {
 }
 
 /// Of Alice's second device.
-fn certificate(user: UserId) -> Certificate {
+pub(super) fn certificate(user: UserId) -> Certificate {
     let device = DeviceId::new(id(2, 0xd2));
     Certificate::issue(user, device, &key(0x11), &mls_keys(0x71)).expect("it is complete")
 }
 
-fn answer(nonce: u8) -> Answer {
+pub(super) fn answer(nonce: u8) -> Answer {
     let head = LogHead { position: 2, hash: counting(0xe0) };
     Answer { nonce: counting(nonce), genesis: counting(0x10), head }
 }

@@ -117,7 +117,7 @@ fn invalid() -> Vec<Value> {
     let mls = |id: &str, change: &dyn Fn(&mut Vec<v1::MlsSignatureKey>)| {
         let mut statement = statement();
         change(&mut statement.mls_keys);
-        let requirement = if id == "nine-suites" { "CERT-006" } else { "CERT-004" };
+        let requirement = if id == "nine-suites" { "CERT-005" } else { "CERT-004" };
         stated(id, requirement, statement, "mls-keys")
     };
     let bytes = statement().encode_to_vec();
@@ -141,7 +141,7 @@ fn invalid() -> Vec<Value> {
             &with_signature(bytes[..bytes.len() - 1].to_vec(), &good),
             "malformed",
         ),
-        stated("too-long", "CERT-006", long, "long"),
+        stated("too-long", "CERT-005", long, "long"),
         stated(
             "user-id-of-15-bytes",
             "CERT-002",

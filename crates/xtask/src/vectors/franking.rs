@@ -11,13 +11,13 @@ use super::{
 const DESCRIPTION: &str = "Franking tags as whoever receives or is shown a message judges them. content is the bytes of a Content. \
     Reason: tag.";
 
-const CONTENT: &[u8] = b"\x0a\x0d\x0a\x0bHello, Bob!";
+pub(super) const CONTENT: &[u8] = b"\x0a\x0d\x0a\x0bHello, Bob!";
 
 pub(super) fn file() -> File {
     File::new("franking", DESCRIPTION, valid().into_iter().chain(invalid()).collect())
 }
 
-fn key() -> FrankingKey {
+pub(super) fn key() -> FrankingKey {
     FrankingKey::from_bytes(counting(0x30))
 }
 
@@ -41,7 +41,7 @@ fn valid() -> Vec<Value> {
 fn invalid() -> Vec<Value> {
     let tag = key().tag(CONTENT);
     let refuse = |id: &str, key: &[u8; 32], content: &[u8], tag: &[u8]| {
-        vector(id, &["FRANK-002", "FRANK-003"], key, content, tag).invalid("tag")
+        vector(id, &["FRANK-002"], key, content, tag).invalid("tag")
     };
     let usual = |id: &str, tag: &[u8]| refuse(id, key().as_bytes(), CONTENT, tag);
     vec![
