@@ -71,13 +71,27 @@ mod tests {
 
     use super::*;
 
+    /// One operation, most of them such as are accepted: what is tried, who signs (6 is the account key), and what of.
+    fn operation() -> impl Strategy<Value = Vec<u8>> {
+        let tried = prop_oneof![12 => Just(0x80), 1 => (0_u8..4).prop_map(|kind| kind << 5)];
+        let signer = prop_oneof![4 => Just(0), 4 => 1_u8..4, 2 => 0_u8..6, 3 => Just(6)];
+        let add = (signer.clone(), 0_u8..6).prop_map(|(by, device)| vec![0, by, device]);
+        let revoke =
+            (signer, 0_u8..4, 0_u8..9).prop_map(|(by, device, from)| vec![2, by, device, from]);
+        let whole = (0_u8..64).prop_map(|devices| vec![3, 6, devices]);
+        (tried, prop_oneof![6 => add, 3 => revoke, 1 => whole]).prop_map(|(tried, mut bytes)| {
+            bytes[0] |= tried;
+            bytes
+        })
+    }
+
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(64))]
+        #![proptest_config(ProptestConfig::with_cases(128))]
 
         // cites: DLOG-003, DLOG-005, DLOG-006, DLOG-007, DLOG-008, DLOG-010, DLOG-014, TRUST-002
         #[test]
-        fn a_log_is_what_its_history_says(data in prop::collection::vec(any::<u8>(), 0..120)) {
-            device_log(&data);
+        fn a_log_is_what_its_history_says(operations in prop::collection::vec(operation(), 8..20)) {
+            device_log(&operations.concat());
         }
 
         #[test]

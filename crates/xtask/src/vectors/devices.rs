@@ -201,6 +201,12 @@ fn valid() -> Vec<Value> {
             .and('B', &add('D'))
             .valid("brought-back", &["DLOG-006"]),
         three()
+            .and('A', &revoke('C', 3))
+            .and('*', &add('C'))
+            .and('C', &add('D'))
+            .and('A', &revoke('B', 2))
+            .valid("brought-back-does-not-fall-with-its-first-tenure", &["DLOG-008"]),
+        three()
             .and('A', &revoke('B', 3))
             .and('*', &add('B'))
             .and('B', &add('D'))
