@@ -49,6 +49,14 @@ struct Accepted {
     did: Did,
 }
 
+/// What a device is; of one that has ended, the position of the entry that ended it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Verdict {
+    Unknown,
+    Active,
+    Ended { by: u32 },
+}
+
 struct Pair {
     log: DeviceLog,
     pin: Pin,
@@ -158,37 +166,46 @@ impl Pair {
         })
     }
 
-    /// Whether a device was its user's at `position`, as all that is known now says.
     fn is_active(&self, device: u8, position: u32) -> bool {
-        let Some(added_at) = self.added_at(device, position) else { return false };
-        let ended = (added_at + 1..).zip(&self.model[added_at as usize + 1..]).any(
-            |(at, entry)| match entry.did {
-                Did::Revoke { device: revoked, from } => revoked == device && from <= position,
-                Did::Override(_) => at <= position,
-                Did::Add(_) => false,
-            },
-        );
-        let approved = match self.model[added_at as usize].by {
-            None => true,
-            // What it signed at its last position counts unless it is revoked from there or earlier.
-            Some(approver) => self.is_active(approver, added_at),
+        self.judge(device, position) == Verdict::Active
+    }
+
+    /// What a device was at `position`, as all that is known now says.
+    fn judge(&self, device: u8, position: u32) -> Verdict {
+        let Some(added_at) = self.added_at(device, position) else { return Verdict::Unknown };
+        let later = (added_at + 1..).zip(&self.model[added_at as usize + 1..]);
+        let ends = later.filter_map(|(by, entry)| match entry.did {
+            Did::Revoke { device: revoked, from } if revoked == device => {
+                Some((from.max(added_at), by))
+            }
+            Did::Override(_) => Some((by, by)),
+            _ => None,
+        });
+        // What the approver signed at its last position counts unless it is revoked from there or earlier.
+        let approver = self.model[added_at as usize].by.map(|by| self.judge(by, added_at));
+        let falls = match approver {
+            Some(Verdict::Ended { by }) => Some((added_at, by)),
+            _ => None,
         };
-        approved && !ended
+        let ends = ends.chain(falls).filter(|(from, _)| *from <= position);
+        ends.min().map_or(Verdict::Active, |(_, by)| Verdict::Ended { by })
     }
 
     fn check_judgements(&self) {
         for position in 0..=self.head() {
             for number in 0..DEVICES {
-                let judged = self.log.judge(device(number), position);
-                let active = matches!(judged, Judgement::Active(_));
-                assert_eq!(
-                    active,
-                    self.is_active(number, position),
-                    "{number} at {position}: {judged:?} after {:?}",
-                    self.model
-                );
-                let unknown = self.added_at(number, position).is_none();
-                assert_eq!(judged == Judgement::Unknown, unknown);
+                let judged = match self.log.judge(device(number), position) {
+                    Judgement::Active(found) => {
+                        assert_eq!(found.device(), device(number));
+                        Verdict::Active
+                    }
+                    Judgement::Unknown | Judgement::BeyondHead => Verdict::Unknown,
+                    Judgement::Revoked { by }
+                    | Judgement::Fallen { by }
+                    | Judgement::Replaced { by } => Verdict::Ended { by },
+                };
+                let expected = self.judge(number, position);
+                assert_eq!(judged, expected, "{number} at {position} after {:?}", self.model);
             }
         }
         assert_eq!(self.log.judge(device(0), self.head() + 1), Judgement::BeyondHead);
