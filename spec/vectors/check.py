@@ -16,6 +16,7 @@ What it does not check:
 
 import copy
 import hashlib
+import hmac
 import itertools
 import json
 import pathlib
@@ -27,6 +28,7 @@ import unicodedata
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, utils
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
@@ -136,7 +138,12 @@ def read_schema():
 
 
 MESSAGES, ENUMS = read_schema()
-BODY = {"ClientFrame": range(10, 100), "ServerFrame": [2, *range(10, 200)], "Content": range(1, 10)}
+BODY = {
+    "ClientFrame": range(10, 100),
+    "ServerFrame": [2, *range(10, 200)],
+    "Content": range(1, 10),
+    "DeviceLogStatement": range(10, 20),
+}
 
 
 def varint(data, at):
@@ -731,6 +738,226 @@ def judge_names(vector, _file):
     same("output_utf8", vector["output_utf8"], output.encode().hex())
 
 
+# Identity.
+
+
+def hkdf(secret, length, *labeled):
+    return HKDF(hashes.SHA256(), length, None, label(*labeled)).derive(secret)
+
+
+BASE32 = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+IGNORED = " \t\n\r\u00a0-\u2010\u2011\u2012\u2013\u2014\u2015"
+
+
+def judge_recovery(vector, _file):
+    symbols = "".join(c.upper() if c.isascii() else c for c in vector["typed"] if c not in IGNORED)
+    symbols = symbols.translate(str.maketrans("OIL", "011"))
+    refuse_unless(set(symbols) <= set(BASE32), "character")
+    refuse_unless(len(symbols) in (32, 56), "length")
+    number = 0
+    for symbol in symbols:
+        number = 32 * number + BASE32.index(symbol)
+    data = number.to_bytes(len(symbols) * 5 // 8, "big")
+    entropy, check = (data[:16], data[16:]) if len(symbols) == 32 else (data[:32], data[32:])
+    refuse_unless(sha256(label("recovery-check", entropy))[: len(check)] == check, "check")
+    same("entropy", vector["entropy"], entropy.hex())
+    groups = [symbols[at : at + 4] for at in range(0, len(symbols), 4)]
+    same("phrase", vector["phrase"], "-".join(groups))
+    secret = int.from_bytes(hkdf(entropy, 48, "account-key"), "big") % (N - 1) + 1
+    same("private_key", vector["private_key"], secret.to_bytes(32, "big").hex())
+    same("public_key", vector["public_key"], point_of(secret.to_bytes(32, "big")).hex())
+
+
+def read_certificate(data):
+    refuse_unless(len(data) <= 4096, "long")
+    try:
+        parts = decode("DeviceCertificate", data)
+        stated = decode("DeviceStatement", parts.get("statement", b""))
+    except Malformed:
+        raise Refused("malformed") from None
+    try:
+        public_key(stated.get("login_key", b""))
+    except Refused:
+        raise Refused("key") from None
+    ids = [len(stated.get(name, b"")) for name in ("user_id", "device_id")]
+    refuse_unless(ids == [16, 16], "id")
+    keys = [(key.get("suite", 0), key.get("public_key", b"")) for key in stated.get("mls_keys", [])]
+    suites = [suite for suite, _ in keys]
+    refuse_unless(len(set(suites)) == len(suites) <= 8 and 2 in suites, "mls-keys")
+    for suite, key in keys:
+        length = {2: 65, 7: 97}.get(suite)
+        has_form = len(key) == length and key[0] == 4 if length else len(key) > 0
+        refuse_unless(0 < suite < 1 << 16 and has_form, "mls-keys")
+    signature = parts.get("signature", b"")
+    refuse_unless(len(signature) == 64, "signature")
+    verify(stated["login_key"], label("device-certificate", parts["statement"]), signature)
+    return parts, stated
+
+
+def judge_certificates(vector, _file):
+    parts, stated = read_certificate(unhex(vector, "certificate"))
+    for name in ("user_id", "device_id", "login_key"):
+        same(name, vector[name], stated[name].hex())
+    same("suites", vector["suites"], [key["suite"] for key in stated["mls_keys"]])
+    if "private_key" in vector:
+        data = label("device-certificate", parts["statement"])
+        same_signature(unhex(vector, "private_key"), data, parts["signature"])
+
+
+def certificate_in(data, user=None):
+    try:
+        stated = read_certificate(data)[1]
+    except Refused:
+        raise Refused("certificate") from None
+    refuse_unless(user in (None, stated["user_id"]), "user")
+    return stated
+
+
+class DeviceLog:
+    """A device log as a list of what its entries did, which every question is put to anew."""
+
+    def __init__(self, user, entries):
+        self.user, self.hashes, self.did, self.login_keys = user, [], [], {}
+        for entry in entries:
+            self.apply(entry)
+
+    def apply(self, data):
+        try:
+            entry = decode("DeviceLogEntry", data)
+            stated = decode("DeviceLogStatement", entry.get("statement", b""))
+        except Malformed:
+            raise Refused("malformed") from None
+        position, previous = stated.get("position", 0), stated.get("previous", b"")
+        signer, kind = stated.get("signer_device_id", b""), stated.get("body")
+        refuse_unless(len(previous) == (32 if position else 0), "malformed")
+        refuse_unless(len(signer) in (0, 16) and len(stated.get("user_id", b"")) == 16, "malformed")
+        refuse_unless(kind, "change")
+        change = stated[kind]
+        certificates = change.get("certificates", [change["certificate"]] if "certificate" in change else [])
+        certificates = [certificate_in(certificate) for certificate in certificates]
+        refuse_unless(stated["user_id"] == self.user, "user")
+        if not self.did:
+            refuse_unless(kind == "genesis", "genesis")
+            self.account_key = change["account_key"]
+        refuse_unless(position == len(self.did), "position")
+        refuse_unless(position == 0 or previous == self.hashes[-1], "previous")
+        head = position - 1
+        if signer and head >= 0:
+            refuse_unless(self.judge(signer, head)["is"] == "active", "signer")
+        key = self.login_keys[signer] if signer else self.account_key
+        signature = entry.get("signature", b"")
+        refuse_unless(len(signature) == 64, "signature")
+        verify(key, label("device-log-entry", entry["statement"]), signature)
+        refuse_unless(kind != "genesis" or position == 0, "genesis")
+        refuse_unless(all(certificate["user_id"] == self.user for certificate in certificates), "user")
+        self.check_change(kind, signer, change, certificates, position)
+        self.login_keys |= {certificate["device_id"]: certificate["login_key"] for certificate in certificates}
+        self.hashes.append(sha256(label("device-log", entry["statement"])))
+        devices = [certificate["device_id"] for certificate in certificates]
+        self.did.append((kind, signer, devices, change.get("device_id"), change.get("from_position", 0)))
+
+    def check_change(self, kind, signer, change, certificates, position):
+        devices = [certificate["device_id"] for certificate in certificates]
+        if kind == "override":
+            refuse_unless(not signer, "account")
+            refuse_unless(devices and len(set(devices)) == len(devices), "devices")
+        known = dict(self.login_keys)
+        for certificate in certificates:
+            device, key = certificate["device_id"], certificate["login_key"]
+            holders = [other for other, login_key in known.items() if login_key == key]
+            refuse_unless(known.get(device, key) == key and set(holders) <= {device}, "login-key")
+            known[device] = key
+        if kind == "add":
+            refuse_unless(self.judge(devices[0], position - 1)["is"] != "active", "active")
+            refuse_unless(not signer or devices[0] not in self.login_keys, "account")
+        if kind == "revoke":
+            refuse_unless(change.get("device_id") in self.login_keys, "unknown")
+            refuse_unless(1 <= change.get("from_position", 0) <= position, "from")
+
+    def judge(self, device, position):
+        """What a device is at a position, by all that is known."""
+        added = [at for at, did in enumerate(self.did[: position + 1]) if device in did[2]]
+        if not added:
+            return {"is": "unknown"}
+        begin = added[-1]
+        # Each is (first position at which it is over, position of the entry that ended it, how).
+        ends = []
+        for at, (kind, _, _, revoked, from_position) in enumerate(self.did):
+            if at > begin and kind == "revoke" and revoked == device:
+                ends.append((max(from_position, begin), at, "revoked"))
+            if at > begin and kind == "override":
+                ends.append((at, at, "replaced"))
+        approver = self.did[begin][1]
+        if approver:
+            cause = self.judge(approver, begin)
+            if cause["is"] != "active":
+                ends.append((begin, cause["by"], "fallen"))
+        ends = sorted(end for end in ends if end[0] <= position)
+        if not ends:
+            return {"is": "active"}
+        # The earliest end counts; of several that are as early, the entry that came first.
+        return {"is": ends[0][2], "by": ends[0][1]}
+
+
+def judge_devices(vector, _file):
+    log = DeviceLog(unhex(vector, "user_id"), map(bytes.fromhex, vector["entries"]))
+    if vector["kind"] == "pin":
+        refuse_unless(log.hashes[0].hex() == vector["genesis"], "identity")
+        refuse_unless(vector["position"] < len(log.hashes), "shorter")
+        refuse_unless(log.hashes[vector["position"]].hex() == vector["hash"], "diverged")
+        return
+    same("hashes", vector["hashes"], [value.hex() for value in log.hashes])
+    head = len(log.did) - 1
+    active = [device.hex() for device in sorted(log.login_keys) if log.judge(device, head)["is"] == "active"]
+    same("active", vector["active"], active)
+    for judged in vector["judged"]:
+        device, position = bytes.fromhex(judged["device_id"]), judged["position"]
+        stated = {name: judged[name] for name in ("is", "by") if name in judged}
+        same(f"{judged['device_id']} at {position}", stated, log.judge(device, position))
+
+
+def identity(value):
+    return unhex(value, "user_id") + unhex(value, "genesis")
+
+
+def judge_safety(vector, _file):
+    if vector["kind"] == "qr":
+        payload = unhex(vector, "payload")
+        refuse_unless(payload.startswith(b"aside-safety") and len(payload) > 12, "form")
+        refuse_unless(payload[12] == 1, "version")
+        refuse_unless(len(payload) == 13 + 96, "form")
+        shower, scanner = payload[13:61], payload[61:]
+        expected = identity(vector["shower"]), identity(vector["scanner"])
+        refuse_unless((shower[:16], scanner[:16]) == (expected[0][:16], expected[1][:16]), "user")
+        refuse_unless((shower, scanner) == expected, "mismatch")
+        return
+    first, second = sorted((identity(vector["one"]), identity(vector["other"])))
+    refuse_unless(first[:16] != second[:16], "user")
+    value = sha256(label("safety-number", b"\1", first[:16], first[16:], second[:16], second[16:]))
+    for _ in range(8192):
+        value = sha256(label("safety-number-round", value))
+    digits = hkdf(value, 60, "safety-number-digits")
+    groups = [int.from_bytes(digits[at : at + 5], "big") % 100_000 for at in range(0, 60, 5)]
+    same("number", vector["number"], " ".join(f"{group:05}" for group in groups))
+
+
+def judge_approval(vector, _file):
+    user, certificate, nonce = (unhex(vector, name) for name in ("user_id", "certificate", "new_nonce"))
+    committed = sha256(label("approval-commitment", user, certificate, nonce))
+    refuse_unless(committed.hex() == vector["commitment"], "commitment")
+    certificate_in(certificate, user)
+    answer = unhex(vector, "approver_nonce"), unhex(vector, "genesis")
+    head = vector["position"].to_bytes(4, "big"), unhex(vector, "head_hash")
+    value = sha256(label("approval-code", user, certificate, nonce, *answer, *head))
+    code = int.from_bytes(value[:8], "big") % 1_000_000
+    same("code", vector["code"], f"{code // 1000:03} {code % 1000:03}")
+
+
+def judge_franking(vector, _file):
+    tag = hmac.digest(unhex(vector, "key"), label("franking", unhex(vector, "content")), "sha256")
+    refuse_unless(tag.hex() == vector["tag"], "tag")
+
+
 # The session.
 
 ENCODED_IN_BYTES = {
@@ -896,6 +1123,12 @@ STATED = {
     "frames": ["messages.request_id", "messages.reply_to", "messages.body"],
     "names": ["output", "output_utf8"],
     "idempotency": [],
+    "recovery": ["phrase", "entropy", "private_key", "public_key"],
+    "certificates": ["certificate", "user_id", "device_id", "login_key", "suites"],
+    "devices": ["entries", "genesis", "hash", "hashes", "active", "judged.is", "judged.by"],
+    "safety": ["number", "payload"],
+    "approval": ["commitment", "code"],
+    "franking": ["tag"],
     "session": ["bytes", "computed.labeled", "computed.value"]
     + [f"fields.{part}" for part in ("at", "tag", "value", "field", "meaning")],
 }

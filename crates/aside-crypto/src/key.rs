@@ -6,9 +6,16 @@ use std::{
 };
 
 use aside_proto::limits::{PUBLIC_KEY_BYTES, SIGNATURE_BYTES};
-use p256::ecdsa::{
-    self,
-    signature::hazmat::{PrehashSigner as _, PrehashVerifier as _},
+use p256::{
+    NistP256,
+    ecdsa::{
+        self,
+        signature::hazmat::{PrehashSigner as _, PrehashVerifier as _},
+    },
+    elliptic_curve::{
+        Curve as _,
+        bigint::{NonZero, U256, U384},
+    },
 };
 use zeroize::Zeroizing;
 
@@ -44,7 +51,7 @@ pub struct SignatureLengthError(pub usize);
 #[error("the signature does not verify")]
 pub struct SignatureInvalid;
 
-/// A private key of this side: a device's, or the server's log key. Wiped when dropped.
+/// A private key of this side: a device's, the account key, or the server's log key. Wiped when dropped.
 #[derive(Clone)]
 pub struct SigningKey(ecdsa::SigningKey);
 
@@ -67,6 +74,17 @@ impl SigningKey {
                 return key;
             }
         }
+    }
+
+    /// The key of 48 bytes that nobody can guess: as a number, modulo n-1, and 1 added (FIPS 186-5, A.2.1). The 128 bits above the
+    /// order's own length leave no key noticeably likelier than another.
+    pub(crate) fn from_wide(bytes: &[u8; 48]) -> Self {
+        const ORDER_LESS_ONE: NonZero<U256> =
+            NonZero::<U256>::new_unwrap(NistP256::ORDER.as_ref().wrapping_sub(&U256::ONE));
+        let wide = Zeroizing::new(U384::from_be_slice(bytes));
+        let scalar = Zeroizing::new(wide.rem(&ORDER_LESS_ONE).wrapping_add(&U256::ONE));
+        let bytes = Zeroizing::new(<[u8; 32]>::from(scalar.to_be_bytes()));
+        Self::from_bytes(&bytes).expect("it is from 1 to n-1")
     }
 
     /// The 32 bytes, big-endian, wiped when dropped: for the store alone.
@@ -140,9 +158,16 @@ impl PublicKey {
         fields: &[&[u8]],
         signature: &Signature,
     ) -> Result<(), SignatureInvalid> {
+        self.verify_hash(&label::hash(label, fields), signature)
+    }
+
+    pub(crate) fn verify_hash(
+        &self,
+        hash: &crate::Hash,
+        signature: &Signature,
+    ) -> Result<(), SignatureInvalid> {
         let signature = ecdsa::Signature::from_slice(&signature.0).map_err(|_| SignatureInvalid)?;
-        let hash = label::hash(label, fields);
-        self.point.verify_prehash(&hash, &signature).map_err(|_| SignatureInvalid)
+        self.point.verify_prehash(hash, &signature).map_err(|_| SignatureInvalid)
     }
 }
 

@@ -28,6 +28,28 @@ pub const HEAD: &str = "head";
 pub const LOG_KEY_ROTATION: &str = "log-key-rotation";
 /// Hashed: a token's secret.
 pub const TOKEN: &str = "token";
+/// Info of HKDF, the secret being the entropy: no fields.
+pub const ACCOUNT_KEY: &str = "account-key";
+/// Hashed: the entropy of a recovery phrase.
+pub const RECOVERY_CHECK: &str = "recovery-check";
+/// Signed by the device key: statement.
+pub const DEVICE_CERTIFICATE: &str = "device-certificate";
+/// Signed by a device key or the account key: statement.
+pub const DEVICE_LOG_ENTRY: &str = "device-log-entry";
+/// Hashed: statement.
+pub const DEVICE_LOG: &str = "device-log";
+/// Hashed: version, the user id and genesis hash of one user, and those of the other.
+pub const SAFETY_NUMBER: &str = "safety-number";
+/// Hashed: the hash before.
+pub const SAFETY_NUMBER_ROUND: &str = "safety-number-round";
+/// Info of HKDF, the secret being the last hash: no fields.
+pub const SAFETY_NUMBER_DIGITS: &str = "safety-number-digits";
+/// Hashed: user id, certificate, nonce.
+pub const APPROVAL_COMMITMENT: &str = "approval-commitment";
+/// Hashed: user id, certificate, both nonces, genesis hash, position, hash at that position.
+pub const APPROVAL_CODE: &str = "approval-code";
+/// Message of HMAC: content.
+pub const FRANKING: &str = "franking";
 
 const PREFIX: &str = "aside/1 ";
 

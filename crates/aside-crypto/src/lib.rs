@@ -1,5 +1,6 @@
 //! The cryptography of the Aside protocol: labelled hashes and signatures, P-256 keys, log-in proofs, the log's chain and
-//! signed heads.
+//! signed heads; and what private conversations rest on: recovery phrases, device certificates, device logs, safety numbers,
+//! the approval of new devices, and franking.
 //!
 //! Every hash and every signature is computed over a [`label`]led encoding (CONV-003), so that bytes made for one purpose
 //! never pass for another; each purpose has a typed function here, and nothing else signs.
@@ -25,20 +26,55 @@
 //! # Ok::<(), aside_crypto::KeyError>(())
 //! ```
 //!
-//! The crate knows no clock, no socket, no source of randomness and no Protobuf message: what is hashed or signed comes in as
-//! the bytes that were received or are sent (CONV-004).
+//! # Whose device is this?
+//!
+//! ```text
+//! RecoveryPhrase ──► account key ──signs──► DeviceLog: genesis, add, revoke, override
+//!   on paper           no device keeps it       ▲  holds Certificates    │ judge(device, position)
+//!                                               │                        ▼
+//! new device ── approval: a Code is compared ───┘                    Judgement
+//!                                                        Pin ◄── genesis hash ──► SafetyNumber, QR code
+//! ```
+//!
+//! The crate knows no clock, no socket and no source of randomness. What is hashed or signed comes in as the bytes that were
+//! received or are sent (CONV-004); of Protobuf messages it reads those alone that stand inside such bytes and that it has to judge.
 
+mod approval;
+mod certificate;
+mod derive;
+mod device_log;
+mod franking;
+#[cfg(any(test, feature = "fuzz"))]
+pub mod fuzz;
 mod head;
 mod key;
 pub mod label;
 mod log;
 mod login;
+mod recovery;
+mod safety;
 mod token;
+#[cfg(test)]
+mod wycheproof;
 
+pub use approval::{
+    APPROVAL_NONCE_BYTES, Answer, ApprovalError, Approver, Code, NewDevice, Reveal, ToCompare,
+};
+pub use certificate::{
+    Certificate, CertificateError, MAX_CERTIFICATE_BYTES, MAX_MLS_KEYS, MlsKey, SUITE_P256,
+    SUITE_P384,
+};
+pub use device_log::{
+    Change, DeviceLog, EntryError, Judgement, LogHead, MAX_DEVICES, MAX_ENTRIES, MAX_LOG_BYTES,
+    MAX_STATEMENT_BYTES, Pin, PinBreach, RESERVED_BYTES, RESERVED_ENTRIES, Signer,
+};
+pub use franking::{FRANKING_KEY_BYTES, FrankingKey, TagInvalid};
 pub use head::{Rotation, RotationError, follow_rotations, sign_head, sign_rotation, verify_head};
 pub use key::{KeyError, PublicKey, Signature, SignatureInvalid, SignatureLengthError, SigningKey};
 pub use log::{MessageContext, chain_next, chain_start, payload_hash};
 pub use login::{Binding, Transcript};
+pub use recovery::{PhraseError, RecoveryPhrase, Strength};
+pub use safety::{Identity, SafetyNumber, SameUser, Scanned, compare_qr, qr_payload};
 pub use token::{token_hash, verify_token};
 
 /// Bytes of a hash or a chain value.

@@ -1,6 +1,6 @@
 //! `cargo xtask seed-corpus`: the first inputs of the fuzz targets, from what the vectors and the conformance scripts send.
 //!
-//! The bodies in `aside_session::fuzz` say how a target reads its input.
+//! The bodies in `aside_session::fuzz` and `aside_crypto::fuzz` say how a target reads its input.
 
 use std::{
     collections::BTreeMap,
@@ -81,6 +81,12 @@ fn seeds(root: &Path) -> Result<Seeds> {
     }
     for (name, log) in timelines() {
         add(&mut all, "timeline", name, log);
+    }
+    for (name, operations) in device_logs() {
+        add(&mut all, "device_log", name, operations);
+    }
+    for (name, input) in identities(root)? {
+        add(&mut all, "identity_decoding", &name, input);
     }
     for (name, steps) in hostile_servers() {
         add(&mut all, "client_session", name, steps);
@@ -283,6 +289,61 @@ fn timelines() -> Vec<(&'static str, Vec<u8>)> {
         ("redacted-later", redacting(&life, &[1, 4], &[0, 6])),
         ("redacted-backwards", redacting(&life, &[2, 9, 0], &[0, BACKWARDS | 6])),
     ]
+}
+
+/// Operations on a device log: what is tried and which, who signs (6 is the account key), and what of.
+fn device_logs() -> Vec<(&'static str, Vec<u8>)> {
+    const ACCOUNT: u8 = 6;
+    // What is tried is in the upper three bits: the true entry, or one of those that are refused.
+    const TRUE: u8 = 0x80;
+    const BY_A_STRANGER: u8 = 0;
+    const FLIPPED: u8 = 0x20;
+    const REPEATED: u8 = 0x40;
+    const RAW: u8 = 0x60;
+    let add = |by: u8, device: u8| vec![TRUE, by, device];
+    let revoke = |by: u8, device: u8, from: u8| vec![TRUE | 2, by, device, from];
+    let whole = |by: u8, devices: u8| vec![TRUE | 3, by, devices];
+    let three = || [add(0, 1), add(1, 2)].concat();
+    let log = |steps: &[Vec<u8>]| steps.concat();
+    vec![
+        ("added", log(&[three(), add(2, 3), add(ACCOUNT, 4)])),
+        ("falls", log(&[three(), add(2, 3), revoke(0, 1, 2)])),
+        ("falls-later", log(&[three(), revoke(0, 1, 3), add(2, 3), revoke(0, 1, 1)])),
+        ("revokes-itself", log(&[three(), revoke(1, 1, 3), add(1, 4), add(0, 1)])),
+        ("undoes-its-own-approval", log(&[three(), revoke(2, 0, 1), add(ACCOUNT, 0)])),
+        ("override", log(&[three(), revoke(2, 0, 1), whole(ACCOUNT, 0b1001), revoke(3, 0, 1)])),
+        ("override-by-a-device", log(&[three(), whole(1, 0b11), whole(ACCOUNT, 0)])),
+        ("brought-back", log(&[three(), revoke(0, 1, 2), add(0, 1), add(ACCOUNT, 1), add(1, 2)])),
+        (
+            "brought-back-and-revoked",
+            log(&[three(), revoke(0, 1, 3), add(ACCOUNT, 1), add(1, 3), revoke(0, 1, 4)]),
+        ),
+        ("strangers", log(&[three(), vec![BY_A_STRANGER, 0, 3], vec![BY_A_STRANGER | 3, 6, 63]])),
+        ("bits-flipped", log(&[three(), vec![FLIPPED, 0, 3, 0, 9], vec![FLIPPED, 0, 3, 7, 200]])),
+        ("repeated", log(&[three(), vec![REPEATED, 0, 3, 0], vec![REPEATED, 0, 3, 2]])),
+        ("raw", log(&[three(), vec![RAW, 0, 3, 4, 10, 2, 8, 1]])),
+    ]
+}
+
+/// Certificates, first entries, phrases and codes of the vectors, good and bad, after the byte that says which of these it is.
+fn identities(root: &Path) -> Result<Vec<(String, Vec<u8>)>> {
+    let mut inputs = Vec::new();
+    for (kind, file) in ["certificates", "devices", "recovery", "safety"].into_iter().enumerate() {
+        let vectors = read(&root.join(format!("spec/vectors/{file}.json")))?;
+        let vectors: Value = serde_json::from_str(&vectors)?;
+        for vector in vectors["vectors"].as_array().into_iter().flatten() {
+            let unhex = |value: &Value| value.as_str().and_then(|text| hex::decode(text).ok());
+            let bytes = match kind {
+                0 => unhex(&vector["certificate"]),
+                1 => unhex(&vector["entries"][0]),
+                2 => vector["typed"].as_str().map(|text| text.as_bytes().to_vec()),
+                _ => unhex(&vector["payload"]),
+            };
+            let name = format!("{file}-{}", vector["id"].as_str().unwrap_or_default());
+            inputs.extend(bytes.map(|bytes| (name, [&[kind as u8][..], &bytes].concat())));
+        }
+    }
+    Ok(inputs)
 }
 
 #[cfg(test)]

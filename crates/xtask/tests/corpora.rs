@@ -2,15 +2,18 @@
 
 use std::fs;
 
+use aside_crypto::fuzz as crypto;
 use aside_session::fuzz;
 use xtask::workspace::{files_below, read, root};
 
 type Body = fn(&[u8]);
 
 /// The targets, as in `fuzz/targets`.
-const TARGETS: [(&str, Body); 5] = [
+const TARGETS: [(&str, Body); 7] = [
     ("client_session", fuzz::client_session),
+    ("device_log", crypto::device_log),
     ("frame_decoder", fuzz::frame_decoding),
+    ("identity_decoding", crypto::identity_decoding),
     ("request_decoding", fuzz::request_decoding),
     ("session_operations", fuzz::session_operations),
     ("timeline", fuzz::timeline),

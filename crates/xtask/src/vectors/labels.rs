@@ -47,6 +47,37 @@ fn valid() -> impl Iterator<Item = Value> {
         ("log-key-rotation", label::LOG_KEY_ROTATION, vec![log.as_bytes(), next.as_bytes()]),
         ("token", TOKEN, vec![&hashed]),
         ("token-of-zeros", TOKEN, vec![&[0; 32]]),
+        ("account-key", label::ACCOUNT_KEY, vec![]),
+        ("recovery-check", label::RECOVERY_CHECK, vec![&ids[0]]),
+        ("device-certificate", label::DEVICE_CERTIFICATE, vec![b"statement"]),
+        ("device-log-entry", label::DEVICE_LOG_ENTRY, vec![b"statement"]),
+        ("device-log", label::DEVICE_LOG, vec![b"statement"]),
+        (
+            "safety-number",
+            label::SAFETY_NUMBER,
+            vec![&[1], &ids[0], &hashed, &ids[1], &server_nonce],
+        ),
+        ("safety-number-round", label::SAFETY_NUMBER_ROUND, vec![&hashed]),
+        ("safety-number-digits", label::SAFETY_NUMBER_DIGITS, vec![]),
+        (
+            "approval-commitment",
+            label::APPROVAL_COMMITMENT,
+            vec![&ids[0], b"certificate", &client_nonce],
+        ),
+        (
+            "approval-code",
+            label::APPROVAL_CODE,
+            vec![
+                &ids[0],
+                b"certificate",
+                &client_nonce,
+                &server_nonce,
+                &hashed,
+                &[0, 0, 0, 2],
+                &binding,
+            ],
+        ),
+        ("franking", label::FRANKING, vec![b"\x0a\x04\x0a\x02hi"]),
     ];
     let vectors: Vec<_> = cases
         .iter()

@@ -1,7 +1,8 @@
 //! The fixed keys, ids, nonces and times of the vectors: bytes that count up, so that they are recognised in hex.
 
-use aside_crypto::{Signature, SigningKey};
+use aside_crypto::{Signature, SigningKey, label::labeled};
 use aside_proto::id::uuid_v7;
+use p256::ecdsa::{self, signature::Signer as _};
 
 /// 2026-01-01T00:00:00Z.
 pub(super) const TIME_MS: u64 = 1_767_225_600_000;
@@ -61,6 +62,13 @@ pub(super) fn other_s(signature: &Signature) -> [u8; 64] {
         other[32 + i] = digit.rem_euclid(256) as u8;
     }
     other
+}
+
+/// A signature over `Label(label, fields…)` for vectors that aside-crypto would not make (RFC 6979).
+pub(super) fn sign_labeled(key: &SigningKey, label: &str, fields: &[&[u8]]) -> Vec<u8> {
+    let key = ecdsa::SigningKey::from_slice(&*key.to_bytes()).expect("it is a key already");
+    let signature: ecdsa::Signature = key.sign(&labeled(label, fields));
+    signature.to_bytes().to_vec()
 }
 
 /// The bytes of a constant in hex.

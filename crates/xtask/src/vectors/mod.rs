@@ -1,24 +1,32 @@
-//! The test vectors in `spec/vectors`, and the chapter "A session, byte by byte", which is written from one of them.
+//! The test vectors in `spec/vectors`, and the chapters "A session, byte by byte" and "A device log, byte by byte", which are
+//! written from some of them.
 //!
 //! Every key, nonce and time is fixed, so that the files come out the same, byte for byte, on every machine. Expected results of
 //! negative vectors are stated here by hand; `tests/vectors.rs` holds the implementation to the files, and
 //! `spec/vectors/check.py` recomputes them without a line of this code.
 
+mod approval;
+mod certificates;
 mod chain;
 mod content;
+mod devices;
 mod ecdsa;
 mod file;
 mod frames;
+mod franking;
 mod heads;
 mod idempotency;
+mod identity_chapter;
 mod keys;
 mod labels;
 mod login;
 mod material;
 mod messages;
 mod names;
+mod recovery;
 mod redaction;
 mod rooms;
+mod safety;
 mod session;
 
 use std::fs;
@@ -27,7 +35,7 @@ use anyhow::{Result, bail};
 
 use crate::workspace::{self, Generated};
 
-/// Writes the vectors and the chapter, or with `check` only compares them.
+/// Writes the vectors and the chapters, or with `check` only compares them.
 ///
 /// # Errors
 /// If a file can't be written, or with `check` differs: the file and its first difference are named.
@@ -61,10 +69,17 @@ fn generate() -> Vec<(String, String)> {
         frames::file(),
         names::file(),
         idempotency::file(),
+        recovery::file(),
+        certificates::file(),
+        devices::file(),
+        safety::file(),
+        approval::file(),
+        franking::file(),
         session.file(),
     ];
     let mut generated: Vec<_> = files.iter().map(|f| (f.path(), f.render())).collect();
     generated.push(("spec/src/session.md".into(), session.chapter()));
+    generated.push(("spec/src/identity-example.md".into(), identity_chapter::write()));
     generated
 }
 

@@ -4,6 +4,7 @@
 mod client;
 mod content;
 mod crypto;
+mod identity;
 mod replay;
 mod rooms;
 mod server;

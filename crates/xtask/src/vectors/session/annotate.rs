@@ -16,17 +16,17 @@ use serde_json::{Value, json};
 use crate::vectors::file::hex;
 
 /// One field of a frame. The rows of a frame, put together, are its bytes.
-pub(super) struct Row {
+pub(in crate::vectors) struct Row {
     /// Where it begins in the frame.
-    pub(super) at: usize,
+    pub(in crate::vectors) at: usize,
     /// The tag, with the length if there is one; or the length of the frame.
-    pub(super) tag: Vec<u8>,
+    pub(in crate::vectors) tag: Vec<u8>,
     /// The value; empty for a message whose fields follow.
-    pub(super) value: Vec<u8>,
+    pub(in crate::vectors) value: Vec<u8>,
     /// The path from the frame down: `register.device.name`.
-    pub(super) field: String,
+    pub(in crate::vectors) field: String,
     /// What the value says.
-    pub(super) meaning: String,
+    pub(in crate::vectors) meaning: String,
 }
 
 impl Row {
@@ -42,14 +42,14 @@ impl Row {
 }
 
 /// The messages and enums of `aside.v1`, by name.
-pub(super) struct Schema {
+pub(in crate::vectors) struct Schema {
     messages: BTreeMap<String, DescriptorProto>,
     enums: BTreeMap<String, EnumDescriptorProto>,
 }
 
 impl Schema {
     /// The schema that aside-proto was built from.
-    pub(super) fn compiled() -> Self {
+    pub(in crate::vectors) fn compiled() -> Self {
         let set = FileDescriptorSet::decode(aside_proto::FILE_DESCRIPTOR_SET)
             .expect("the build wrote it from the same type");
         let (messages, enums) = set.file.into_iter().map(|f| (f.message_type, f.enum_type)).unzip();
@@ -78,6 +78,18 @@ impl Schema {
             meaning: holds(body.len(), message),
         });
         walk.message(message, "", HEADER_BYTES, body);
+        walk.rows
+    }
+
+    /// The rows of a message of this name that stands in no frame.
+    pub(in crate::vectors) fn annotate(
+        &self,
+        message: &str,
+        bytes: &[u8],
+        name_of: &dyn Fn(&[u8]) -> Option<String>,
+    ) -> Vec<Row> {
+        let mut walk = Walk { schema: self, name_of, entry_kind: String::new(), rows: Vec::new() };
+        walk.message(message, "", 0, bytes);
         walk.rows
     }
 
@@ -158,6 +170,9 @@ impl Walk<'_> {
             ("Entry", "header") => "EntryHeader",
             ("SignedHead", "statement") => "HeadStatement",
             ("SendMessage", "payload") => "Content",
+            ("DeviceCertificate", "statement") => "DeviceStatement",
+            ("DeviceLogEntry", "statement") => "DeviceLogStatement",
+            ("DeviceLogGenesis" | "DeviceLogAdd", "certificate") => "DeviceCertificate",
             ("Entry", "payload") => match &self.entry_kind[..] {
                 "ENTRY_KIND_ROOM_CREATED" => "RoomCreatedPayload",
                 "ENTRY_KIND_MEMBER_JOINED" => "MemberJoinedPayload",

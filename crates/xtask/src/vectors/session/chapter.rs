@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use aside_crypto::label::labeled;
+
 use super::{Computed, Session, Step, annotate::Row};
 
 /// Bytes of hex on one line.
@@ -37,7 +39,7 @@ pub(super) fn write(session: &Session) -> String {
 }
 
 /// A name, and bytes beside it.
-fn lines(page: &mut String, name: &str, bytes: &[u8]) {
+pub(in crate::vectors) fn lines(page: &mut String, name: &str, bytes: &[u8]) {
     let mut name = name;
     for line in bytes.chunks(LINE) {
         writeln!(page, "{name:<28}{}", spaced(line)).expect("a String takes everything");
@@ -81,22 +83,28 @@ fn write_computed(page: &mut String, computed: &Computed) {
     );
     page.push_str(&intro);
     page.push_str("\n```text\n");
-    let labeled = computed.labeled();
+    label_lines(page, computed.label, &computed.fields);
+    lines(page, &format!("= {}", computed.what), &computed.result);
+    page.push_str("```\n");
+}
+
+/// `Label(label, fields…)`, each field with its name.
+pub(in crate::vectors) fn label_lines(page: &mut String, label: &str, fields: &[(&str, Vec<u8>)]) {
+    let bytes: Vec<&[u8]> = fields.iter().map(|(_, bytes)| &bytes[..]).collect();
+    let labeled = labeled(label, &bytes);
     // Label begins with its length; each field with its own.
     let mut at = 1 + usize::from(labeled[0]);
-    lines(page, &format!("\"{}\"", computed.label), &labeled[..at]);
-    for (name, bytes) in &computed.fields {
+    lines(page, &format!("\"{label}\""), &labeled[..at]);
+    for (name, bytes) in fields {
         let end = at + 4 + bytes.len();
         lines(page, name, &labeled[at..at + 4]);
         lines(page, "", &labeled[at + 4..end]);
         at = end;
     }
-    lines(page, &format!("= {}", computed.what), &computed.result);
-    page.push_str("```\n");
 }
 
 /// A row: the tag and a short value on one line; a longer value on lines of its own below the tag.
-fn write_row(page: &mut String, row: &Row) {
+pub(in crate::vectors) fn write_row(page: &mut String, row: &Row) {
     let depth = row.field.matches('.').count();
     let name = row.field.rsplit('.').next().unwrap_or_default();
     let says = format!("{}{name}: {}", "  ".repeat(depth), row.meaning);

@@ -1,7 +1,7 @@
 //! session.json, and the chapter written from it: a whole session of a client-minimum, every byte named.
 
-mod annotate;
-mod chapter;
+pub(super) mod annotate;
+pub(super) mod chapter;
 mod lobby;
 mod script;
 

@@ -1,0 +1,234 @@
+//! What private conversations rest on: phrases, certificates, device logs, safety numbers, approval, franking.
+
+use aside_crypto::{
+    Answer, ApprovalError, Approver, Certificate, CertificateError, DeviceLog, EntryError,
+    FrankingKey, Identity, Judgement, LogHead, NewDevice, PhraseError, Pin, PinBreach,
+    RecoveryPhrase, Reveal, SafetyNumber, Scanned, SigningKey, compare_qr, qr_payload,
+};
+use aside_proto::{
+    id::{DeviceId, UserId},
+    v1,
+};
+use prost::Message as _;
+use serde_json::{Value, json};
+
+use super::{array, bytes, check, ensure, number, text};
+
+fn user(vector: &Value) -> UserId {
+    UserId::new(array(&vector["user_id"]))
+}
+
+fn identity(value: &Value) -> Identity {
+    Identity { user: user(value), genesis: array(&value["genesis"]) }
+}
+
+// cites: PHRASE-001, PHRASE-002, PHRASE-003, PHRASE-004
+#[test]
+fn recovery() {
+    check("recovery", None, |vector| {
+        let phrase = RecoveryPhrase::parse(text(&vector["typed"])).map_err(|error| {
+            let reason = match error {
+                PhraseError::Character { .. } => "character",
+                PhraseError::Length(_) | PhraseError::TooLong => "length",
+                PhraseError::Check { .. } => "check",
+            };
+            reason.to_owned()
+        })?;
+        ensure(*phrase.reveal() == text(&vector["phrase"]), "phrase")?;
+        let entropy = bytes(&vector["entropy"]);
+        let made =
+            RecoveryPhrase::generate(phrase.strength(), &mut |out| out.copy_from_slice(&entropy));
+        ensure(made == phrase, "entropy")?;
+        let key = phrase.account_key();
+        ensure(*key.to_bytes() == array(&vector["private_key"]), "private_key")?;
+        ensure(key.public_key().as_bytes()[..] == bytes(&vector["public_key"]), "public_key")
+    });
+}
+
+fn of_certificate(error: CertificateError) -> String {
+    let reason = match error {
+        CertificateError::TooLong(_) => "long",
+        CertificateError::Malformed => "malformed",
+        CertificateError::Id => "id",
+        CertificateError::LoginKey(_) => "key",
+        CertificateError::MlsKeys(_) => "mls-keys",
+        CertificateError::Signature => "signature",
+    };
+    reason.into()
+}
+
+// cites: CERT-001, CERT-002, CERT-003, CERT-004, CERT-005
+#[test]
+fn certificates() {
+    check("certificates", None, |vector| {
+        let given = bytes(&vector["certificate"]);
+        let read = Certificate::decode(&given).map_err(of_certificate)?;
+        ensure(read.user() == user(vector), "user_id")?;
+        ensure(read.device() == DeviceId::new(array(&vector["device_id"])), "device_id")?;
+        ensure(read.login_key().as_bytes()[..] == bytes(&vector["login_key"]), "login_key")?;
+        let suites: Vec<_> = read.mls_keys().iter().map(|key| key.suite).collect();
+        ensure(json!(suites) == vector["suites"], "suites")?;
+        let Some(private) = vector.get("private_key") else { return Ok(()) };
+        let stated = v1::DeviceCertificate::decode(&given[..]).unwrap().statement;
+        let has_unknown =
+            v1::DeviceStatement::decode(stated.clone()).unwrap().encode_to_vec() != stated;
+        let key = SigningKey::from_bytes(&array(private)).unwrap();
+        let issued = Certificate::issue(read.user(), read.device(), &key, read.mls_keys());
+        ensure(has_unknown || issued == Ok(read), "RFC 6979")
+    });
+}
+
+fn of_entry(error: EntryError) -> String {
+    let reason = match error {
+        EntryError::Malformed => "malformed",
+        EntryError::UnknownChange => "change",
+        EntryError::Certificate(_) => "certificate",
+        EntryError::OtherUser => "user",
+        EntryError::Position => "position",
+        EntryError::Previous => "previous",
+        EntryError::Genesis => "genesis",
+        EntryError::SignerNotActive => "signer",
+        EntryError::SignatureInvalid => "signature",
+        EntryError::NeedsAccountKey => "account",
+        EntryError::AlreadyActive => "active",
+        EntryError::LoginKey => "login-key",
+        EntryError::UnknownDevice => "unknown",
+        EntryError::FromPosition => "from",
+        EntryError::Devices => "devices",
+        EntryError::TooLong | EntryError::TooManyDevices | EntryError::Full => "limits",
+    };
+    reason.into()
+}
+
+fn log(vector: &Value) -> Result<DeviceLog, String> {
+    let entries: Vec<_> = vector["entries"].as_array().unwrap().iter().map(bytes).collect();
+    let replayed = DeviceLog::replay(user(vector), entries.iter().map(Vec::as_slice));
+    replayed.map_err(|(index, error)| {
+        assert_eq!(index + 1, entries.len(), "{}: {error}", vector["id"]);
+        of_entry(error)
+    })
+}
+
+fn judged(judgement: Judgement<'_>) -> (&'static str, Option<u32>) {
+    match judgement {
+        Judgement::Active(_) => ("active", None),
+        Judgement::Unknown => ("unknown", None),
+        Judgement::Revoked { by } => ("revoked", Some(by)),
+        Judgement::Fallen { by } => ("fallen", Some(by)),
+        Judgement::Replaced { by } => ("replaced", Some(by)),
+        Judgement::BeyondHead => ("beyond", None),
+    }
+}
+
+fn small(value: &Value) -> u32 {
+    number(value).try_into().unwrap()
+}
+
+// cites: DLOG-001, DLOG-002, DLOG-003, DLOG-004, DLOG-005, DLOG-006, DLOG-007, DLOG-008, DLOG-009, DLOG-010, DLOG-014
+#[test]
+fn device_logs() {
+    check("devices", Some("log"), |vector| {
+        let log = log(vector)?;
+        let hashes = vector["hashes"].as_array().unwrap();
+        ensure(small(&json!(hashes.len())) == log.head().position + 1, "head")?;
+        for (position, hash) in (0..).zip(hashes) {
+            ensure(log.hash_at(position) == Some(&array(hash)), "hashes")?;
+        }
+        let active: Vec<_> = log.active().map(|c| hex::encode(c.device().as_bytes())).collect();
+        ensure(json!(active) == vector["active"], "active")?;
+        for stated in vector["judged"].as_array().unwrap() {
+            let device = DeviceId::new(array(&stated["device_id"]));
+            let found = judged(log.judge(device, small(&stated["position"])));
+            let expected = (text(&stated["is"]), stated.get("by").map(small));
+            ensure(found == expected, "judged")?;
+        }
+        Ok(())
+    });
+}
+
+// cites: TRUST-002, TRUST-003, TRUST-004
+#[test]
+fn pinned_device_logs() {
+    check("devices", Some("pin"), |vector| {
+        let log = log(vector)?;
+        let seen = LogHead { position: small(&vector["position"]), hash: array(&vector["hash"]) };
+        let mut pin = Pin::first("chat.example", &log);
+        pin = Pin { genesis: array(&vector["genesis"]), seen, ..pin };
+        pin.follow(&log).map_err(|breach| {
+            let reason = match breach {
+                PinBreach::OtherUser => "user",
+                PinBreach::IdentityChanged => "identity",
+                PinBreach::Shorter(_) => "shorter",
+                PinBreach::Diverged(_) => "diverged",
+            };
+            reason.to_owned()
+        })
+    });
+}
+
+// cites: SAFETY-001
+#[test]
+fn safety_numbers() {
+    check("safety", Some("number"), |vector| {
+        let found = SafetyNumber::of(&identity(&vector["one"]), &identity(&vector["other"]));
+        let found = found.map_err(|_| "user".to_owned())?;
+        ensure(found.to_string() == text(&vector["number"]), "number")
+    });
+}
+
+// cites: SAFETY-003, SAFETY-004
+#[test]
+fn qr_codes() {
+    check("safety", Some("qr"), |vector| {
+        let (scanner, shower) = (identity(&vector["scanner"]), identity(&vector["shower"]));
+        let payload = bytes(&vector["payload"]);
+        match compare_qr(&payload, &scanner, &shower) {
+            Scanned::Match => ensure(qr_payload(&shower, &scanner) == payload, "payload"),
+            Scanned::Mismatch => Err("mismatch".into()),
+            Scanned::WrongUser => Err("user".into()),
+            Scanned::OtherVersion(_) => Err("version".into()),
+            Scanned::NotOurs => Err("form".into()),
+        }
+    });
+}
+
+// cites: APPROVE-001, APPROVE-003, APPROVE-004
+#[test]
+fn approval() {
+    check("approval", None, |vector| {
+        let head =
+            LogHead { position: small(&vector["position"]), hash: array(&vector["head_hash"]) };
+        let answer = Answer {
+            nonce: array(&vector["approver_nonce"]),
+            genesis: array(&vector["genesis"]),
+            head,
+        };
+        let nonce = array(&vector["new_nonce"]);
+        let certificate = bytes(&vector["certificate"]);
+        let approver = Approver::answer(user(vector), array(&vector["commitment"]), answer);
+        let compared = approver.handle_reveal(&Reveal { certificate, nonce }).map_err(|error| {
+            let reason = match error {
+                ApprovalError::Commitment => "commitment",
+                ApprovalError::Certificate(_) => "certificate",
+                ApprovalError::OtherUser => "user",
+            };
+            reason.to_owned()
+        })?;
+        let code = compared.code();
+        ensure(code.to_string() == text(&vector["code"]), "code")?;
+        let (new, commitment) = NewDevice::begin(&compared.confirmed(), nonce);
+        ensure(commitment == array::<32>(&vector["commitment"]), "commitment")?;
+        ensure(new.handle_answer(&answer).1 == code, "the new device's code")
+    });
+}
+
+// cites: FRANK-001, FRANK-002, CONV-007
+#[test]
+fn franking() {
+    check("franking", None, |vector| {
+        let key = FrankingKey::from_bytes(array(&vector["key"]));
+        let (content, tag) = (bytes(&vector["content"]), bytes(&vector["tag"]));
+        key.verify(&content, &tag).map_err(|_| "tag".to_owned())?;
+        ensure(key.tag(&content)[..] == tag, "tag")
+    });
+}
