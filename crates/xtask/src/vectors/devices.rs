@@ -182,6 +182,10 @@ fn valid() -> Vec<Value> {
             .and('A', &revoke('B', 2))
             .and('A', &revoke('B', 4))
             .valid("revoked-again-from-later-on", &["DLOG-008"]),
+        three()
+            .and('A', &revoke('C', 2))
+            .and('A', &revoke('C', 1))
+            .valid("revoked-again-from-before-its-beginning", &["DLOG-008"]),
         three().and('C', &revoke('A', 1)).valid("undoes-its-own-approval", &["DLOG-008"]),
         three()
             .and('C', &revoke('A', 1))
