@@ -1,5 +1,7 @@
 //! What it costs to remove the beginning of a long log, and how long messages wait meanwhile. No statistics: it is done once.
 
+#![allow(clippy::print_stdout, reason = "what a command line program says")]
+
 mod sender;
 
 use std::time::{Duration, Instant};

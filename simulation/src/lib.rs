@@ -17,9 +17,10 @@
 //!
 //! What is checked while it runs: the server's replies against the truth (`truth/judge.rs`), what it pushes against the entry before
 //! (`server.rs`), chain, signed heads and signatures by the followers of all devices, that what is acknowledged is durable, and that
-//! watermarks never fall (`device/`). What is checked when the network has healed and everything is at rest, and once more after
-//! everyone has started anew (`checks.rs`): each message that was kept is in its log exactly once, where it was acknowledged, in its
-//! sender's order; nothing else is; and every device shows what a fold over the whole log shows.
+//! watermarks never fall (`device/`). The truth has all there ever was, and knows where each log begins now: what was removed must be
+//! answered with TRIMMED, and what was redacted must be a tombstone. What is checked when the network has healed and everything is at
+//! rest, and once more after everyone has started anew (`checks.rs`): each message that was kept is in its log exactly once, where it
+//! was acknowledged, in its sender's order; nothing else is; and every device shows what a fold over the whole log shows.
 //!
 //! # To add an operation
 //! 1. Write a function in `operations.rs`, a few lines, and its row in the table there. A message is given to `Device::say`, another

@@ -36,6 +36,10 @@ pub(crate) const OPERATIONS: &[Operation] = &[
     Operation { weight: 5, act: list_summaries },
     Operation { weight: 3, act: list_watermarks },
     Operation { weight: 3, act: list_members },
+    Operation { weight: 6, act: redact },
+    Operation { weight: 6, act: update_room },
+    Operation { weight: 5, act: set_pin },
+    Operation { weight: 3, act: list_pins },
 ];
 
 const EMOJI: [&str; 3] = ["\u{1f44d}", "\u{2764}\u{fe0f}", "\u{1f600}"];
@@ -131,6 +135,52 @@ fn list_members(device: &mut Device, scene: &mut Scene<'_>) -> Result<Option<Str
     let list = v1::ListMembers { conversation_id, page_size: 100, ..Default::default() };
     let asked = device.ask(Body::ListMembers(list), scene)?;
     Ok(asked.then(|| format!("lists members of {room}")))
+}
+
+/// Whoever may; others are refused.
+fn redact(device: &mut Device, scene: &mut Scene<'_>) -> Result<Option<String>> {
+    let Some((room, message)) = a_message(device, scene) else { return Ok(None) };
+    let mut seqs = vec![message.seq];
+    if scene.rng.one_in(3) {
+        seqs.push(message.seq + 1);
+    }
+    let key = scene.new_key();
+    let (conversation_id, named) = (room.to_bytes(), seqs.clone());
+    device.intend(key, Body::Redact(v1::Redact { conversation_id, seqs }));
+    Ok(Some(format!("redacts {named:?} in {room}")))
+}
+
+/// A topic, or other limits to what is kept.
+fn update_room(device: &mut Device, scene: &mut Scene<'_>) -> Result<Option<String>> {
+    let Some(room) = a_room(device, scene) else { return Ok(None) };
+    let mut update = v1::UpdateRoom { conversation_id: room.to_bytes(), ..Default::default() };
+    if scene.rng.one_in(3) {
+        update.topic = Some(format!("topic {}", scene.rng.below(3)));
+    } else {
+        let max_age_s = scene.rng.pick(&[0, 0, 1, 60]).unwrap_or_default();
+        let max_entries = scene.rng.pick(&[0, 3, 5, 12]).unwrap_or_default();
+        update.retention = Some(v1::Retention { max_age_s, max_entries });
+    }
+    let what = format!("changes {room}: {:?}, {:?}", update.topic, update.retention);
+    let key = scene.new_key();
+    device.intend(key, Body::UpdateRoom(update));
+    Ok(Some(what))
+}
+
+fn set_pin(device: &mut Device, scene: &mut Scene<'_>) -> Result<Option<String>> {
+    let Some((room, message)) = a_message(device, scene) else { return Ok(None) };
+    let (seq, pinned) = (message.seq, !scene.rng.one_in(3));
+    let key = scene.new_key();
+    device.intend(key, Body::SetPin(v1::SetPin { conversation_id: room.to_bytes(), seq, pinned }));
+    Ok(Some(format!("pins {seq} in {room}: {pinned}")))
+}
+
+fn list_pins(device: &mut Device, scene: &mut Scene<'_>) -> Result<Option<String>> {
+    let Some(room) = a_room(device, scene) else { return Ok(None) };
+    let (conversation_id, page_token) = (room.to_bytes(), Bytes::new());
+    let list = v1::ListPins { conversation_id, page_token, page_size: 100 };
+    let asked = device.ask(Body::ListPins(list), scene)?;
+    Ok(asked.then(|| format!("lists pins of {room}")))
 }
 
 /// One of the device's rooms.

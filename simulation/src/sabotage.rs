@@ -25,6 +25,12 @@ pub enum Sabotage {
     SkipFetched,
     /// Marked tells of less than was marked.
     LowerMark,
+    /// The server keeps one entry less than it says.
+    TrimMore,
+    /// TRIMMED tells another chain value.
+    FalseAnchor,
+    /// Redacted entries are fetched with another hash.
+    MixHashes,
     /// A client that crashes forgets what it had not sent.
     ForgetOutbox,
     /// A client sends its messages anew after a lost connection, as new ones.
@@ -33,13 +39,16 @@ pub enum Sabotage {
 
 impl Sabotage {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 11] = [
         Self::AckEarly,
         Self::SkipPush,
         Self::AppendTwice,
         Self::MiscountUnread,
         Self::SkipFetched,
         Self::LowerMark,
+        Self::TrimMore,
+        Self::FalseAnchor,
+        Self::MixHashes,
         Self::ForgetOutbox,
         Self::ResendAnew,
     ];
@@ -100,6 +109,16 @@ impl Saboteur {
                 if self.is(Sabotage::SkipFetched) && fetched.entries.len() > 2 =>
             {
                 fetched.entries.remove(fetched.entries.len() - 2);
+            }
+            Outcome::Refused(refusal)
+                if self.is(Sabotage::FalseAnchor) && !refusal.anchor.is_empty() =>
+            {
+                refusal.anchor = vec![7; 32].into();
+            }
+            Outcome::Reply(Body::Fetched(fetched)) if self.is(Sabotage::MixHashes) => {
+                let hashes = fetched.entries.iter_mut().map(|entry| &mut entry.payload_hash);
+                let redacted = hashes.filter(|hash| !hash.is_empty());
+                redacted.for_each(|hash| *hash = vec![7; 32].into());
             }
             Outcome::Reply(Body::Marked(marked)) if self.is(Sabotage::LowerMark) => {
                 if let Some(watermark) = &mut marked.watermark {

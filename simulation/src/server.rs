@@ -35,6 +35,8 @@ use crate::{
 pub(crate) const SERVER_NAME: &str = "chat.example";
 /// Bytes on the way to a client above which no event is taken off its queue: little, so that slow readers get a Gap.
 const HIGH_WATER_BYTES: usize = 2048;
+/// What the server keeps of each log, whatever its owner says: little enough that logs are trimmed.
+pub(crate) const RETENTION: v1::Retention = v1::Retention { max_age_s: 0, max_entries: 6 };
 /// Operations of one batch.
 const MAX_BATCH: usize = 12;
 
@@ -75,11 +77,15 @@ impl Executed {
 }
 
 /// The limits are small, so that lists have pages, queues overflow and renames are frequent.
-fn config(data: &Path) -> Config {
+fn config(data: &Path, sabotage: Option<Sabotage>) -> Config {
     let mut config = Config::for_tests(data);
     config.server.names = vec![SERVER_NAME.to_owned()];
     config.password.memory_kib = 8;
     config.password.workers = 1;
+    config.retention = RETENTION;
+    if sabotage == Some(Sabotage::TrimMore) {
+        config.retention.max_entries -= 1;
+    }
     config.limits = v1::Limits {
         max_in_flight: 8,
         max_fetch_entries: 16,
@@ -106,7 +112,7 @@ impl Server {
         let clock = Arc::clone(clock);
         let now = Arc::new(move || clock.now());
         let core = runtime
-            .block_on(Core::open(config(data), now, Arc::new(entropy)))
+            .block_on(Core::open(config(data, sabotage), now, Arc::new(entropy)))
             .context("the server does not start")?;
         let saboteur = Saboteur::new(sabotage, rng.fork());
         Ok(Self { runtime, core, served: BTreeMap::new(), saboteur })
@@ -127,6 +133,11 @@ impl Server {
         command: Command,
     ) -> Outcome {
         self.runtime.block_on(self.core.execute(connection, identity, command))
+    }
+
+    /// Removes what is no longer to be kept; false if that failed.
+    pub(crate) fn trim(&self) -> bool {
+        self.runtime.block_on(self.core.trim())
     }
 
     /// The key that signs heads.
@@ -394,7 +405,11 @@ pub(crate) fn is_ordinary(code: ErrorCode, of_login: bool) -> bool {
         ErrorCode::NotAMember
         | ErrorCode::HandleTaken
         | ErrorCode::RoomNameTaken
-        | ErrorCode::RenameTooSoon => true,
+        | ErrorCode::RenameTooSoon
+        | ErrorCode::NotPermitted
+        | ErrorCode::NoSuchEntry
+        | ErrorCode::TooManyPins
+        | ErrorCode::Trimmed => true,
         _ => false,
     }
 }

@@ -171,7 +171,7 @@ impl World {
         let server = Server::start(self.data.path(), &self.clock, &mut self.rng, self.sabotage)?;
         self.truth.meet(&server, &self.clock, &mut self.rng)?;
         self.server = Some(server);
-        Ok(())
+        self.trim()
     }
 
     /// In order, or without a word to anyone.

@@ -7,6 +7,7 @@ use simulation::{Sabotage, run};
 /// Seeds within which anything broken must be noticed.
 const WITHIN: u64 = 20;
 
+// cites: RET-003, RET-004, RET-006, RET-008, RET-009, RET-012, REDACT-001, REDACT-009, REDACT-016, PIN-006, PIN-007
 // cites: LOG-001, LOG-002, LOG-011, MSG-002, MSG-004, IDEM-001, PUSH-001, PUSH-003, PUSH-004, PUSH-009, MARK-001, SUM-005, CONT-015
 #[test]
 fn whatever_goes_wrong_everyone_ends_with_the_same() {

@@ -75,6 +75,17 @@ impl Core {
         self.0.seen.add(device);
     }
 
+    /// Removes what is no longer to be kept, as the job does; false if the database failed.
+    pub async fn trim(&self) -> bool {
+        loop {
+            match self.0.store.trim().await {
+                Ok(true) => {}
+                Ok(false) => return true,
+                Err(_) => return false,
+            }
+        }
+    }
+
     /// Writes what was accepted, and closes the database.
     pub async fn close(self) {
         jobs::note_seen(&self.0).await;

@@ -3,9 +3,9 @@
 use anyhow::{Context as _, Result, ensure};
 use aside_proto::{
     id::{ConversationId, DeviceId, IdempotencyKey},
-    v1::{self, client_frame, server_frame::Body},
+    v1::{self, ErrorCode, client_frame, server_frame::Body},
 };
-use aside_session::client::{DeviceKey, Pinning};
+use aside_session::client::{DeviceKey, Pinning, log::Refusal};
 
 use super::{Asked, Device, Scene};
 use crate::server::is_ordinary;
@@ -30,6 +30,13 @@ impl Device {
                 let follower = follower.context("what is fetched is followed")?;
                 let accepted = follower.handle_fetched(&log_key, &fetched)?;
                 self.keep(conversation, accepted, scene)
+            }
+            (Asked::Fetch(conversation), Err(error)) if error.code() == ErrorCode::Trimmed => {
+                let running = self.running.as_mut().context("it runs")?;
+                let follower = running.followers.get_mut(&conversation);
+                let refusal = follower.context("it is followed")?.handle_refused(&error)?;
+                ensure!(matches!(refusal, Refusal::Trimmed { .. }), "nothing was asked");
+                self.begin_anew(conversation, error.first_seq)
             }
             (Asked::Fetch(conversation), Err(error)) => {
                 let running = self.running.as_mut().context("it runs")?;

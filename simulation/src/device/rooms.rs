@@ -4,13 +4,13 @@ use anyhow::{Context as _, Result, bail};
 use aside_proto::{id::ConversationId, v1};
 use aside_session::client::{
     SignatureStatus,
-    log::{Accepted, Follower, Membership},
+    log::{Accepted, Follower, Membership, redacted_by},
     timeline::{Said, Timeline},
 };
 use prost::Message as _;
 
 use super::{Device, Room, Scene};
-use crate::rng::Rng;
+use crate::{rng::Rng, truth::bury};
 
 impl Device {
     /// Makes follower and timeline from what is kept, its pages in any order.
@@ -110,13 +110,15 @@ impl Device {
         self.dirty = true;
         let own = self.kept.identity.map(|(user, _)| user);
         for entry in accepted {
-            let true_one = scene.truth.entry(conversation, entry.seq);
-            anyhow::ensure!(true_one == Some(&entry.entry), "entry {} is none", entry.seq);
+            anyhow::ensure!(scene.truth.has(&entry), "entry {} is none", entry.seq);
             let membership = Membership::of(&entry.header, &entry.entry.payload);
             if let Some(Membership::Left { user }) = membership
                 && Some(user) == own
             {
                 self.list_rooms();
+            }
+            for seq in redacted_by(&entry.header, &entry.entry.payload) {
+                self.redact(conversation, seq);
             }
             let seq = entry.seq;
             let room = self.kept.rooms.get_mut(&conversation).context("the room is kept")?;
@@ -125,6 +127,40 @@ impl Device {
             self.show(conversation, seq)?;
         }
         Ok(())
+    }
+
+    /// REDACT-016.
+    fn redact(&mut self, conversation: ConversationId, seq: u64) {
+        let room = self.kept.rooms.get_mut(&conversation);
+        if let Some(entry) = room.and_then(|room| room.entries.get_mut(&seq)) {
+            bury(entry);
+        }
+        let timelines = self.running.as_mut().map(|running| &mut running.timelines);
+        if let Some(timeline) = timelines.and_then(|it| it.get_mut(&conversation)) {
+            timeline.redact(seq);
+        }
+    }
+
+    /// The log begins later than what is kept here ends: that goes too, so that what is kept is whole.
+    pub(super) fn begin_anew(
+        &mut self,
+        conversation: ConversationId,
+        first_seq: u64,
+    ) -> Result<()> {
+        let running = self.running.as_mut().context("it runs")?;
+        let follower = running.followers.get(&conversation).context("it is followed")?;
+        let room = self.kept.rooms.get_mut(&conversation).context("the room is kept")?;
+        room.remembered = follower.remembered();
+        room.from_seq = room.from_seq.max(first_seq);
+        room.entries.retain(|seq, _| *seq >= first_seq);
+        running.timelines.insert(conversation, Timeline::new());
+        for waiting in running.unjudged.values_mut() {
+            waiting.retain(|(of, _)| *of != conversation);
+        }
+        running.unjudged.retain(|_, waiting| !waiting.is_empty());
+        self.dirty = true;
+        let seqs: Vec<u64> = room.entries.keys().copied().collect();
+        seqs.into_iter().try_for_each(|seq| self.show(conversation, seq))
     }
 
     /// Puts a kept entry into the timeline, if its sender's key is known.

@@ -8,9 +8,12 @@ use anyhow::{Context as _, Result, bail, ensure};
 use aside_proto::{
     id::{ConversationId, IdempotencyKey, UserId},
     limits::MAX_UNREAD,
-    v1::{self, server_frame::Body},
+    v1::{self, ErrorCode, server_frame::Body},
 };
-use aside_session::server::{Command, Outcome};
+use aside_session::{
+    client::log::Accepted,
+    server::{Command, Outcome, Refusal},
+};
 use bytes::Bytes;
 
 use super::{Log, Truth};
@@ -25,7 +28,7 @@ impl Truth {
             Outcome::Refused(refusal) => {
                 let login = matches!(command, Command::PasswordLogin { .. });
                 ensure!(is_ordinary(refusal.code, login), "that is out of the ordinary");
-                return Ok(());
+                return self.judge_refusal(command, refusal);
             }
             Outcome::LoggedIn { .. }
             | Outcome::Device(_)
@@ -45,6 +48,16 @@ impl Truth {
             (Command::Fetch { conversation, from_seq, .. }, Body::Fetched(fetched)) => {
                 self.judge_fetched(*conversation, *from_seq, fetched)?;
             }
+            (Command::Redact { conversation, .. }, Body::Redacted(redacted))
+                if redacted.seq > 0 =>
+            {
+                let entry = self.recorded(*conversation, redacted.seq);
+                let kind = entry.map(|entry| entry.kind());
+                ensure!(kind == Some(v1::EntryKind::Redacted), "there is no such entry");
+            }
+            (Command::ListPins { conversation, .. }, Body::Pins(page)) => {
+                self.judge_pins(*conversation, page)?;
+            }
             (Command::ListSummaries { .. }, Body::Summaries(page)) => {
                 page.summaries.iter().try_for_each(|summary| self.judge_summary(user, summary))?;
             }
@@ -59,10 +72,56 @@ impl Truth {
                     let log = self.log(&room.conversation_id)?;
                     ensure!(log.members.contains_key(&user), "no member of {}", room.name);
                     ensure!(room.head_seq == log.head(), "{} ends at {}", room.name, log.head());
+                    ensure!(room.first_seq == log.first_seq, "it begins at {}", log.first_seq);
                 }
             }
             _ => {}
         }
+        Ok(())
+    }
+
+    /// FETCH-005, REDACT-004, PIN-002: what is refused with these can't be had.
+    fn judge_refusal(&self, command: &Command, refusal: &Refusal) -> Result<()> {
+        let is_there = |conversation: &ConversationId, seq: u64, with_payload: bool| {
+            let is_kept = self.logs.get(conversation).is_some_and(|log| log.first_seq <= seq);
+            let entry = self.recorded(*conversation, seq).filter(|_| is_kept);
+            entry.is_some_and(|entry| {
+                let is_whole = !entry.entry.salt.is_empty();
+                entry.kind() == v1::EntryKind::Message && (is_whole || !with_payload)
+            })
+        };
+        match (command, refusal.code) {
+            (Command::Fetch { conversation, from_seq, .. }, ErrorCode::Trimmed) => {
+                let log = self.log(conversation.as_bytes())?;
+                let first = &log.kept().first().context("a log is never empty")?;
+                ensure!(*from_seq < log.first_seq, "it begins at {}", log.first_seq);
+                ensure!(refusal.first_seq == log.first_seq, "it begins at {}", log.first_seq);
+                ensure!(refusal.anchor[..] == first.chain_before, "that is not the anchor");
+            }
+            (Command::Redact { conversation, seqs, .. }, ErrorCode::NoSuchEntry) => {
+                let are_all = seqs.iter().all(|seq| is_there(conversation, *seq, false));
+                ensure!(!are_all, "they are all there");
+            }
+            (Command::SetPin { conversation, seq, .. }, ErrorCode::NoSuchEntry) => {
+                ensure!(!is_there(conversation, *seq, true), "it is there");
+            }
+            (_, ErrorCode::Trimmed | ErrorCode::NoSuchEntry) => bail!("nothing of that was asked"),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// PIN-006, PIN-007. A page is long enough for all.
+    fn judge_pins(&self, conversation: ConversationId, page: &v1::Pins) -> Result<()> {
+        let log = self.log(conversation.as_bytes())?;
+        let mut expected: Vec<(u64, u64)> =
+            log.pins.iter().map(|(seq, pin_seq)| (*pin_seq, *seq)).collect();
+        expected.sort_unstable_by(|one, other| other.cmp(one));
+        let pins = expected.iter().map(|(pin_seq, seq)| v1::Pin {
+            entry: self.entry(conversation, *seq).cloned(),
+            pin_seq: *pin_seq,
+        });
+        ensure!(page.pins.iter().cloned().eq(pins), "the pins are {expected:?}");
         Ok(())
     }
 
@@ -98,10 +157,25 @@ impl Truth {
         Ok(*at)
     }
 
-    /// An entry of a log.
-    pub(crate) fn entry(&self, conversation: ConversationId, seq: u64) -> Option<&v1::Entry> {
+    /// An entry of a log, kept or not.
+    fn entry(&self, conversation: ConversationId, seq: u64) -> Option<&v1::Entry> {
+        Some(&self.recorded(conversation, seq)?.entry)
+    }
+
+    fn recorded(&self, conversation: ConversationId, seq: u64) -> Option<&Accepted> {
         let index = usize::try_from(seq.checked_sub(1)?).ok()?;
-        Some(&self.logs.get(&conversation)?.entries.get(index)?.entry)
+        self.logs.get(&conversation)?.entries.get(index)
+    }
+
+    /// Whether an entry is what the log has at its place, or had until it was redacted.
+    pub(crate) fn has(&self, accepted: &Accepted) -> bool {
+        let known = self.recorded(accepted.conversation, accepted.seq);
+        known.is_some_and(|known| {
+            let is_redacted_since = known.entry.salt.is_empty()
+                && known.entry.header == accepted.entry.header
+                && known.payload_hash == accepted.payload_hash;
+            known.entry == accepted.entry || is_redacted_since
+        })
     }
 
     fn judge_fetched(
@@ -116,6 +190,8 @@ impl Truth {
         let same = fetched.entries.iter().eq(true_ones.take(fetched.entries.len()));
         ensure!(same, "these are not the entries from {from_seq} on");
         ensure!(fetched.head_seq == log.head(), "the log ends at {}", log.head());
+        ensure!(fetched.first_seq == log.first_seq, "the log begins at {}", log.first_seq);
+        ensure!(from_seq >= log.first_seq, "what is before {} is gone", log.first_seq);
         Ok(())
     }
 
@@ -129,6 +205,7 @@ impl Truth {
         let messages = log.messages_after(at.1).take(MAX_UNREAD as usize);
         let unread = messages.filter(|it| !own(it.sender.map(|sender| sender.user))).count();
         ensure!(room.head_seq == log.head(), "{} ends at {}", room.name, log.head());
+        ensure!(room.first_seq == log.first_seq, "{} begins at {}", room.name, log.first_seq);
         ensure!(summary.watermark == Some(watermark(user, at)), "the watermarks are {at:?}");
         ensure!(summary.unread as usize == unread, "{unread} are unread in {}", room.name);
         let last = log.messages_after(0).next_back().map(|entry| &entry.entry);

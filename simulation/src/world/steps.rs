@@ -1,6 +1,6 @@
 //! The events: which can happen now, and what each does.
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 
 use super::World;
 use crate::{link::Link, operations::OPERATIONS};
@@ -21,6 +21,8 @@ enum Step {
     // From here on, only until the network heals.
     Operate(usize),
     PassTime,
+    /// The server removes what is no longer to be kept.
+    Trim,
     HangUp(usize),
     Cut(u64),
     Stall(u64),
@@ -97,6 +99,7 @@ impl World {
         let running = self.devices.iter().enumerate().filter(|(_, it)| it.running.is_some());
         let mut steps: Vec<_> = running.map(|(index, _)| (60, Step::Operate(index))).collect();
         steps.push((30, Step::PassTime));
+        steps.push((20, Step::Trim));
         steps
     }
 
@@ -143,6 +146,7 @@ impl World {
             }
             Step::Operate(index) => self.operate(index),
             Step::PassTime => self.pass_time(),
+            Step::Trim => self.trim(),
             Step::HangUp(index) => {
                 self.note_of(index, "hangs up");
                 self.with_device(index, |device, link, scene| device.hang_up(link, scene))
@@ -250,6 +254,15 @@ impl World {
         if let Some(what) = done {
             self.note_of(index, what);
         }
+        Ok(())
+    }
+
+    /// What a job does at the start, and now and then.
+    pub(super) fn trim(&mut self) -> Result<()> {
+        let Self { server: Some(server), truth, clock, .. } = self else { return Ok(()) };
+        ensure!(server.trim(), "what is no longer to be kept is not removed");
+        let gone = truth.trim(clock);
+        self.note(format_args!("the server removes {gone} entries that are no longer to be kept"));
         Ok(())
     }
 
