@@ -18,6 +18,14 @@ pub enum Error {
     /// The address has no handle.
     #[error("the address names no account")]
     HandleMissing,
+    /// The account that is kept here under this handle has another by now, or was given another when it was made.
+    #[error("the account that is kept here as {from} is called {now}")]
+    HandleChanged {
+        /// What the address says.
+        from: String,
+        /// The account's handle.
+        now: String,
+    },
     /// There is no place for the state.
     #[error("this system names no directory for the data of programs")]
     NoDataDir,
@@ -80,9 +88,15 @@ pub enum Error {
     /// A message is edited by who said it, no one else (CONT-012).
     #[error("entry {0} is not yours to edit")]
     NotYours(u64),
-    /// Only what will not be sent is discarded, or sent anew.
-    #[error("this message is not one that could not be sent")]
-    NotFailed,
+    /// Only what will not be sent is sent anew, and only that or what was not sent yet is discarded.
+    #[error("this message was sent by now, or is not there any more")]
+    NotInOutbox,
+    /// A connection may have carried the message: it can't be taken back.
+    #[error("this message is on its way, and may have arrived")]
+    MayHaveArrived,
+    /// The message was taken back before it was sent.
+    #[error("the message was taken back before it was sent")]
+    Withdrawn,
     /// This account has not logged in here, so nothing of it is kept.
     #[error("nothing of this account is kept here")]
     NothingKept,
@@ -192,6 +206,9 @@ impl Error {
     pub fn remedy(&self) -> Option<String> {
         let remedy = match self {
             Self::HandleMissing => "Write it before the host: aside://alice@chat.example.",
+            Self::HandleChanged { now, .. } => {
+                return Some(format!("Use the address with {now} before the @."));
+            }
             Self::NoDataDir => "Set ASIDE_DATA_DIR to one.",
             Self::State(StateError::InUse(_)) => {
                 "Close the other one, or give this one a directory of its own with --data-dir."
@@ -219,8 +236,15 @@ impl Error {
             Self::NoSuchMessage(_) | Self::NotYours(_) => "Look for its number in the history.",
             Self::NothingKept => "Connect once, or name the directory with --data-dir.",
             Self::QueryTooLong => "Search for less.",
-            Self::OutboxFull => "Wait until some were sent.",
-            Self::Login(_) | Self::Request(_) | Self::NotFailed | Self::Gone => return None,
+            Self::OutboxFull => {
+                "Wait until some were sent, and discard or send anew those that failed."
+            }
+            Self::MayHaveArrived => "Wait until it is there, and delete it then.",
+            Self::Login(_)
+            | Self::Request(_)
+            | Self::NotInOutbox
+            | Self::Withdrawn
+            | Self::Gone => return None,
         };
         Some(remedy.to_owned())
     }

@@ -4,7 +4,7 @@ use aside_proto::{
     id::ConversationId,
     v1::{self, client_frame::Body},
 };
-use aside_session::client::log::{Accepted, Follower, Place, Start, Tampering};
+use aside_session::client::log::{Accepted, Follower, Place, Refusal, Start, Tampering};
 
 use super::{Asked, Sync, Waiter};
 use crate::{Error, driver::outlet::Outlet};
@@ -32,6 +32,11 @@ impl ReadBack {
         );
         // None is overdue: the follower that noted it would have said so.
         let _ = self.follower.handle_missing(&missing);
+    }
+
+    /// Whether there is nothing more to read.
+    fn is_done(&self) -> bool {
+        self.follower.place().is_some_and(|place| place.seq >= self.until.seq)
     }
 
     fn first(&self) -> u64 {
@@ -99,9 +104,14 @@ impl Sync {
                 return Ok(());
             }
         }
-        if read_back.follower.place().is_none_or(|place| place.seq < read_back.until.seq) {
-            return Ok(());
+        match read_back.is_done() {
+            true => self.finish(at, out).await,
+            false => Ok(()),
         }
+    }
+
+    /// Keeps what was read.
+    async fn finish(&mut self, at: usize, out: &mut Outlet) -> Result<(), Error> {
         let mut read_back = self.read_backs.remove(at);
         read_back.taken.retain(|entry| entry.seq <= read_back.until.seq);
         let conversation = read_back.follower.conversation();
@@ -113,11 +123,10 @@ impl Sync {
             return Ok(());
         }
         let entries = self.judged(read_back.taken).await?;
-        self.store.keep(conversation, &entries, None, &[]).await?;
-        if let Some(room) = self.rooms.get_mut(&conversation) {
-            room.advanced = true;
-        }
-        self.flush(out).await?;
+        // With what is still to be explained of them, so that a run that ends here leaves nothing unexplained for ever.
+        let cursor = self.rooms.get(&conversation).and_then(|room| room.follower.remembered());
+        self.store.keep(conversation, &entries, cursor.as_ref(), &[]).await?;
+        out.refresh(conversation);
         self.settling.push(read_back.waiter);
         self.wake_waiters();
         Ok(())
@@ -138,20 +147,53 @@ impl Sync {
         })
     }
 
-    pub(super) fn read_back_refused(&mut self, id: u64, error: v1::Error, again: bool) {
+    pub(super) async fn read_back_refused(
+        &mut self,
+        id: u64,
+        error: v1::Error,
+        again: bool,
+        out: &mut Outlet,
+    ) -> Result<(), Error> {
         let Some(at) = self.read_backs.iter().position(|read_back| read_back.id == id) else {
-            return;
+            return Ok(());
         };
+        let read_back = &mut self.read_backs[at];
         if again {
-            self.read_backs[at].disconnected();
-            return;
+            read_back.disconnected();
+            return Ok(());
         }
-        let read_back = self.read_backs.remove(at);
-        let outcome = match error.code() {
-            // There is no more of it; what is kept is all there is.
-            v1::ErrorCode::Trimmed => Ok(()),
-            _ => Err(error.into()),
-        };
-        drop(read_back.waiter.send(outcome));
+        match self.judge_refusal(at, &error) {
+            // What is left of it is read on.
+            Ok(Refusal::Trimmed { first_seq, .. }) => {
+                let read_back = &mut self.read_backs[at];
+                read_back.taken.retain(|entry| entry.seq >= first_seq);
+                if read_back.is_done() {
+                    self.finish(at, out).await?;
+                }
+            }
+            Ok(Refusal::Other) => {
+                drop(self.read_backs.remove(at).waiter.send(Err(error.into())));
+            }
+            Err(what) => {
+                let read_back = self.read_backs.remove(at);
+                self.tamper(read_back.follower.conversation(), &what, out).await?;
+                drop(read_back.waiter.send(Err(Error::Tampered)));
+            }
+        }
+        Ok(())
+    }
+
+    /// FETCH-007: what is said to be trimmed is held against all that is known of the conversation.
+    fn judge_refusal(&mut self, at: usize, error: &v1::Error) -> Result<Refusal, Tampering> {
+        let read_back = &mut self.read_backs[at];
+        let refusal = read_back.follower.handle_refused(error)?;
+        if let Refusal::Trimmed { .. } = refusal
+            && let Some(room) = self.rooms.get_mut(&read_back.follower.conversation())
+        {
+            room.follower.handle_anchor(read_back.follower.anchor())?;
+            // It is remembered, though no entry came with it.
+            room.advanced = true;
+        }
+        Ok(refusal)
     }
 }
