@@ -9,7 +9,7 @@ use aside_proto::{
 };
 use aside_session::client::{CloseReason, LoginError, PayloadDiffers, RequestError, Violation};
 
-use crate::{StateError, TlsError};
+use crate::{StateError, TlsError, words};
 
 /// Anything that keeps the client from doing what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -48,7 +48,7 @@ pub enum Error {
     #[error(transparent)]
     Login(#[from] LoginError),
     /// The server refused a request.
-    #[error("{}", .0.message)]
+    #[error("{}", .0.sentence())]
     Refused(Refusal),
     /// The connection ended while the client was connecting.
     #[error(transparent)]
@@ -83,10 +83,10 @@ pub enum Error {
     #[error("this is no reaction: 1 to 32 bytes without control characters are")]
     NotAnEmoji,
     /// Nobody said anything in that entry that can be answered, or this client can't tell (CONT-002).
-    #[error("entry {0} is no message to refer to")]
+    #[error("[{0}] is no message, or none that can be meant")]
     NoSuchMessage(u64),
     /// A message is edited by who said it, no one else (CONT-012).
-    #[error("entry {0} is not yours to edit")]
+    #[error("message [{0}] is not yours to edit")]
     NotYours(u64),
     /// Only what will not be sent is sent anew, and only that or what was not sent yet is discarded.
     #[error("this message was sent by now, or is not there any more")]
@@ -146,6 +146,13 @@ impl Refusal {
     #[must_use]
     pub fn is(&self, code: v1::ErrorCode) -> bool {
         self.code == code as i32
+    }
+
+    /// What it says, in a user's words where the server says no more than the registry does.
+    fn sentence(&self) -> &str {
+        let code = v1::ErrorCode::try_from(self.code).unwrap_or_default();
+        let general = code == v1::ErrorCode::Unspecified || self.message == info(code).trigger;
+        words::refused(code).filter(|_| general).unwrap_or(&self.message)
     }
 
     /// The code's name, such as `HANDLE_TAKEN`, or its number.
@@ -300,6 +307,19 @@ fn refusal_remedy(refusal: &Refusal) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_refusal_is_said_in_a_users_words_unless_the_server_has_better_ones() {
+        let said = |code: v1::ErrorCode, message: &str| {
+            let message = message.to_owned();
+            Error::from(v1::Error { code: code.into(), message, ..Default::default() }).to_string()
+        };
+        let code = v1::ErrorCode::NotPermitted;
+        assert!(said(code, info(code).trigger).starts_with("only an owner"));
+        assert_eq!(said(code, "Not on Sundays."), "Not on Sundays.");
+        let code = v1::ErrorCode::FrameEmpty;
+        assert_eq!(said(code, info(code).trigger), info(code).trigger);
+    }
 
     // cites: LIM-007
     #[test]

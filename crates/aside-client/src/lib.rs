@@ -61,6 +61,7 @@ mod tls;
 mod token;
 mod transport;
 mod view;
+mod words;
 
 pub use address::{Address, AddressError, Transport};
 pub use aside_session::client::{Typists, room::Settings as RoomSettings, timeline::Reply};

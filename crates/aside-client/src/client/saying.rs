@@ -35,7 +35,7 @@ impl Client {
         outcome
     }
 
-    /// Says something without waiting for the server. The message is signed, kept, and sent until the server has made it
+    /// Says something without waiting for the server. The message is signed and kept, then sent until the server has made it
     /// durable, once, over as many connections and runs of the program as that takes. Messages to a conversation arrive in the
     /// order in which they were queued.
     ///
@@ -185,7 +185,9 @@ impl Client {
         payload: Bytes,
     ) -> Result<Queued, Error> {
         let (message, queued) = self.compose(conversation, payload);
-        self.command(Command::Send(message)).await?;
+        let (kept, is_kept) = oneshot::channel();
+        self.command(Command::Send { message, kept }).await?;
+        is_kept.await.map_err(|_| Error::Gone)?;
         self.writing().sent(conversation);
         Ok(queued)
     }

@@ -48,7 +48,11 @@ pub(crate) struct Message {
 #[derive(Debug)]
 pub(crate) enum Command {
     Call(Call),
-    Send(Message),
+    Send {
+        message: Message,
+        /// Told once it is kept, or will not be: its receipt says why.
+        kept: oneshot::Sender<()>,
+    },
     /// Says once more, as a new message, what will not be sent.
     Retry {
         failed: IdempotencyKey,
@@ -290,7 +294,7 @@ impl Driver {
                 // What was queued before is kept, to be sent by the next run.
                 while let Ok(command) = self.commands.try_recv() {
                     match command {
-                        Command::Send(message) => self.queue(message).await?,
+                        Command::Send { message, kept } => self.queue(message, kept).await?,
                         Command::Retry { failed, message, done } => {
                             drop(done.send(self.retry(failed, message).await?));
                         }
@@ -303,7 +307,7 @@ impl Driver {
                 return Ok(ControlFlow::Break(()));
             }
             Input::Command(Command::Call(call)) => self.calls.push(call),
-            Input::Command(Command::Send(message)) => self.queue(message).await?,
+            Input::Command(Command::Send { message, kept }) => self.queue(message, kept).await?,
             Input::Command(Command::Retry { failed, message, done }) => {
                 // The caller may have gone: it is said once more all the same.
                 drop(done.send(self.retry(failed, message).await?));
@@ -335,7 +339,7 @@ impl Driver {
     }
 
     /// Keeps a message until it is acknowledged, or says why not.
-    async fn queue(&mut self, message: Message) -> Result<(), Error> {
+    async fn queue(&mut self, message: Message, kept: oneshot::Sender<()>) -> Result<(), Error> {
         let Message { conversation, message_id, payload, receipt } = message;
         match self.compose(conversation, message_id, payload) {
             Ok(posting) if self.store.add_to_outbox(&posting).await? => {
@@ -344,6 +348,8 @@ impl Driver {
             Ok(_) => drop(receipt.send(Err(Error::OutboxFull))),
             Err(error) => drop(receipt.send(Err(error))),
         }
+        // The caller may have gone: the message is sent all the same.
+        let _ = kept.send(());
         Ok(())
     }
 
