@@ -81,8 +81,7 @@ impl Worker {
                 self.change(RoomChange { invite_only, ..RoomChange::default() }).await?;
             }
             Rooming::Invite(handle) => {
-                self.client.invite(room, &handle).await?;
-                self.say(format!("{} is invited", neutralise_line(&handle))).await;
+                self.say(rooms::invite(&self.client, room, &handle).await?).await;
             }
             Rooming::SetPin(seq, pinned) => self.client.set_pin(room, seq, pinned).await?,
             Rooming::Pins => {

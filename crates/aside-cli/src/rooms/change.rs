@@ -1,7 +1,7 @@
 //! `aside rooms update` and `aside rooms invite`.
 
 use anyhow::Result;
-use aside_client::{RoomChange, display::neutralise_line};
+use aside_client::RoomChange;
 use clap::{ArgGroup, ValueEnum};
 
 use super::{show, to_json};
@@ -98,8 +98,7 @@ async fn update(args: &UpdateArgs) -> Result<()> {
 async fn invite(args: &InviteArgs) -> Result<()> {
     let (client, _) = args.session.connect(|options| options.shared = true).await?;
     let room = find_room(&client, &args.room).await?;
-    client.invite(room.conversation, &args.handle).await?;
-    output::note(format!("{} is invited", neutralise_line(&args.handle)))?;
+    output::note(super::invite(&client, room.conversation, &args.handle).await?)?;
     client.close().await;
     Ok(())
 }
