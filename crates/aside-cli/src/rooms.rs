@@ -5,7 +5,7 @@ mod change;
 use std::borrow::Cow;
 
 use anyhow::{Result, bail};
-use aside_client::{Person, Role, Room, display::neutralise_line};
+use aside_client::{Client, ConversationId, Error, Person, Role, Room, display::neutralise_line};
 use serde_json::{Value, json};
 
 use crate::{
@@ -111,6 +111,25 @@ pub(crate) fn invitation(room: &Room, by: Option<&Person>, style: Style) -> Stri
     format!("you are invited{by}: {}\n{hint}", show(room, style))
 }
 
+/// Invites somebody, and says what came of it.
+pub(crate) async fn invite(
+    client: &Client,
+    room: ConversationId,
+    handle: &str,
+) -> Result<String, Error> {
+    let shown = neutralise_line(handle).into_owned();
+    // Who is a member is told by the log. Who is none is refused below.
+    let _ = client.catch_up(room).await;
+    match client.member_called(room, handle).await? {
+        Some(user) if user == client.identity().user => Ok("you are a member yourself".to_owned()),
+        Some(_) => Ok(format!("{shown} is a member already")),
+        None => {
+            client.invite(room, handle).await?;
+            Ok(format!("{shown} is invited"))
+        }
+    }
+}
+
 /// How many messages wait to be read.
 pub(crate) fn unread_count(unread: u32) -> String {
     // SUM-005
@@ -145,7 +164,7 @@ fn to_json(room: &Room) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use aside_client::{ConversationId, Retention};
+    use aside_client::Retention;
 
     use super::*;
 

@@ -18,14 +18,19 @@ use crate::{
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     aside send aside://bot@chat.example ops 'backup done'\n  \
+    aside send aside://bot@chat.example ops '@alice: the disk is full' --mention\n  \
     make 2>&1 | tail -1 | aside send aside://bot@chat.example builds --join")]
 pub(crate) struct Args {
     #[command(flatten)]
     session: SessionArgs,
     /// The room's name
     room: String,
-    /// What to say; without it, each line of standard input is a message
+    /// What to say; without it, each line of standard input that is not blank is a message
+    #[arg(value_parser = parse_text)]
     text: Option<String>,
+    /// Ask for the attention of members whose @handle is in the text; \@handle does not
+    #[arg(long)]
+    mention: bool,
     /// Join the room first if need be; the server can read what is said in a public room
     #[arg(long)]
     join: bool,
@@ -39,19 +44,35 @@ pub(crate) async fn run(args: Args) -> Result<()> {
     let (client, _) = args.session.connect(|options| options.shared = true).await?;
     let room = find_room(&client, &args.room).await?;
     enter(&client, &room, args.join).await?;
+    if args.mention {
+        // Who is a member is told by the log.
+        client.catch_up(room.conversation).await?;
+    }
     match &args.text {
-        Some(text) => tell(client.send(room.conversation, text).await?, args.json)?,
+        Some(text) => say(&client, &room, text, &args).await?,
         None => {
             for line in io::stdin().lock().lines() {
                 let line = line?;
-                if !line.is_empty() {
-                    tell(client.send(room.conversation, &line).await?, args.json)?;
+                if !line.trim().is_empty() {
+                    say(&client, &room, &line, &args).await?;
                 }
             }
         }
     }
     client.close().await;
     Ok(())
+}
+
+fn parse_text(text: &str) -> Result<String, &'static str> {
+    if text.trim().is_empty() { Err("there is nothing in it to say") } else { Ok(text.to_owned()) }
+}
+
+async fn say(client: &Client, room: &Room, text: &str, args: &Args) -> Result<()> {
+    let text = match args.mention {
+        true => client.addressed(room.conversation, text).await?,
+        false => text.into(),
+    };
+    tell(client.send(room.conversation, text).await?, args.json)
 }
 
 /// Joins if that was asked for, and says what it means (ROOM-001).

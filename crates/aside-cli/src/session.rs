@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 use aside_client::{
     Address, BindingKind, BotToken, Client, Error, Events, Fingerprint, Kept, LogIn, Options,
-    PasswordReason, Room, Trust, v1,
+    PasswordReason, Room, Trust, client_data_dir, v1,
 };
 use clap::ValueEnum;
 use zeroize::Zeroizing;
@@ -38,7 +38,7 @@ pub(crate) struct SessionArgs {
     /// Log in as a bot, by the token in the first line of this file; else by the one in ASIDE_TOKEN, if that is set
     #[arg(long, value_name = "FILE", conflicts_with_all = ["register", "password_file"])]
     token_file: Option<PathBuf>,
-    /// Keep keys and history here [default: ASIDE_DATA_DIR, or the user's data directory]
+    /// Keep keys and history below this directory [default: ASIDE_DATA_DIR, or the user's data directory]
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
     /// What this device is called in the list of the account's devices
@@ -69,6 +69,27 @@ impl SessionArgs {
         let mut options = self.options()?;
         adjust(&mut options);
         match Client::connect(options.clone()).await {
+            // What --register --suffix made at the first call is there at the next.
+            Err(Error::HandleChanged { now, .. }) if self.suffix => {
+                options.address.handle = Some(now);
+                self.connect_as(options).await
+            }
+            // The old handle may be free again, and wanted.
+            Err(Error::HandleChanged { .. }) if self.register => {
+                options.log_in = self.log_in(PasswordReason::NewDevice)?;
+                Ok(Client::connect(options).await?)
+            }
+            Err(Error::PasswordNeeded(reason)) => {
+                options.log_in = self.log_in(reason)?;
+                Ok(Client::connect(options).await?)
+            }
+            outcome => Ok(outcome?),
+        }
+    }
+
+    /// Logs in to an account that is kept here.
+    async fn connect_as(&self, mut options: Options) -> Result<(Client, Events)> {
+        match Client::connect(options.clone()).await {
             Err(Error::PasswordNeeded(reason)) => {
                 options.log_in = self.log_in(reason)?;
                 Ok(Client::connect(options).await?)
@@ -89,7 +110,7 @@ impl SessionArgs {
             (None, Some(fingerprint)) => Some(Trust::Fingerprint(fingerprint)),
             (None, None) => None,
         };
-        options.data_dir.clone_from(&self.data_dir);
+        options.data_dir = self.data_dir.as_deref().map(client_data_dir);
         options.device_name.clone_from(&self.device_name);
         options.user_agent = concat!("aside/", env!("CARGO_PKG_VERSION")).to_owned();
         options.binding = match self.binding {

@@ -35,10 +35,11 @@ pub(crate) struct Args {
     session: SessionArgs,
     /// The room's name
     room: String,
-    /// How many entries to begin with at most [default: 20, or all with --since]
+    /// How many of them to begin with at most [default: 20, or all with --since]; reactions and edits stand at their messages
+    /// and do not count, but for --json
     #[arg(short = 'n', long, value_name = "COUNT")]
     lines: Option<u32>,
-    /// Begin so long ago (90m, 2h), at this time (2026-11-25, 2026-11-25T14:00), or at this entry (its number)
+    /// Begin so long ago (30s, 90m, 2h, 1d, 2w), at a time (2026-11-25, 2026-11-25T14:00), or at an entry (its number)
     #[arg(long, value_name = "WHEN")]
     since: Option<Since>,
     /// Go on with those that come, until interrupted
@@ -65,15 +66,19 @@ pub(crate) async fn run(args: Args) -> Result<()> {
     let room = find_room(&client, &args.room).await?;
     enter(&client, &room, args.join).await?;
     client.catch_up(room.conversation).await?;
-    let mut shown = 0;
+    // What stands at the messages that are read is no news either, shown by itself or not.
+    let overview = client.overview().await?.into_iter();
+    let known = overview.filter(|known| known.conversation == room.conversation);
+    let shown = known.map(|known| known.head).max().unwrap_or(0);
     let entries = read(Source::Client(&client), room.conversation, &args).await?;
     let first_kept = client.first_kept(room.conversation).await?;
     if lacks_older(&entries, first_kept, &args) {
         output::note(NO_OLDER)?;
     }
     for entry in entries {
-        printer.past(&entry)?;
-        shown = entry.seq;
+        if entry.seq <= shown || !args.follow {
+            printer.past(&entry)?;
+        }
     }
     if args.follow {
         follow(events, &room, shown, printer).await?;
@@ -136,21 +141,24 @@ impl Source<'_> {
 
 /// The last entries, as many as are wanted.
 async fn read(source: Source<'_>, conversation: ConversationId, args: &Args) -> Result<Vec<Entry>> {
-    let Some(since) = args.since else {
-        return Ok(source.before(conversation, None, args.lines.unwrap_or(LINES)).await?);
-    };
-    let since = since.fixed(Timestamp::now().as_millisecond().try_into().unwrap_or_default());
-    let wanted = args.lines.map_or(usize::MAX, |lines| lines as usize);
+    let unasked = if args.since.is_some() { usize::MAX } else { LINES as usize };
+    let wanted = args.lines.map_or(unasked, |lines| lines as usize);
+    let now = Timestamp::now().as_millisecond().try_into().unwrap_or_default();
+    let since = args.since.unwrap_or(Since::Seq(0)).fixed(now);
+    let page_size = u32::try_from(wanted).unwrap_or(PAGE).clamp(1, PAGE);
+    // What is shown at another entry is not one of those wanted.
+    let counts = |entry: &Entry| args.json || Style::plain().past_entry(entry).is_some();
     let mut pages = Vec::new();
     let (mut before, mut count) = (None, 0);
-    loop {
-        let mut page = source.before(conversation, before, PAGE).await?;
-        let whole = page.len() == PAGE as usize && page.iter().all(|entry| since.includes(entry));
+    while count < wanted {
+        let mut page = source.before(conversation, before, page_size).await?;
+        let whole =
+            page.len() == page_size as usize && page.iter().all(|entry| since.includes(entry));
         before = page.first().map(|entry| entry.seq);
-        page.retain(|entry| since.includes(entry));
+        page.retain(|entry| since.includes(entry) && counts(entry));
         count += page.len();
         pages.push(page);
-        if !whole || count >= wanted {
+        if !whole {
             break;
         }
     }

@@ -3,13 +3,16 @@
 use std::collections::HashMap;
 
 use anyhow::Result;
-use aside_client::{Client, Member, Person, Role, UserId, display::neutralise_line};
+use aside_client::{Client, Error, Member, Person, Role, UserId, display::neutralise_line};
 use serde_json::{Value, json};
 
 use crate::{
     output::{self, Style},
     session::{SessionArgs, find_room},
 };
+
+/// Members whose presence is asked for by a screen: more than any shows.
+const MAX_LOOKED_AT: usize = 256;
 
 /// List the members of a room the account is in
 #[derive(Debug, clap::Args)]
@@ -34,11 +37,11 @@ pub(crate) async fn run(args: &Args) -> Result<()> {
     let (client, _) = args.session.connect(|options| options.shared = true).await?;
     let room = find_room(&client, &args.room).await?;
     let members = client.members(room.conversation, args.online).await?;
+    let statuses = statuses(&client, &members).await?;
     if args.json {
-        output::line(Value::from_iter(members.iter().map(to_json)))?;
+        output::line(Value::from_iter(members.iter().map(|member| to_json(member, &statuses))))?;
     } else {
         let style = Style::of_stdout();
-        let statuses = statuses(&client, &members).await?;
         for member in &members {
             output::line(show(member, &statuses, style))?;
         }
@@ -60,6 +63,21 @@ pub(crate) async fn statuses(client: &Client, members: &[Member]) -> Result<Stat
     Ok(presence.into_iter().map(|presence| (presence.who.user, presence.status)).collect())
 }
 
+/// Sets whether members are online by what is told of their presence, changes of which are told from then on; and asks what they
+/// have to say. More than [`MAX_LOOKED_AT`] stay as they are.
+pub(crate) async fn look_at(client: &Client, members: &mut [Member]) -> Result<Statuses, Error> {
+    if !client.has_watermarks() {
+        return Ok(Statuses::new());
+    }
+    let looked_at = members.iter().take(MAX_LOOKED_AT).map(|member| member.user);
+    let presence = client.presence(&looked_at.collect::<Vec<_>>()).await?;
+    // In the order in which they were asked about.
+    for (member, presence) in members.iter_mut().zip(&presence) {
+        member.online = presence.online;
+    }
+    Ok(presence.into_iter().map(|presence| (presence.who.user, presence.status)).collect())
+}
+
 /// One member in a line.
 pub(crate) fn show(member: &Member, statuses: &Statuses, style: Style) -> String {
     let person = Person { user: member.user, handle: Some(member.handle.clone()) };
@@ -71,7 +89,7 @@ pub(crate) fn show(member: &Member, statuses: &Statuses, style: Style) -> String
     format!("{}  {}{said}", style.person(&person), style.dim(format!("{state}{role}")))
 }
 
-fn to_json(member: &Member) -> Value {
+fn to_json(member: &Member, statuses: &Statuses) -> Value {
     json!({
         "user_id": member.user.to_string(),
         "handle": member.handle,
@@ -80,5 +98,6 @@ fn to_json(member: &Member) -> Value {
             Role::Member => "member",
         },
         "online": member.online,
+        "status": statuses.get(&member.user).filter(|status| !status.is_empty()),
     })
 }

@@ -91,8 +91,17 @@ async fn scripts_send_and_read() {
     let typed = format!(
         "/react {number} +1\n/edit {number} hello again\n/edit 1 no\n/reply {number} yes\n"
     );
-    let chat = stdout(&output(world.aside("chat", "alice", &[]), &typed).await);
-    assert!(chat.contains("entry 1 is no message to refer to"), "{chat}");
+    let chat = output(world.aside("chat", "alice", &[]), &typed).await;
+    let (code, said) = failure(&chat);
+    assert!(code == Some(1) && said.contains("a message was not sent"), "{said}");
+    let chat = String::from_utf8(chat.stdout).unwrap();
+    assert!(chat.contains("[1] is no message, or none that can be meant"), "{chat}");
+    let again = format!("/react {number} +1\n/unreact {number} -1\n");
+    let chat = output(world.aside("chat", "alice", &[]), &again).await;
+    let (_, said) = failure(&chat);
+    assert!(said.contains("2 messages were not sent"), "{said}");
+    let chat = String::from_utf8(chat.stdout).unwrap();
+    assert!(chat.contains("with +1 already") && chat.contains("not reacted"), "{chat}");
     let tail = stdout(&world.run("tail", "alice", &["lobby", "-n", "6"]).await);
     for shown in
         ["alice: hello again (edited)\n    +1 alice", &format!("alice (answers [{number}]): yes")]
@@ -100,6 +109,8 @@ async fn scripts_send_and_read() {
         assert!(tail.contains(shown), "{shown:?} in:\n{tail}");
     }
     assert!(!tail.contains("reacts") && !tail.contains("edits"), "not by themselves:\n{tail}");
+    let tail = stdout(&world.run("tail", "alice", &["lobby", "-n", "3"]).await);
+    assert!(tail.contains(": one\n") && tail.contains("yes\n"), "they do not count:\n{tail}");
     stdout(&output(world.aside("send", "alice", &["lobby"]), "two\n").await);
 
     let plain = stdout(&world.run("tail", "alice", &["lobby", "-n", "1"]).await);
@@ -111,6 +122,105 @@ async fn scripts_send_and_read() {
     let users = stdout(&world.run("users", "alice", &["lobby", "--json"]).await);
     let users: Value = serde_json::from_str(&users).unwrap();
     assert_eq!((&users[0]["handle"], &users[0]["online"]), (&"alice".into(), &true.into()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn text_that_is_not_sent_is_a_failure() {
+    let world = World::new().await;
+    for blank in ["", "  \n"] {
+        let sent = world.run("send", "alice", &["lobby", blank, "--register", "--join"]).await;
+        let said = String::from_utf8(sent.stderr).unwrap();
+        assert!(sent.status.code() == Some(2) && said.contains("nothing in it"), "{said}");
+    }
+    let chat = world.aside("chat", "alice", &["--register"]);
+    let chat = output(chat, "is anybody there?\nhello?\n").await;
+    let (code, said) = failure(&chat);
+    assert!(code == Some(1) && said.contains("2 messages were not sent"), "{said}");
+    assert!(String::from_utf8(chat.stdout).unwrap().contains("/join ROOM enters one"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_for_the_server_is_taken_back_and_holds_up_nothing() {
+    let world = World::new().await;
+    stdout(&world.run("tail", "alice", &["lobby", "--register", "--join"]).await);
+    let mut chat = world.aside("chat", "alice", &[]);
+    chat.env_remove("ASIDE_PASSWORD");
+    let World { home: _home, server } = world;
+    server.stop().await;
+    let typed = "/rooms\nnever mind\n/outbox\n/discard 1\n/outbox\n/retry 1\n";
+    let shown = stdout(&output(chat, typed).await);
+    for expected in [
+        "the server is away; these are the rooms you are in\nlobby",
+        " 1  never mind",
+        "it is discarded, and will not be sent\neverything was sent",
+        "/outbox shows no message 1",
+    ] {
+        assert!(shown.contains(expected), "{expected:?} in:\n{shown}");
+    }
+}
+
+// cites: CONT-005
+#[tokio::test(flavor = "multi_thread")]
+async fn members_are_mentioned_and_known() {
+    let world = World::new().await;
+    stdout(&world.run("tail", "bob", &["lobby", "--register", "--join"]).await);
+    let typed = "/join lobby\nlook, @bob\n/invite bob\n/invite alice\n/invite carol\n\
+                 /status at lunch\n";
+    let chat = world.aside("chat", "alice", &["--register"]);
+    let shown = stdout(&output(chat, typed).await);
+    for expected in
+        ["bob is a member already", "you are a member yourself", "nobody has this handle"]
+    {
+        assert!(shown.contains(expected), "{expected:?} in:\n{shown}");
+    }
+    let plain = ["lobby", "and you, @bob"];
+    stdout(&world.run("send", "alice", &plain).await);
+    stdout(&world.run("send", "alice", &[&plain[..], &["--mention"]].concat()).await);
+    let tail = stdout(&world.run("tail", "bob", &["lobby", "-n", "3", "--json"]).await);
+    let mentions = |line: &str| {
+        let entry: Value = serde_json::from_str(line).unwrap();
+        let mentions = entry["content"]["mentions"].as_array().unwrap().clone();
+        mentions.iter().map(|it| it["who"]["handle"].as_str().unwrap().to_owned()).collect()
+    };
+    let mentions: Vec<Vec<String>> = tail.lines().map(mentions).collect();
+    assert_eq!(mentions, [vec!["bob".to_owned()], vec![], vec!["bob".to_owned()]]);
+    let users = stdout(&world.run("users", "alice", &["lobby", "--json"]).await);
+    let users: Value = serde_json::from_str(&users).unwrap();
+    let status = |handle: &str| {
+        let mut users = users.as_array().unwrap().iter();
+        users.find(|user| user["handle"] == handle).unwrap()["status"].clone()
+    };
+    assert_eq!((status("alice"), status("bob")), ("at lunch".into(), Value::Null));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_is_found_again_by_what_it_was_called() {
+    let world = World::new().await;
+    stdout(&world.run("rooms", "bot", &["--register"]).await);
+    let elsewhere = world.home.path().join("elsewhere");
+    let elsewhere = elsewhere.to_str().unwrap();
+    // One account, however often it is asked for.
+    for text in ["one", "two"] {
+        let flags = ["lobby", text, "--join", "--register", "--suffix", "--data-dir", elsewhere];
+        stdout(&world.run("send", "bot", &flags).await);
+    }
+    // ASIDE_DATA_DIR and --data-dir are one.
+    let mut tail = world.aside("tail", "bot-2", &["lobby", "-n", "2"]);
+    tail.env("ASIDE_DATA_DIR", elsewhere).env_remove("ASIDE_PASSWORD");
+    let tail = stdout(&output(tail, "").await);
+    assert!(tail.contains("bot-2: one\n") && tail.contains("bot-2: two\n"), "{tail}");
+
+    stdout(&output(world.aside("chat", "bot", &[]), "/nick robot\n").await);
+    let port = world.server.local_addr().port();
+    let mut old = Command::new(env!("CARGO_BIN_EXE_aside"));
+    old.args(["rooms", &format!("aside://bot@localhost:{port}")])
+        .env("ASIDE_DATA_DIR", world.home.path().join("clients"));
+    let (code, said) = failure(&output(old, "").await);
+    assert!(
+        code == Some(1) && said.contains("the account that is kept here as bot is called robot")
+    );
+    assert!(said.contains("the address with robot before the @"), "{said}");
+    stdout(&world.run("rooms", "robot", &[]).await);
 }
 
 // cites: ROOM-001

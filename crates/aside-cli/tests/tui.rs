@@ -77,7 +77,17 @@ impl World {
 
     /// A terminal with a shell in which the program runs; it says how that ended.
     fn terminal(&self, user: &str, arguments: &[&str], size: (u16, u16)) -> Terminal {
-        let tui = self.aside("tui", user, arguments);
+        self.terminal_with("tui", user, arguments, size)
+    }
+
+    fn terminal_with(
+        &self,
+        command: &str,
+        user: &str,
+        arguments: &[&str],
+        size: (u16, u16),
+    ) -> Terminal {
+        let tui = self.aside(command, user, arguments);
         let mut line = String::from("env");
         for (name, value) in tui.get_envs() {
             let value = value.unwrap().to_str().unwrap();
@@ -262,6 +272,93 @@ fn people_chat_on_the_whole_screen() {
     alice.shows(&["lobby>", "bob: Anyone in the lobby?"]);
     alice.presses(&["C-c"]);
     alice.is_given_back("0");
+}
+
+#[test]
+fn people_see_each_other_write_pin_and_invite() {
+    let Some(world) = World::new() else { return };
+    world.say("bob", "Hello from before");
+    let alice = world.terminal("alice", &["--register", "--join", "lobby"], (100, 30));
+    alice.shows(&["bob: Hello from before", "lobby>"]);
+    let bob = world.terminal("bob", &[], (80, 24));
+    bob.shows(&["alice joined", "lobby>"]);
+
+    bob.types("I think that");
+    alice.shows(&["bob is writing\u{2026}"]);
+    bob.presses(&["C-c"]);
+    alice.looks(|screen| !screen.contains("is writing"), &["nobody writes"]);
+    bob.types("/status at lunch");
+    bob.presses(&["Enter"]);
+    alice.shows(&["\u{25cf} bob", "   at lunch"]);
+    bob.shows(&["bob@localhost \u{201c}at lunch\u{201d}"]);
+
+    alice.types("/create den");
+    alice.presses(&["Enter"]);
+    alice.shows(&["den>", "alice made the room"]);
+    alice.types("The key is under the pot");
+    alice.presses(&["Enter"]);
+    alice.shows(&["under the pot \u{2713}"]);
+    alice.presses(&["C-Up", "p"]);
+    alice.shows(&["> /pin "]);
+    alice.presses(&["Enter"]);
+    alice.shows(&["under the pot (pinned)"]);
+    alice.types("/invite-only on");
+    alice.presses(&["Enter"]);
+    alice.shows(&["only those join who are invited"]);
+    alice.types("/invite bob");
+    alice.presses(&["Enter"]);
+    bob.shows(&["alice invites you to #den", "!den"]);
+    bob.presses(&["C-d"]);
+    bob.is_given_back("0");
+    drop(bob);
+
+    // Whoever was away sees it at the start.
+    let bob = world.terminal("bob", &[], (80, 24));
+    bob.shows(&["you are invited to #den", "!den"]);
+    bob.presses(&["C-k"]);
+    bob.types("den");
+    bob.shows(&["#den  (you are invited)"]);
+    bob.presses(&["Enter"]);
+    bob.shows(&["> /join den", "the server can read it"]);
+    bob.presses(&["Enter"]);
+    bob.shows(&["den>", "under the pot (pinned)"]);
+    bob.presses(&["F4"]);
+    bob.shows(&["Pinned", "alice: The key is under the pot"]);
+    bob.presses(&["Enter"]);
+    bob.shows(&["d delete p pin"]);
+
+    alice.presses(&["C-Up", "d"]);
+    alice.shows(&["> /delete "]);
+    alice.presses(&["Enter"]);
+    bob.shows(&["alice sent a message that was removed"]);
+}
+
+#[test]
+fn a_line_at_a_time_messages_get_their_numbers_and_are_read_by_turning_to_their_room() {
+    let Some(world) = World::new() else { return };
+    world.say("bob", "Hello from before");
+    let alice = world.terminal_with("chat", "alice", &["--register", "--join", "lobby"], (80, 24));
+    alice.shows(&["bob: Hello from before", "lobby>"]);
+    alice.types("/create den");
+    alice.presses(&["Enter"]);
+    alice.shows(&["den>"]);
+    world.say("bob", "Anyone?");
+    alice.shows(&["#lobby", "bob: Anyone?"]);
+    alice.types("/join lobby");
+    alice.presses(&["Enter"]);
+    alice.looks(|screen| screen.trim_end().ends_with("lobby>"), &["the prompt"]);
+    alice.types("/unread");
+    alice.presses(&["Enter"]);
+    alice.shows(&["nothing is unread"]);
+    alice.types("I am here");
+    alice.presses(&["Enter"]);
+    let screen = alice.shows(&["] sent"]);
+    let number = screen.split('[').next_back().unwrap().split(']').next().unwrap();
+    alice.types(&format!("/edit {number} I was here"));
+    alice.presses(&["Enter"]);
+    alice.shows(&["edits", "I was here"]);
+    alice.presses(&["C-d"]);
+    alice.shows(&["ended with 0"]);
 }
 
 #[test]

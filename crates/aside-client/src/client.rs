@@ -103,7 +103,8 @@ impl Client {
     /// Connects, logs in, and keeps connected from then on.
     ///
     /// # Errors
-    /// [`Error::PasswordNeeded`] if the device's key is not enough and `options.log_in` gives no password;
+    /// [`Error::HandleChanged`] if the account that is kept here has another handle by now, and nothing says that another is
+    /// meant; [`Error::PasswordNeeded`] if the device's key is not enough and `options.log_in` gives no password;
     /// [`Error::Tls`] if the server can't be reached or is not the one meant (TLS-006); [`Error::Refused`] if it refuses the
     /// log-in; [`Error::OtherAccount`] if a token is not of the account that the address names; [`Error::State`] if the local state can't be used.
     pub async fn connect(options: Options) -> Result<(Self, Events), Error> {
@@ -464,8 +465,17 @@ async fn open_store(options: &Options) -> Result<Store, Error> {
     let dir = match (&options.log_in, options.address.handle.as_deref()) {
         (LogIn::Token(token), _) => paths::token_dir(&data_dir, &options.address, token.id()),
         (_, None) => return Err(Error::HandleMissing),
-        (_, Some(handle)) => paths::account_dir(&data_dir, &options.address, handle)
-            .map_err(|source| StateError::Io { path: data_dir, source })?,
+        (log_in, Some(handle)) => {
+            let dir = paths::account_dir(&data_dir, &options.address, handle);
+            let dir = dir.map_err(|source| StateError::Io { path: data_dir.clone(), source })?;
+            if matches!(log_in, LogIn::Remembered)
+                && !Store::is_in(&dir)
+                && let Some(now) = paths::now_called(&data_dir, &options.address, handle)
+            {
+                return Err(Error::HandleChanged { from: handle.to_owned(), now });
+            }
+            dir
+        }
     };
     let store = match options.shared {
         true => Store::open_shared(&dir).await?,

@@ -9,7 +9,7 @@ use aside_proto::{
 };
 use aside_session::client::{CloseReason, LoginError, PayloadDiffers, RequestError, Violation};
 
-use crate::{StateError, TlsError};
+use crate::{StateError, TlsError, words};
 
 /// Anything that keeps the client from doing what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +25,14 @@ pub enum Error {
         named: String,
         /// That of the token's account.
         of: String,
+    },
+    /// The account that is kept here under this handle has another by now, or was given another when it was made.
+    #[error("the account that is kept here as {from} is called {now}")]
+    HandleChanged {
+        /// What the address says.
+        from: String,
+        /// The account's handle.
+        now: String,
     },
     /// There is no place for the state.
     #[error("this system names no directory for the data of programs")]
@@ -48,7 +56,7 @@ pub enum Error {
     #[error(transparent)]
     Login(#[from] LoginError),
     /// The server refused a request.
-    #[error("{}", .0.message)]
+    #[error("{}", .0.sentence())]
     Refused(Refusal),
     /// The connection ended while the client was connecting.
     #[error(transparent)]
@@ -83,14 +91,20 @@ pub enum Error {
     #[error("this is no reaction: 1 to 32 bytes without control characters are")]
     NotAnEmoji,
     /// Nobody said anything in that entry that can be answered, or this client can't tell (CONT-002).
-    #[error("entry {0} is no message to refer to")]
+    #[error("[{0}] is no message, or none that can be meant")]
     NoSuchMessage(u64),
     /// A message is edited by who said it, no one else (CONT-012).
-    #[error("entry {0} is not yours to edit")]
+    #[error("message [{0}] is not yours to edit")]
     NotYours(u64),
-    /// Only what will not be sent is discarded, or sent anew.
-    #[error("this message is not one that could not be sent")]
-    NotFailed,
+    /// Only what will not be sent is sent anew, and only that or what was not sent yet is discarded.
+    #[error("this message was sent by now, or is not there any more")]
+    NotInOutbox,
+    /// A connection may have carried the message: it can't be taken back.
+    #[error("this message is on its way, and may have arrived")]
+    MayHaveArrived,
+    /// The message was taken back before it was sent.
+    #[error("the message was taken back before it was sent")]
+    Withdrawn,
     /// This account has not logged in here, so nothing of it is kept.
     #[error("nothing of this account is kept here")]
     NothingKept,
@@ -140,6 +154,13 @@ impl Refusal {
     #[must_use]
     pub fn is(&self, code: v1::ErrorCode) -> bool {
         self.code == code as i32
+    }
+
+    /// What it says, in a user's words where the server says no more than the registry does.
+    fn sentence(&self) -> &str {
+        let code = v1::ErrorCode::try_from(self.code).unwrap_or_default();
+        let general = code == v1::ErrorCode::Unspecified || self.message == info(code).trigger;
+        words::refused(code).filter(|_| general).unwrap_or(&self.message)
     }
 
     /// The code's name, such as `HANDLE_TAKEN`, or its number.
@@ -203,6 +224,9 @@ impl Error {
             Self::OtherAccount { .. } => {
                 "Name that account in the address, or none: aside://chat.example. Or give no token, and log in by yourself."
             }
+            Self::HandleChanged { now, .. } => {
+                return Some(format!("Use the address with {now} before the @."));
+            }
             Self::NoDataDir => "Set ASIDE_DATA_DIR to one.",
             Self::State(StateError::InUse(_)) => {
                 "Close the other one, or give this one a directory of its own with --data-dir."
@@ -230,8 +254,15 @@ impl Error {
             Self::NoSuchMessage(_) | Self::NotYours(_) => "Look for its number in the history.",
             Self::NothingKept => "Connect once, or name the directory with --data-dir.",
             Self::QueryTooLong => "Search for less.",
-            Self::OutboxFull => "Wait until some were sent.",
-            Self::Login(_) | Self::Request(_) | Self::NotFailed | Self::Gone => return None,
+            Self::OutboxFull => {
+                "Wait until some were sent, and discard or send anew those that failed."
+            }
+            Self::MayHaveArrived => "Wait until it is there, and delete it then.",
+            Self::Login(_)
+            | Self::Request(_)
+            | Self::NotInOutbox
+            | Self::Withdrawn
+            | Self::Gone => return None,
         };
         Some(remedy.to_owned())
     }
@@ -287,6 +318,19 @@ fn refusal_remedy(refusal: &Refusal) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_refusal_is_said_in_a_users_words_unless_the_server_has_better_ones() {
+        let said = |code: v1::ErrorCode, message: &str| {
+            let message = message.to_owned();
+            Error::from(v1::Error { code: code.into(), message, ..Default::default() }).to_string()
+        };
+        let code = v1::ErrorCode::NotPermitted;
+        assert!(said(code, info(code).trigger).starts_with("only an owner"));
+        assert_eq!(said(code, "Not on Sundays."), "Not on Sundays.");
+        let code = v1::ErrorCode::FrameEmpty;
+        assert_eq!(said(code, info(code).trigger), info(code).trigger);
+    }
 
     // cites: LIM-007
     #[test]

@@ -61,10 +61,12 @@ mod tls;
 mod token;
 mod transport;
 mod view;
+mod words;
 
 pub use address::{Address, AddressError, Transport};
 pub use aside_session::client::{Typists, room::Settings as RoomSettings, timeline::Reply};
 pub use client::{Client, Events, Found, IssuedToken, Queued, Token};
+pub use content::Text;
 pub use error::{Error, PasswordReason, Refusal};
 pub use kept::{Hits, Kept, SearchPage};
 pub use model::{
@@ -72,7 +74,7 @@ pub use model::{
     Receipt, Role, Room, RoomChange, What,
 };
 pub use options::{BindingKind, LogIn, Options};
-pub use paths::default_data_dir;
+pub use paths::{client_data_dir, default_data_dir};
 pub use presence::{Notice, Presence, PresenceSettings};
 pub use progress::{Outgoing, Overview, State, Watermark};
 pub use store::{Identity, StateError};

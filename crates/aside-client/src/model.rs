@@ -348,6 +348,16 @@ pub enum Event {
         /// What was found, as a sentence.
         what: String,
     },
+    /// A conversation is not followed any more, though nothing in its log says that the user left: by another device, or the
+    /// server hides it.
+    Unfollowed {
+        /// The conversation.
+        conversation: ConversationId,
+        /// Its name.
+        room: String,
+        /// What the server said when it was asked for entries; none if it left the room out of the user's rooms.
+        reason: Option<Error>,
+    },
     /// The server names another key for a device than it did at first: the user must be warned (DEV-010). The first is kept.
     DeviceKeyChanged {
         /// The device.
@@ -370,6 +380,13 @@ pub enum Event {
     /// How a message of the user's stands that was said here: it was kept, it is durable, or it will not be sent. What becomes of
     /// it then, [`Event::WatermarkMoved`] tells.
     Outgoing(Outgoing),
+    /// A message is not in the [`outbox`](crate::Client::outbox) any more: it was discarded, or is said once more as another.
+    Discarded {
+        /// The message's id.
+        message_id: IdempotencyKey,
+        /// The conversation.
+        conversation: ConversationId,
+    },
     /// A member has got further; or the user has read further, on this device or another: then less is unread. A member's moves
     /// may come as one.
     WatermarkMoved {

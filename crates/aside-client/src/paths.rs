@@ -11,6 +11,8 @@ use crate::Address;
 
 /// The file in an account's directory that holds its present handle: a rename moves no directory.
 const HANDLE_FILE: &str = "handle";
+/// Handles that the account had, or asked for, one a line.
+const FORMER_FILE: &str = "former-handles";
 /// Names are bounded far below: this only prepares them.
 const MAX_NAME_CHARS: usize = 64;
 
@@ -20,7 +22,7 @@ const MAX_NAME_CHARS: usize = 64;
 pub fn default_data_dir() -> Option<PathBuf> {
     let dir = |name| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     if let Some(dir) = dir("ASIDE_DATA_DIR") {
-        return Some(dir.join("client"));
+        return Some(client_data_dir(&dir));
     }
     let home = env::home_dir();
     let base = if cfg!(windows) {
@@ -31,6 +33,12 @@ pub fn default_data_dir() -> Option<PathBuf> {
         dir("XDG_DATA_HOME").or_else(|| home.map(|home| home.join(".local/share")))
     };
     base.map(|base| base.join("aside/client"))
+}
+
+/// The state of clients below a directory that a user has named for programs of Aside, by ASIDE_DATA_DIR or otherwise.
+#[must_use]
+pub fn client_data_dir(dir: &Path) -> PathBuf {
+    dir.join("client")
 }
 
 /// The directory of an account: the one that says it has this handle, or a new name for one. It need not exist.
@@ -69,7 +77,43 @@ pub(crate) fn token_dir(data_dir: &Path, address: &Address, token: DeviceId) -> 
 
 /// Writes down which handle the account in `dir` has now.
 pub(crate) fn note_handle(dir: &Path, handle: &str) -> io::Result<()> {
-    fs::write(dir.join(HANDLE_FILE), canonical(handle))
+    let now = canonical(handle);
+    match fs::read_to_string(dir.join(HANDLE_FILE)) {
+        Ok(before) if before != now => note_former(dir, &before)?,
+        Ok(_) => return Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    fs::write(dir.join(HANDLE_FILE), now)
+}
+
+/// Notes a handle that the account had, or asked for, and has no more.
+pub(crate) fn note_former(dir: &Path, handle: &str) -> io::Result<()> {
+    let handle = canonical(handle);
+    let mut former = fs::read_to_string(dir.join(FORMER_FILE)).unwrap_or_default();
+    if !former.lines().any(|line| line == handle) {
+        former.push_str(&handle);
+        former.push('\n');
+        fs::write(dir.join(FORMER_FILE), former)?;
+    }
+    Ok(())
+}
+
+/// The present handle of an account that is kept here and had this one, or asked for it.
+pub(crate) fn now_called(data_dir: &Path, address: &Address, handle: &str) -> Option<String> {
+    let handle = canonical(handle);
+    let entries = fs::read_dir(data_dir.join(file_name(&address.server()))).ok()?;
+    entries.flatten().find_map(|entry| {
+        let dir = entry.path();
+        let former = fs::read_to_string(dir.join(FORMER_FILE)).ok()?;
+        let had = former.lines().any(|line| line == handle);
+        had.then(|| fs::read_to_string(dir.join(HANDLE_FILE)).ok())?
+    })
+}
+
+/// Whether two spellings mean one handle.
+pub(crate) fn is_same(one: &str, other: &str) -> bool {
+    canonical(one) == canonical(other)
 }
 
 /// One spelling for all that mean the same handle; the server judges whether it is one.
@@ -122,5 +166,10 @@ mod tests {
         note_handle(&alice, "carol").unwrap();
         assert_eq!(find("carol"), alice, "after a rename");
         assert_ne!(find("alice"), alice, "another account");
+        let called = |handle: &str| now_called(data.path(), &address(), handle);
+        assert_eq!(called("Alice").as_deref(), Some("carol"));
+        assert_eq!(called("carol"), None, "it is called so now");
+        note_former(&alice, "bob").unwrap();
+        assert_eq!(called("bob").as_deref(), Some("carol"), "it asked for that");
     }
 }

@@ -219,12 +219,13 @@ fn hostile_servers() -> Vec<(&'static str, Vec<u8>)> {
     let push = |history: u8, index: u8, how: u8| vec![5, history, index, how];
     let life = |steps: &[Vec<u8>]| [&[LOGGED_IN][..], &steps.concat()].concat();
     let reconnect = || vec![15, 1, 13, 2, 0, 3];
+    let read_back = || vec![14, 0, 9, 14, 1];
     vec![
         ("pages", life(&[page(0), page(0), page(0)])),
         ("pushes", life(&[fetch(3, &[0, 5, 4]), push(0, 5, 0), push(0, 6, 0)])),
         ("hole", life(&[fetch(3, &[0, 5, 4]), push(0, 7, 0), page(0)])),
         ("gap", life(&[vec![8, 0, 20], page(0), page(0)])),
-        ("fork-pushed", life(&[page(0), push(1, 11, 0), vec![14], page(1)])),
+        ("fork-pushed", life(&[page(0), push(1, 11, 0), vec![14, 2], page(1)])),
         ("fork-after-reconnecting", life(&[page(0), reconnect(), page(1)])),
         ("forged-head", life(&[fetch(0x83, &[0, 11, 23])])),
         ("head-of-the-fork", life(&[fetch(0x93, &[2, 11, 23])])),
@@ -235,9 +236,13 @@ fn hostile_servers() -> Vec<(&'static str, Vec<u8>)> {
         ("without-text", life(&[page(0), push(0, 11, 0xe8)])),
         ("other-chain", life(&[fetch(0x43, &[0, 5, 4, 32])])),
         ("trimmed", life(&[vec![9, 2, 0, 0, 0, 7], page(0)])),
-        ("shorter", life(&[page(0), vec![14, 9, 2, 0, 0, 1, 7]])),
+        ("shorter", life(&[page(0), vec![14, 2, 9, 2, 0, 0, 1, 7]])),
         ("message", life(&[vec![10, 1, 2, 0, 3, 5]])),
         ("message-of-another-text", life(&[vec![10, 1, 2, 0, 0x83, 32]])),
+        ("next-run", life(&[page(0), vec![15, 5, 13, 2, 0, 3], page(0)])),
+        ("read-back", life(&[page(0), read_back(), vec![2, 0, 3, 0, 11, 23]])),
+        ("read-back-into-the-fork", life(&[page(0), read_back(), vec![2, 0, 3, 1, 11, 23]])),
+        ("read-back-trimmed", life(&[page(0), read_back(), vec![2, 0, 0, 0, 7]])),
         ("keys", life(&[vec![11, 2, 0, 3]])),
         ("watermark", life(&[vec![8, 1, 4]])),
         ("time", life(&[vec![12, 255, 2, 0, 3, 12, 255]])),

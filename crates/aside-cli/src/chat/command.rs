@@ -29,7 +29,7 @@ pub(crate) const HELP: &str = "\
 /read [ROOM]      mark a room as read; what is shown of the room you are in is marked by itself
 /outbox           list your messages that are on their way, and those that were not sent, with the reason
 /retry N          say once more what was not sent: number N of /outbox
-/discard N        take it out of the outbox
+/discard N        take back what failed, or was not sent yet
 /nick HANDLE      change your handle
 /status [TEXT]    say what you are up to, to those who see you online; nothing without TEXT
 /hide             be offline to all others
@@ -41,6 +41,7 @@ pub(crate) const HELP: &str = "\
 /forget           forget what is kept of this room, and take it up anew
 /help             show this
 /quit             end (Ctrl-D does too)
+@HANDLE           in a text asks for a member's attention; \\@HANDLE does not
 //TEXT            say /TEXT";
 
 /// How many entries /history shows unasked.
@@ -116,6 +117,41 @@ impl About {
 }
 
 impl Command {
+    /// Whether it can be done without the server, from what is kept; what can be done better with it is.
+    pub(crate) fn is_local(&self) -> bool {
+        match self {
+            Self::Say(_)
+            | Self::Enter(_)
+            | Self::About(..)
+            | Self::Rooming(Rooming::Topic(None) | Rooming::Pins)
+            | Self::Help
+            | Self::Rooms
+            | Self::History(_)
+            | Self::Unread
+            | Self::Read(None)
+            | Self::Search(_)
+            | Self::Outbox
+            | Self::Retry(_)
+            | Self::Discard(_)
+            | Self::Forget
+            | Self::Quit => true,
+            Self::Rooming(_)
+            | Self::Users(_)
+            | Self::Create(_)
+            | Self::Join(_)
+            | Self::Leave(_)
+            | Self::Nick(_)
+            | Self::Status(_)
+            | Self::Hide(_)
+            | Self::Receipts(_)
+            | Self::Delete(_)
+            | Self::Read(Some(_))
+            | Self::Devices
+            | Self::Revoke(_)
+            | Self::Passwd => false,
+        }
+    }
+
     /// Reads a line; `None` if it asks for nothing.
     ///
     /// # Errors
@@ -256,7 +292,7 @@ mod tests {
 
     #[test]
     fn help_names_every_command() {
-        for line in HELP.lines().filter(|line| !line.starts_with("//")) {
+        for line in HELP.lines().filter(|it| it.starts_with('/') && !it.starts_with("//")) {
             let name = line.split_whitespace().next().unwrap();
             let known =
                 ["", " 1", " 1 x", " on"].map(|rest| Command::parse(&format!("{name}{rest}")));

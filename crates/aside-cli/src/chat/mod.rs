@@ -3,15 +3,16 @@
 pub(crate) mod command;
 mod input;
 mod progress;
-mod rooming;
-mod screen;
+pub(crate) mod rooming;
+mod saying;
+pub(crate) mod screen;
 pub(crate) mod worker;
 
-use std::ops::ControlFlow;
+use std::{collections::HashMap, ops::ControlFlow};
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use aside_client::{Client, Connection, ConversationId, Event, Events};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use self::{
     command::Command,
@@ -85,8 +86,14 @@ struct Chat {
     results: mpsc::Receiver<Done>,
     /// Commands and messages that have not ended.
     busy: usize,
-    /// The last entry that was shown of the room talked in, and is not marked as read.
-    shown: Option<(ConversationId, u64)>,
+    /// Of rooms talked in, the last entry that was shown, and is not marked as read.
+    shown: HashMap<ConversationId, u64>,
+    /// The last entry of each room that was shown at all, so that it is marked once the room is turned to.
+    printed: HashMap<ConversationId, u64>,
+    /// Whether the server is away.
+    away: watch::Sender<bool>,
+    /// Messages that were not sent.
+    lost: usize,
     /// A command holds the next prompt back: it may change what the prompt says, or ask for something itself.
     holds: Option<Hold>,
     /// Standard input has ended: no more comes.
@@ -99,16 +106,38 @@ impl Chat {
         let (results_in, results) = mpsc::channel(COMMANDS);
         let interactive = input.is_interactive();
         let worker = Worker::new(client.clone(), screen.style(), interactive, results_in);
+        let (away, is_away) = watch::channel(!client.is_online());
+        // Whoever does not sit there can't try again later.
+        let worker = if interactive { worker.giving_up(is_away) } else { worker };
         tokio::spawn(worker.run(queue, join));
-        // The worker begins with a look at the rooms.
-        let holds = Some(Hold::Command);
-        Self { client, screen, input, commands, results, busy: 1, shown: None, holds, ended: false }
+        Self {
+            client,
+            screen,
+            input,
+            commands,
+            results,
+            // The worker begins with a look at the rooms.
+            busy: 1,
+            shown: HashMap::new(),
+            printed: HashMap::new(),
+            away,
+            lost: 0,
+            holds: Some(Hold::Command),
+            ended: false,
+        }
     }
 
     async fn run(mut self, mut events: Events) -> Result<()> {
         let outcome = self.exchange(&mut events).await;
         self.client.close().await;
-        outcome
+        outcome?;
+        match self.lost {
+            0 => Ok(()),
+            // Whoever sits there has seen it.
+            _ if self.input.is_interactive() => Ok(()),
+            1 => bail!("a message was not sent; the reason is said above"),
+            lost => bail!("{lost} messages were not sent; the reasons are said above"),
+        }
     }
 
     async fn exchange(&mut self, events: &mut Events) -> Result<()> {
@@ -131,21 +160,25 @@ impl Chat {
                     Some(event) => {
                         self.screen.event(&event)?;
                         self.note_shown(&event);
-                        if let Event::Connection(Connection::Offline { .. }) = event {
-                            self.release(Hold::Command);
+                        if let Event::Connection(connection) = event {
+                            let away = matches!(connection, Connection::Offline { .. });
+                            self.away.send_replace(away);
+                            if away {
+                                self.release(Hold::Command);
+                            }
                         }
                     }
                     None => return Ok(()),
                 },
                 // MARK-014: all that came at once is one mark.
-                () = std::future::ready(()), if self.shown.is_some() => self.mark_shown().await,
+                () = std::future::ready(()), if !self.shown.is_empty() => self.mark_shown().await,
             }
         }
         Ok(())
     }
 
     async fn mark_shown(&mut self) {
-        if let Some((conversation, seq)) = self.shown.take() {
+        for (conversation, seq) in std::mem::take(&mut self.shown) {
             // A room that was left meanwhile needs no mark.
             let _ = self.client.mark_read(conversation, seq).await;
         }
@@ -155,9 +188,11 @@ impl Chat {
     fn note_shown(&mut self, event: &Event) {
         if let Event::Entry(entry) = event
             && self.input.is_interactive()
-            && self.screen.is_here(entry)
         {
-            self.shown = Some((entry.conversation, entry.seq));
+            self.printed.insert(entry.conversation, entry.seq);
+            if self.screen.is_here(entry) {
+                self.shown.insert(entry.conversation, entry.seq);
+            }
         }
     }
 
@@ -194,9 +229,21 @@ impl Chat {
                     self.screen.typed_here(id, to, text);
                 }
             }
-            Done::Room(room) => self.screen.set_room(room),
+            Done::Room(room) => {
+                // What of it was shown before it was turned to is read now.
+                let printed = room.as_ref().and_then(|room| {
+                    Some((room.conversation, self.printed.get(&room.conversation).copied()?))
+                });
+                self.shown.extend(printed);
+                self.screen.set_room(room);
+            }
             Done::Waits => self.busy += 1,
             Done::Sent => self.busy -= 1,
+            Done::Unsent => {
+                self.busy -= 1;
+                self.lost += 1;
+            }
+            Done::Presence(_) => {}
             Done::Ready => {
                 self.busy -= 1;
                 self.release(Hold::Command);

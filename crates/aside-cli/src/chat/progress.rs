@@ -29,6 +29,17 @@ pub(super) async fn unread(client: &Client, style: Style) -> Result<String> {
     Ok(if lines.is_empty() { "nothing is unread".to_owned() } else { lines.join("\n") })
 }
 
+/// The rooms as they are kept, while the server is away.
+pub(super) async fn rooms_kept(client: &Client, style: Style) -> Result<String> {
+    let mut lines = vec![style.dim("the server is away; these are the rooms you are in")];
+    for room in client.overview().await? {
+        let unread = room.unread.filter(|unread| *unread > 0).map(rooms::unread_count);
+        let unread = unread.map(|unread| format!("  {unread}")).unwrap_or_default();
+        lines.push(format!("{}{unread}", style.bold(neutralise_line(&room.name))));
+    }
+    Ok(lines.join("\n"))
+}
+
 /// How to see what is unread, if it is more than is shown unasked.
 pub(super) async fn unseen(client: &Client, conversation: ConversationId) -> Option<String> {
     let unread = client.unread(conversation).await.ok()??;
@@ -95,10 +106,10 @@ pub(super) fn numbered(ids: &[IdempotencyKey], number: usize) -> Result<Idempote
     }
 }
 
-/// What is wrong with a message that was waited for; none if it was sent, or will be by the next run.
+/// What is wrong with a message that was waited for; none if it was sent, will be by the next run, or was taken back.
 pub(super) async fn problem_of(queued: Queued) -> Option<String> {
     match queued.receipt().await {
-        Ok(_) | Err(aside_client::Error::Gone) => None,
+        Ok(_) | Err(aside_client::Error::Gone | aside_client::Error::Withdrawn) => None,
         Err(error) => Some(failure::line(&error)),
     }
 }

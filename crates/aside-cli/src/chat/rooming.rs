@@ -101,8 +101,7 @@ impl Worker {
             }
             Rooming::Retention(Some(Limits(limits)), sure) => self.retain(limits, sure).await?,
             Rooming::Invite(handle) => {
-                self.client.invite(room, &handle).await?;
-                self.say(format!("{} is invited", neutralise_line(&handle))).await;
+                self.say(rooms::invite(&self.client, room, &handle).await?).await;
             }
             Rooming::Uninvite(handle) => {
                 self.client.uninvite(room, &handle).await?;

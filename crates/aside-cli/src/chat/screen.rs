@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use anyhow::Result;
 use aside_client::{
-    Connection, ConversationId, Entry, Event, IdempotencyKey, What, display::neutralise_line,
+    Connection, ConversationId, Entry, Error, Event, IdempotencyKey, What, display::neutralise_line,
 };
 
 use super::{Current, input::Printer};
@@ -13,6 +13,18 @@ use crate::{
     output::{self, Style},
     presence, rooms,
 };
+
+/// That a room is not followed any more, though nobody here has left it.
+pub(crate) fn unfollowed(room: &str, reason: Option<&Error>) -> String {
+    let why = match reason {
+        Some(reason) => failure::line(reason),
+        None => "the server no longer lists it among yours".to_owned(),
+    };
+    format!(
+        "{} is no longer followed: {why}. If you did not leave it yourself, ask the server's operator",
+        neutralise_line(room)
+    )
+}
 
 /// The user's screen.
 pub(super) struct Screen {
@@ -83,6 +95,7 @@ impl Screen {
                 "WARNING: the server names another key for a device of {} than before; the first is kept",
                 neutralise_line(&user.to_string())
             )),
+            Event::Unfollowed { room, reason, .. } => style.warning(unfollowed(room, reason.as_ref())),
             Event::Invited { room, by } => rooms::invitation(room, Some(by), style),
             Event::Throttled { wait } => {
                 style.dim(format!("the server asks to slow down: sending goes on in {} ms", wait.as_millis()))
@@ -117,7 +130,9 @@ impl Screen {
 
     fn entry(&mut self, entry: &Entry) -> Result<()> {
         if self.stands_here(entry) {
-            return Ok(());
+            // It has a number now, by which it is edited or deleted.
+            let (time, number) = (output::clock(entry.time_ms), entry.seq);
+            return self.printer.print(&self.style.dim(format!("{time} [{number}] sent")));
         }
         if let (What::RoomUpdated { now, .. }, Some(room)) = (&entry.what, &mut self.current)
             && room.conversation == entry.conversation

@@ -1,16 +1,16 @@
 //! Does what was typed, one thing after another, while the screen goes on.
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use aside_client::{
-    Client, ConversationId, DeviceId, Entry, Error, IdempotencyKey, PresenceSettings, Queued, Role,
-    Room, display::neutralise_line, v1,
+    Client, ConversationId, DeviceId, Entry, Error, IdempotencyKey, PresenceSettings, Role, Room,
+    display::neutralise_line, v1,
 };
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use super::{
     Current,
-    command::{About, Command, HELP},
-    progress::{self, problem_of},
+    command::{Command, HELP},
+    progress,
 };
 use crate::{
     failure,
@@ -39,8 +39,12 @@ pub(crate) enum Done {
     Room(Option<Current>),
     /// Another message is on its way, which is shown when it comes back.
     Waits,
-    /// A message has arrived, or will not.
+    /// A message has arrived.
     Sent,
+    /// A message will not arrive, which was said.
+    Unsent,
+    /// What others may see of the user from now on.
+    Presence(PresenceSettings),
     /// A command has ended.
     Ready,
 }
@@ -50,7 +54,9 @@ pub(crate) struct Worker {
     pub(super) client: Client,
     pub(super) style: Style,
     interactive: bool,
-    results: mpsc::Sender<Done>,
+    /// Whether the server is away, for somebody who can go on without it; else commands wait for it.
+    away: Option<watch::Receiver<bool>>,
+    pub(super) results: mpsc::Sender<Done>,
     current: Option<Current>,
     /// As /devices numbered them last.
     devices: Vec<DeviceId>,
@@ -66,7 +72,13 @@ impl Worker {
         results: mpsc::Sender<Done>,
     ) -> Self {
         let (devices, outbox) = Default::default();
-        Self { client, style, interactive, results, current: None, devices, outbox }
+        let (away, current) = Default::default();
+        Self { client, style, interactive, away, results, current, devices, outbox }
+    }
+
+    /// Gives commands up that need the server while it is away, rather than let those that follow wait behind them.
+    pub(super) fn giving_up(self, away: watch::Receiver<bool>) -> Self {
+        Self { away: Some(away), ..self }
     }
 
     /// Enters `join` or the first room there is, then does commands until there are no more.
@@ -96,9 +108,24 @@ impl Worker {
                     self.said(said).await;
                 }
                 other => {
-                    let done = self.execute(other).await;
+                    let done = self.attempt(other).await;
                     self.finish(done).await;
                 }
+            }
+        }
+    }
+
+    /// Does a command, unless it needs the server and that is away or goes.
+    async fn attempt(&mut self, command: Command) -> Result<()> {
+        let may_wait = command.is_local() && !self.client.is_online();
+        let Some(mut away) = self.away.clone().filter(|_| !may_wait) else {
+            return self.execute(command).await;
+        };
+        tokio::select! {
+            biased;
+            done = self.execute(command) => done,
+            Ok(_) = away.wait_for(|away| *away) => {
+                bail!("that needs the server, which is away; it was given up")
             }
         }
     }
@@ -110,7 +137,7 @@ impl Worker {
         self.tell(Done::Ready).await;
     }
 
-    async fn complain(&self, error: &anyhow::Error) {
+    pub(super) async fn complain(&self, error: &anyhow::Error) {
         let text = match error.downcast_ref::<Error>() {
             Some(error) => failure::line(error),
             None => neutralise_line(&format!("{error:#}")).into_owned(),
@@ -121,6 +148,9 @@ impl Worker {
     async fn execute(&mut self, command: Command) -> Result<()> {
         match command {
             Command::Help => self.say(HELP.to_owned()).await,
+            Command::Rooms if !self.client.is_online() => {
+                self.say(progress::rooms_kept(&self.client, self.style).await?).await;
+            }
             Command::Rooms => {
                 let rooms = self.client.rooms(false).await?;
                 let lines = rooms.iter().map(|room| rooms::show(room, self.style));
@@ -165,7 +195,7 @@ impl Worker {
             }
             Command::Discard(number) => {
                 self.client.discard(progress::numbered(&self.outbox, number)?).await?;
-                self.say("it is discarded".to_owned()).await;
+                self.say("it is discarded, and will not be sent".to_owned()).await;
             }
             Command::Devices => self.list_devices().await?,
             Command::Revoke(number) => self.revoke(number).await?,
@@ -180,56 +210,6 @@ impl Worker {
             Command::Say(_) | Command::About(..) | Command::Quit => {}
         }
         Ok(())
-    }
-
-    /// Says something.
-    async fn talk(&self, text: &str) -> Result<()> {
-        let to = self.here()?.conversation;
-        let queued = self.client.queue(to, text).await?;
-        self.tell(Done::Sends { id: queued.message_id(), to, text: text.to_owned() }).await;
-        self.wait(queued);
-        Ok(())
-    }
-
-    /// Says something about a message. It is shown when it comes back: what was typed does not look like it.
-    async fn about(&self, number: u64, about: About) -> Result<()> {
-        let room = self.here()?.conversation;
-        let message = self.client.message(room, number).await?;
-        let to = message.as_message().ok_or(Error::NoSuchMessage(number))?;
-        let queued = match about {
-            About::Reply(text) => self.client.reply(room, to, &text).await?,
-            About::React(emoji) => self.client.react(room, to, &emoji, false).await?,
-            About::Unreact(emoji) => self.client.react(room, to, &emoji, true).await?,
-            About::Edit(text) => {
-                if message.by.is_none_or(|by| by.user != self.client.identity().user) {
-                    return Err(Error::NotYours(number).into());
-                }
-                self.client.edit(room, to, &text).await?
-            }
-        };
-        self.wait(queued);
-        Ok(())
-    }
-
-    async fn said(&self, outcome: Result<()>) {
-        if let Err(error) = outcome {
-            self.complain(&error).await;
-            self.tell(Done::Sent).await;
-        }
-    }
-
-    /// Waits by a task of its own for what becomes of a message, so that the next line need not wait.
-    fn wait(&self, queued: Queued) {
-        let results = self.results.clone();
-        tokio::spawn(async move {
-            if let Some(problem) = problem_of(queued).await {
-                // The chat has ended: then nobody wants to know.
-                let _ = results
-                    .send(Done::Warns(format!("NOT SENT: {problem}\n/outbox keeps it")))
-                    .await;
-            }
-            let _ = results.send(Done::Sent).await;
-        });
     }
 
     /// Talks in the first room that is followed, or says how to get into one.
@@ -266,6 +246,8 @@ impl Worker {
             self.say(format!("of what is said in {}: {kept}", self.name(&room))).await;
         }
         let room = self.client.join(room.conversation).await?;
+        // What is said next may name those who are there. What is wrong with the room an event says.
+        let _ = self.client.catch_up(room.conversation).await;
         self.enter(&room).await;
         Ok(())
     }
@@ -307,13 +289,17 @@ impl Worker {
         change(&mut settings);
         self.client.set_presence(&settings).await?;
         self.say(presence::settings(&settings)).await;
+        self.tell(Done::Presence(settings)).await;
         Ok(())
     }
 
     async fn history(&self, count: u32) -> Result<()> {
-        let conversation = self.here()?.conversation;
-        let entries = self.client.history(conversation, None, count).await?;
-        let first_kept = self.client.first_kept(conversation).await?;
+        let here = self.here()?.conversation;
+        let entries = match self.client.is_online() {
+            true => self.client.history(here, None, count).await?,
+            false => self.client.kept().entries(here, None, count).await?,
+        };
+        let first_kept = self.client.first_kept(here).await?;
         // RET-012
         let older = (entries.len() < count as usize && first_kept > 1).then(|| NO_OLDER.to_owned());
         let show = |entry: &Entry| {
@@ -453,7 +439,7 @@ impl Worker {
         self.tell(Done::Says(text)).await;
     }
 
-    async fn tell(&self, done: Done) {
+    pub(super) async fn tell(&self, done: Done) {
         // The chat has ended: then nobody wants to know.
         let _ = self.results.send(done).await;
     }

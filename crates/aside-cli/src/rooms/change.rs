@@ -117,13 +117,11 @@ async fn update(args: &UpdateArgs) -> Result<()> {
 async fn invite(args: &InviteArgs) -> Result<()> {
     let (client, _) = args.session.connect(|options| options.shared = true).await?;
     let room = find_room(&client, &args.room).await?;
-    let handle = neutralise_line(&args.handle);
     if args.withdraw {
         client.uninvite(room.conversation, &args.handle).await?;
-        output::note(format!("{handle} is not invited"))?;
+        output::note(format!("{} is not invited", neutralise_line(&args.handle)))?;
     } else {
-        client.invite(room.conversation, &args.handle).await?;
-        output::note(format!("{handle} is invited"))?;
+        output::note(super::invite(&client, room.conversation, &args.handle).await?)?;
     }
     client.close().await;
     Ok(())

@@ -14,7 +14,9 @@ pub(super) const KEYS: &[(&str, &str)] = &[
     ("PageUp, PageDown", "scroll; Shift-Up and Shift-Down by a line"),
     ("Ctrl-Home, Ctrl-End", "to the oldest that is here, to the newest"),
     ("Ctrl-Up, or a click", "choose a message; then Up and Down others, and"),
-    ("  r  e  +  -  Esc", "answer, edit, react, take that back, none"),
+    ("  r  e  d  p", "answer, edit, delete, pin it or take the pin off"),
+    ("  +  -  Esc", "react, take that back; let it be"),
+    ("F4", "what is pinned here; Enter goes to it"),
     ("Ctrl-K", "go to a room by a part of its name"),
     ("Ctrl-P, Ctrl-N", "the room before, after (Alt-Up, Alt-Down too)"),
     ("Alt-1 to Alt-9", "a room by its place in the list"),
@@ -47,12 +49,14 @@ pub(super) fn lines() -> Vec<Line> {
         Line::Item("\u{2713}", "durable at the server"),
         Line::Item("\u{2713}\u{2713}", "it has reached a device of somebody else"),
         Line::Item("\u{2713}\u{2713} read", "it was shown to somebody else"),
+        Line::Item("(pinned)", "of any message: the room's owner has pinned it"),
+        Line::Item("!room", "in the list of rooms: you are invited; a click, or /join, goes there"),
     ];
     let mut lines = vec![Line::Heading("Keys")];
     lines.extend(keys);
     lines.extend([Line::Empty, Line::Heading("Commands")]);
     lines.extend(commands);
-    lines.extend([Line::Empty, Line::Heading("Marks of your own messages")]);
+    lines.extend([Line::Empty, Line::Heading("Marks of your own messages, and others")]);
     lines.extend(marks);
     lines
 }

@@ -100,7 +100,8 @@ pub(crate) async fn run(args: Args) -> Result<()> {
         }
     }
     let inputs = terminal::inputs();
-    let mut app = App { state, screen, hands, inputs, results, events };
+    let began = Instant::now();
+    let mut app = App { state, screen, hands, inputs, results, events, began };
     let outcome = tokio::select! {
         outcome = app.run() => outcome,
         () = terminated() => Ok(()),
@@ -122,6 +123,8 @@ struct App {
     inputs: mpsc::Receiver<Input>,
     results: Results,
     events: Events,
+    /// What the times told count from.
+    began: Instant,
 }
 
 impl App {
@@ -131,6 +134,8 @@ impl App {
         let mut drawn = None;
         let mut changed = true;
         while !over {
+            let typing_ends = self.state.typists.next_end(self.now_ms());
+            let typing_ends = typing_ends.map(|at_ms| self.began + Duration::from_millis(at_ms));
             let due = drawn.map_or_else(Instant::now, |drawn: Instant| drawn + FRAME);
             if changed && due <= Instant::now() {
                 self.screen.draw(|frame| draw::draw(&self.state, frame))?;
@@ -145,11 +150,21 @@ impl App {
                 () = sleep_until(due), if changed => continue,
                 Some(outcome) = self.results.outcomes.recv() => self.take(Input::Result(outcome))?,
                 Some(done) = self.results.done.recv() => self.take(Input::Done(done))?,
-                event = self.events.next() => self.events(event)?,
+                event = self.events.next() => {
+                    self.take(Input::Time(self.now_ms()))?;
+                    self.events(event)?
+                }
+                () = sleep_until(typing_ends.unwrap_or(due)), if typing_ends.is_some() => {
+                    self.take(Input::Time(self.now_ms()))?
+                }
             };
             changed = true;
         }
         Ok(())
+    }
+
+    fn now_ms(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
     /// Takes something in, and begins what is to be done about it; `true` if that is to end.

@@ -1,8 +1,11 @@
 //! Everything that the screen is drawn from.
 
-use std::{cmp::Reverse, collections::BTreeMap};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, HashMap},
+};
 
-use aside_client::{ConversationId, Member, Person, UserId};
+use aside_client::{ConversationId, Member, Person, Pin, PresenceSettings, Typists, UserId};
 use jiff::tz::TimeZone;
 use zeroize::Zeroizing;
 
@@ -28,6 +31,14 @@ pub(super) struct State {
     pub(super) focused: bool,
     pub(super) link: Link,
     pub(super) rooms: BTreeMap<ConversationId, Room>,
+    /// What those who are online have to say.
+    pub(super) statuses: HashMap<UserId, String>,
+    /// What others may see of the user, once that is known.
+    pub(super) settings: Option<PresenceSettings>,
+    /// Who writes where, as far as was told.
+    pub(super) typists: Typists,
+    /// The monotonic time that was told last, in milliseconds.
+    pub(super) now_ms: u64,
     pub(super) current: Option<ConversationId>,
     /// The window of no room.
     pub(super) console: Timeline,
@@ -70,6 +81,10 @@ pub(super) enum Overlay {
         query: Composer,
         at: usize,
     },
+    /// What is pinned in the room, and which of it is chosen.
+    Pins {
+        at: usize,
+    },
     Password(Passwords),
 }
 
@@ -85,6 +100,8 @@ pub(super) struct Room {
     pub(super) conversation: ConversationId,
     pub(super) name: String,
     pub(super) joined: bool,
+    /// Whether somebody has asked the user to join it.
+    pub(super) invited: bool,
     /// ROOM-001.
     pub(super) server_readable: bool,
     pub(super) is_default: bool,
@@ -106,6 +123,9 @@ pub(super) struct Room {
     /// Those who are in it, as last heard.
     pub(super) members: Vec<Member>,
     pub(super) asked: Asked,
+    /// What is pinned, the last first, as last heard.
+    pub(super) pins: Vec<Pin>,
+    pub(super) pins_asked: Asked,
     /// Those who are writing.
     pub(super) typing: Vec<Person>,
     pub(super) tampered: bool,
@@ -154,6 +174,7 @@ impl Room {
             conversation,
             name,
             joined: true,
+            invited: false,
             // What is not known to be private is not private.
             server_readable: true,
             is_default: false,
@@ -168,6 +189,8 @@ impl Room {
             head: None,
             members: Vec::new(),
             asked: Asked::No,
+            pins: Vec::new(),
+            pins_asked: Asked::No,
             typing: Vec::new(),
             tampered: false,
             draft: Composer::default(),
@@ -192,6 +215,10 @@ impl State {
             focused: true,
             link: Link::Connecting,
             rooms: BTreeMap::new(),
+            statuses: HashMap::new(),
+            settings: None,
+            typists: Typists::default(),
+            now_ms: 0,
             current: None,
             console: Timeline::default(),
             composer: Composer::default(),
@@ -229,11 +256,21 @@ impl State {
         }
     }
 
-    /// The rooms as they are listed: those the user is in first, then by name.
+    /// The rooms as they are listed: those the user is in first, then those somebody has asked the user into, then by name.
     pub(super) fn listed(&self) -> Vec<&Room> {
         let mut rooms: Vec<_> = self.rooms.values().collect();
-        rooms.sort_by_cached_key(|room| (Reverse(room.joined), room.name.to_lowercase()));
+        rooms.sort_by_cached_key(|room| {
+            (Reverse(room.joined), Reverse(room.invited), room.name.to_lowercase())
+        });
         rooms
+    }
+
+    /// Whether messages show their numbers: while one is chosen, or a command is written that takes one.
+    pub(super) fn shows_numbers(&self) -> bool {
+        const TAKE_ONE: [&str; 7] =
+            ["/reply ", "/react ", "/unreact ", "/edit ", "/delete ", "/pin ", "/unpin "];
+        let written = self.composer.text();
+        self.timeline().chosen.is_some() || TAKE_ONE.iter().any(|it| written.starts_with(it))
     }
 
     /// Whether what comes in this room is read as it comes.

@@ -98,6 +98,10 @@ impl<'a> Wrapper<'a> {
                 return;
             }
             self.break_line();
+            // What was carried over may leave no room either.
+            if self.taken + columns > self.columns && !self.line.is_empty() {
+                self.end_line();
+            }
         }
         self.line.push(cell);
         self.taken += columns;
@@ -165,6 +169,7 @@ mod tests {
     #[test]
     fn what_is_wide_takes_two_columns() {
         assert_eq!(wrapped("漢字漢字", 5, 0), ["漢字", "漢字"]);
+        assert_eq!(wrapped(" abc字", 4, 0), [" ", "abc", "字"]);
         assert_eq!(width("👩\u{200d}👧"), 2);
         assert_eq!(fit("漢字漢字", 5), "漢字…");
         assert_eq!(fit("漢字漢字", 8), "漢字漢字");

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use aside_client::{Content, Entry, IdempotencyKey, Outgoing, State, Watermark, What};
+use aside_client::{Content, Entry, IdempotencyKey, Outgoing, Watermark, What};
 
 use crate::retention::NO_OLDER;
 
@@ -208,17 +208,6 @@ impl Timeline {
                 self.items.insert(key, Item::Pending(Box::new(outgoing)));
             }
         }
-    }
-
-    /// The messages that will not be sent.
-    pub(super) fn failed(&self) -> impl Iterator<Item = IdempotencyKey> {
-        let from = Key { seq: PENDING, minor: 0 };
-        self.items.range(from..).filter_map(|(_, item)| match item {
-            Item::Pending(outgoing) if matches!(outgoing.state, State::Failed { .. }) => {
-                Some(outgoing.message_id)
-            }
-            _ => None,
-        })
     }
 
     /// A message is not to be sent any more, or was sent anew.

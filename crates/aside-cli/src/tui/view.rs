@@ -1,7 +1,8 @@
 //! The items of a window as rows of text.
 
 use aside_client::{
-    Content, Entry, Mention, Outgoing, Person, Reaction, Reply, State as Progress, UserId, What,
+    Content, Entry, Mention, Outgoing, Person, Pin, Reaction, Reply, State as Progress, UserId,
+    What,
     display::{neutralise, neutralise_line},
 };
 use jiff::tz::TimeZone;
@@ -29,6 +30,10 @@ pub(super) struct View<'a> {
     theme: &'a Theme,
     zone: &'a TimeZone,
     me: UserId,
+    /// What is pinned here.
+    pins: &'a [Pin],
+    /// Whether messages show their numbers.
+    numbers: bool,
 }
 
 impl<'a> View<'a> {
@@ -40,6 +45,8 @@ impl<'a> View<'a> {
             theme: &state.theme,
             zone: &state.zone,
             me: state.me,
+            pins: state.room().map_or(&[], |room| &room.pins),
+            numbers: state.shows_numbers(),
         }
     }
 
@@ -111,7 +118,7 @@ impl<'a> View<'a> {
         if self.columns >= NARROW {
             runs.push((time_in(self.zone, entry.time_ms, "%H:%M "), theme.dim));
         }
-        if self.timeline.chosen.is_some() && entry.as_message().is_some() {
+        if self.numbers && entry.as_message().is_some() {
             runs.push((format!("[{}] ", entry.seq), theme.dim));
         }
         let by = match &entry.by {
@@ -123,6 +130,9 @@ impl<'a> View<'a> {
                 runs.push(by);
                 runs.extend(self.doubt(*verified, *repeats));
                 self.message(&mut runs, text.as_deref(), content);
+                if self.pins.iter().any(|pin| pin.seq == entry.seq) {
+                    runs.push((" (pinned)".to_owned(), theme.news));
+                }
                 runs.extend(entry.state.as_ref().map(|state| self.mark(state)));
                 if let Content::Text { reactions, .. } = content {
                     self.reactions(&mut runs, reactions);

@@ -14,6 +14,7 @@ use crate::{
     },
     failure,
     output::Style,
+    users,
 };
 
 /// Things that may wait in each queue; more are refused.
@@ -26,7 +27,7 @@ pub(super) struct Hands {
     client: Client,
     outcomes: mpsc::Sender<Outcome>,
     says: mpsc::Sender<Saying>,
-    /// What is said about messages: it needs no server, and must not wait behind what does.
+    /// What needs no server, such as what is said about messages, and must not wait behind what does.
     about: mpsc::Sender<Command>,
     /// All other commands.
     commands: mpsc::Sender<Command>,
@@ -79,16 +80,29 @@ impl Hands {
                 let first_kept = client.first_kept(of).await.unwrap_or(0);
                 Outcome::Page { of, entries, first_kept }
             }),
-            Effect::Members(of) => self.begin(async move {
-                let members = client.members(of, false).await;
-                Outcome::Members(of, members.map_err(|error| told(&error)))
+            Effect::Members(of) => self.members(of),
+            Effect::Pins(of) => self.begin(async move {
+                Outcome::Pins(of, client.pins(of).await.map_err(|error| told(&error)))
             }),
+            Effect::Settings => {
+                let outcomes = self.outcomes.clone();
+                tokio::spawn(async move {
+                    // Where the server has no such settings there is nothing to show.
+                    if let Ok(settings) = client.presence_settings().await {
+                        let _ = outcomes.send(Outcome::Settings(settings)).await;
+                    }
+                });
+            }
+            Effect::Typing { of, typing } => {
+                tokio::spawn(async move {
+                    // It is said now or never.
+                    let _ = client.typing(of, typing).await;
+                });
+            }
             Effect::ChangePassword(Secrets { old, new }) => self.begin(async move {
                 let revoked = client.change_password(&old, &new).await;
                 Outcome::PasswordChanged(revoked.map_err(|error| told(&error)))
             }),
-            Effect::ListOutbox => self
-                .begin(async move { Outcome::Outbox(client.outbox().await.unwrap_or_default()) }),
             Effect::Count(of) => self.begin(async move {
                 Outcome::Unread(of, client.unread(of).await.unwrap_or_default())
             }),
@@ -105,6 +119,24 @@ impl Hands {
             Effect::Do { here, command } => self.queue(here, command)?,
         }
         Ok(())
+    }
+
+    /// Asks who is in a room, then what they have to say.
+    fn members(&self, of: ConversationId) {
+        let (client, outcomes) = (self.client.clone(), self.outcomes.clone());
+        tokio::spawn(async move {
+            let mut members = client.members(of, false).await;
+            let statuses = match &mut members {
+                Ok(members) => users::look_at(&client, members).await.ok(),
+                Err(_) => None,
+            };
+            let members = members.map_err(|error| told(&error));
+            // The screen is gone: then nobody wants to know.
+            let _ = outcomes.send(Outcome::Members(of, members)).await;
+            if let Some(statuses) = statuses {
+                let _ = outcomes.send(Outcome::Statuses(statuses)).await;
+            }
+        });
     }
 
     /// Tells what is known without the server.
@@ -128,10 +160,7 @@ impl Hands {
     }
 
     fn queue(&self, here: Option<Current>, command: Command) -> Result<(), String> {
-        let queue = match command {
-            Command::About(..) => &self.about,
-            _ => &self.commands,
-        };
+        let queue = if command.is_local() { &self.about } else { &self.commands };
         let full = |_| "too many commands wait for the server".to_owned();
         if let Some(here) = here {
             queue.try_send(Command::Enter(here)).map_err(full)?;
@@ -151,7 +180,10 @@ impl Hands {
 /// Says things in the order in which they were typed. What becomes of them, events tell; but not of what was not even kept.
 async fn say(client: Client, mut says: mpsc::Receiver<Saying>, outcomes: mpsc::Sender<Outcome>) {
     while let Some(Saying { to, text }) = says.recv().await {
-        let queued = client.queue(to, &text).await;
+        let queued = match client.addressed(to, &text).await {
+            Ok(said) => client.queue(to, said).await,
+            Err(error) => Err(error),
+        };
         let outcomes = outcomes.clone();
         tokio::spawn(async move {
             let outcome = match queued {

@@ -1,15 +1,17 @@
 //! Saying things: texts, replies, reactions and edits.
 
-use aside_proto::id::{ConversationId, IdempotencyKey};
-use aside_session::client::Draft;
+use std::collections::HashMap;
+
+use aside_proto::id::{ConversationId, IdempotencyKey, UserId};
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
 use super::{Client, Queued};
 use crate::{
-    Entry, Error, MessageRef, Outgoing, Receipt, content,
+    Entry, Error, MessageRef, Outgoing, Receipt, Text, content,
     driver::{Command, Message},
-    random,
+    paths, random,
+    store::Filed,
 };
 
 impl Client {
@@ -17,24 +19,33 @@ impl Client {
     ///
     /// # Errors
     /// As both; it is not left in the [`outbox`](Self::outbox) then.
-    pub async fn send(&self, conversation: ConversationId, text: &str) -> Result<Receipt, Error> {
+    pub async fn send(
+        &self,
+        conversation: ConversationId,
+        text: impl Into<Text>,
+    ) -> Result<Receipt, Error> {
         let queued = self.queue(conversation, text).await?;
         let message_id = queued.message_id();
         let outcome = queued.receipt().await;
         // Once the client is closed the message is the next run's to send.
         if !matches!(outcome, Ok(_) | Err(Error::Gone)) {
-            self.store.remove_from_outbox(message_id).await?;
+            // It may be that it was not even kept.
+            let _ = self.discard(message_id).await;
         }
         outcome
     }
 
-    /// Says something without waiting for the server. The message is signed, kept, and sent until the server has made it
+    /// Says something without waiting for the server. The message is signed and kept, then sent until the server has made it
     /// durable, once, over as many connections and runs of the program as that takes. Messages to a conversation arrive in the
     /// order in which they were queued.
     ///
     /// # Errors
     /// [`Error::Gone`].
-    pub async fn queue(&self, conversation: ConversationId, text: &str) -> Result<Queued, Error> {
+    pub async fn queue(
+        &self,
+        conversation: ConversationId,
+        text: impl Into<Text>,
+    ) -> Result<Queued, Error> {
         self.queue_payload(conversation, content::text(text, None)).await
     }
 
@@ -46,7 +57,7 @@ impl Client {
         &self,
         conversation: ConversationId,
         to: MessageRef,
-        text: &str,
+        text: impl Into<Text>,
     ) -> Result<Queued, Error> {
         self.queue_payload(conversation, content::text(text, Some(to))).await
     }
@@ -74,9 +85,37 @@ impl Client {
         &self,
         conversation: ConversationId,
         to: MessageRef,
-        text: &str,
+        text: impl Into<Text>,
     ) -> Result<Queued, Error> {
-        self.queue_payload(conversation, content::edit(to, text)).await
+        self.queue_payload(conversation, content::edit(to, text.into())).await
+    }
+
+    /// A text in which each `@handle` of a member asks for that member's attention: the longest that ends where a word does. `\@handle`
+    /// does not, and loses the backslash. Who is a member is told without asking the server, as far as it is known here.
+    ///
+    /// # Errors
+    /// [`Error::State`].
+    pub async fn addressed(&self, conversation: ConversationId, text: &str) -> Result<Text, Error> {
+        if !text.contains('@') {
+            return Ok(text.into());
+        }
+        let members = self.store.member_handles(conversation).await?;
+        let members: HashMap<_, _> = members.into_iter().collect();
+        Ok(Text::addressed(text, |handle| members.get(handle).copied()))
+    }
+
+    /// The member with this handle, in any spelling that means the same, as far as it is known here.
+    ///
+    /// # Errors
+    /// [`Error::State`].
+    pub async fn member_called(
+        &self,
+        conversation: ConversationId,
+        handle: &str,
+    ) -> Result<Option<UserId>, Error> {
+        let members = self.store.member_handles(conversation).await?;
+        let called = |(member, _): &(String, UserId)| paths::is_same(member, handle);
+        Ok(members.into_iter().find(called).map(|(_, user)| user))
     }
 
     /// The user's messages that are not among the entries taken in, in order: those on their way, those that are durable but did
@@ -85,33 +124,33 @@ impl Client {
     /// # Errors
     /// [`Error::State`].
     pub async fn outbox(&self) -> Result<Vec<Outgoing>, Error> {
-        let outgoing = self.store.outgoing().await?.into_iter();
-        Ok(outgoing.map(|(draft, state, seq)| Outgoing::new(&draft, state, seq)).collect())
+        let outgoing = |Filed { posting, state, seq }| Outgoing::new(&posting.draft, state, seq);
+        Ok(self.store.outgoing().await?.into_iter().map(outgoing).collect())
     }
 
-    /// Says once more, as a new message, what was not sent. Whether it is wise the reason says: after
-    /// [`Error::DeviceReplaced`] the first may be there.
+    /// Says once more, as a new message, what was not sent: the one takes the place of the other, or nothing changes. Whether it is
+    /// wise the reason says: after [`Error::DeviceReplaced`] the first may be there.
     ///
     /// # Errors
-    /// [`Error::NotFailed`], [`Error::Gone`], [`Error::State`].
+    /// [`Error::NotInOutbox`], [`Error::OutboxFull`], [`Error::Tampered`], [`Error::Gone`], [`Error::State`].
     pub async fn retry(&self, message_id: IdempotencyKey) -> Result<Queued, Error> {
-        let failed = self.failed(message_id).await?;
-        let queued = self.queue_payload(failed.conversation, failed.payload).await?;
-        self.store.remove_from_outbox(message_id).await?;
+        let failed = self.store.failed(message_id).await?.ok_or(Error::NotInOutbox)?;
+        let (message, queued) = self.compose(failed.conversation, failed.payload);
+        let (done, replaced) = oneshot::channel();
+        self.command(Command::Retry { failed: message_id, message, done }).await?;
+        replaced.await.map_err(|_| Error::Gone)??;
         Ok(queued)
     }
 
-    /// Takes a message that will not be sent out of the outbox.
+    /// Takes a message out of the outbox: one that will not be sent, or that no connection has carried yet. Whoever waits for the
+    /// latter's receipt is told [`Error::Withdrawn`].
     ///
     /// # Errors
-    /// [`Error::NotFailed`], [`Error::State`].
+    /// [`Error::MayHaveArrived`]: it is being sent, and stays. [`Error::NotInOutbox`], [`Error::Gone`].
     pub async fn discard(&self, message_id: IdempotencyKey) -> Result<(), Error> {
-        self.failed(message_id).await?;
-        Ok(self.store.remove_from_outbox(message_id).await?)
-    }
-
-    async fn failed(&self, message_id: IdempotencyKey) -> Result<Draft, Error> {
-        self.store.failed(message_id).await?.ok_or(Error::NotFailed)
+        let (done, discarded) = oneshot::channel();
+        self.command(Command::Discard { message_id, done }).await?;
+        discarded.await.map_err(|_| Error::Gone)?
     }
 
     /// The message at `seq`, to refer to: one that was just said, too, if the connection stands.
@@ -145,11 +184,18 @@ impl Client {
         conversation: ConversationId,
         payload: Bytes,
     ) -> Result<Queued, Error> {
+        let (message, queued) = self.compose(conversation, payload);
+        let (kept, is_kept) = oneshot::channel();
+        self.command(Command::Send { message, kept }).await?;
+        is_kept.await.map_err(|_| Error::Gone)?;
+        self.writing().sent(conversation);
+        Ok(queued)
+    }
+
+    fn compose(&self, conversation: ConversationId, payload: Bytes) -> (Message, Queued) {
         let (receipt, outcome) = oneshot::channel();
         let message_id = random::idempotency_key(self.status.borrow().server_unix_ms());
         let message = Message { conversation, message_id, payload, receipt };
-        self.command(Command::Send(message)).await?;
-        self.writing().sent(conversation);
-        Ok(Queued { message_id, outcome })
+        (message, Queued { message_id, outcome })
     }
 }

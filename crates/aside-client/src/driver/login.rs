@@ -188,7 +188,13 @@ impl Authenticator {
     async fn remember(&self, identity: &Identity) -> Result<(), Error> {
         self.store.set_identity(identity).await?;
         if let Some(dir) = self.store.dir() {
-            let noted = paths::note_handle(dir, &identity.handle);
+            let noted = paths::note_handle(dir, &identity.handle).and_then(|()| {
+                // Registered with a suffix, or renamed by another device. A token names no handle.
+                match self.handle.is_empty() || paths::is_same(&self.handle, &identity.handle) {
+                    true => Ok(()),
+                    false => paths::note_former(dir, &self.handle),
+                }
+            });
             noted.map_err(|source| crate::StateError::Io { path: dir.to_owned(), source })?;
         }
         Ok(())

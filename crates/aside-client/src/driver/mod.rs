@@ -32,7 +32,7 @@ use crate::{
     Connection, Error, Event, LogIn, Outgoing, Receipt, State,
     backoff::Backoff,
     random,
-    store::{Identity, Store},
+    store::{Identity, Posting, Store},
 };
 
 /// A message to be sent.
@@ -48,7 +48,22 @@ pub(crate) struct Message {
 #[derive(Debug)]
 pub(crate) enum Command {
     Call(Call),
-    Send(Message),
+    Send {
+        message: Message,
+        /// Told once it is kept, or will not be: its receipt says why.
+        kept: oneshot::Sender<()>,
+    },
+    /// Says once more, as a new message, what will not be sent.
+    Retry {
+        failed: IdempotencyKey,
+        message: Message,
+        done: oneshot::Sender<Result<(), Error>>,
+    },
+    /// Takes a message out of the outbox.
+    Discard {
+        message_id: IdempotencyKey,
+        done: oneshot::Sender<Result<(), Error>>,
+    },
     ReadBack {
         conversation: ConversationId,
         until: Place,
@@ -278,14 +293,28 @@ impl Driver {
                 self.closing = done;
                 // What was queued before is kept, to be sent by the next run.
                 while let Ok(command) = self.commands.try_recv() {
-                    if let Command::Send(message) = command {
-                        self.queue(message).await?;
+                    match command {
+                        Command::Send { message, kept } => self.queue(message, kept).await?,
+                        Command::Retry { failed, message, done } => {
+                            drop(done.send(self.retry(failed, message).await?));
+                        }
+                        Command::Discard { message_id, done } => {
+                            drop(done.send(self.discard(message_id).await?));
+                        }
+                        _ => {}
                     }
                 }
                 return Ok(ControlFlow::Break(()));
             }
             Input::Command(Command::Call(call)) => self.calls.push(call),
-            Input::Command(Command::Send(message)) => self.queue(message).await?,
+            Input::Command(Command::Send { message, kept }) => self.queue(message, kept).await?,
+            Input::Command(Command::Retry { failed, message, done }) => {
+                // The caller may have gone: it is said once more all the same.
+                drop(done.send(self.retry(failed, message).await?));
+            }
+            Input::Command(Command::Discard { message_id, done }) => {
+                drop(done.send(self.discard(message_id).await?));
+            }
             Input::Command(Command::ReadBack { conversation, until, count, done }) => {
                 self.sync.read_back(conversation, until, count, done);
             }
@@ -302,6 +331,7 @@ impl Driver {
             }
             Input::Command(Command::Forget { conversation, done }) => {
                 self.sync.forget(conversation, &mut self.out).await?;
+                self.outbox.forget(conversation);
                 drop(done.send(Ok(())));
             }
         }
@@ -309,17 +339,68 @@ impl Driver {
     }
 
     /// Keeps a message until it is acknowledged, or says why not.
-    async fn queue(&mut self, message: Message) -> Result<(), Error> {
-        match self.compose(message.conversation, message.message_id, message.payload) {
-            Ok(draft) => {
-                self.store.add_to_outbox(&draft).await?;
-                self.sync.watch(draft.conversation);
-                self.out.tell(Event::Outgoing(Outgoing::new(&draft, State::Queued, None)));
-                self.outbox.push(draft, message.receipt);
+    async fn queue(&mut self, message: Message, kept: oneshot::Sender<()>) -> Result<(), Error> {
+        let Message { conversation, message_id, payload, receipt } = message;
+        match self.compose(conversation, message_id, payload) {
+            Ok(posting) if self.store.add_to_outbox(&posting).await? => {
+                self.queued(posting, receipt);
             }
-            Err(error) => drop(message.receipt.send(Err(error))),
+            Ok(_) => drop(receipt.send(Err(Error::OutboxFull))),
+            Err(error) => drop(receipt.send(Err(error))),
         }
+        // The caller may have gone: the message is sent all the same.
+        let _ = kept.send(());
         Ok(())
+    }
+
+    /// Keeps a message in place of one that will not be sent, or says why not: then that one stays.
+    async fn retry(
+        &mut self,
+        failed: IdempotencyKey,
+        Message { conversation, message_id, payload, receipt }: Message,
+    ) -> Result<Result<(), Error>, Error> {
+        let posting = match self.compose(conversation, message_id, payload) {
+            Ok(posting) => posting,
+            Err(error) => return Ok(Err(error)),
+        };
+        if !self.store.replace_failed(failed, &posting).await? {
+            return Ok(Err(Error::NotInOutbox));
+        }
+        self.out.tell(Event::Discarded { message_id: failed, conversation });
+        self.queued(posting, receipt);
+        Ok(Ok(()))
+    }
+
+    fn queued(&mut self, posting: Posting, receipt: oneshot::Sender<Result<Receipt, Error>>) {
+        self.sync.watch(posting.draft.conversation);
+        self.out.tell(Event::Outgoing(Outgoing::new(&posting.draft, State::Queued, None)));
+        self.outbox.push(posting, receipt);
+    }
+
+    /// Takes a message out of the outbox that will not be sent, or was not sent yet.
+    async fn discard(&mut self, message_id: IdempotencyKey) -> Result<Result<(), Error>, Error> {
+        let conversation = match self.outbox.withdraw(message_id) {
+            Ok(Some(done)) => {
+                self.store.remove_from_outbox(message_id).await?;
+                if let Some(waiter) = done.waiter {
+                    // Whoever waited may have gone.
+                    let _ = waiter.send(Err(Error::Withdrawn));
+                }
+                done.posting.draft.conversation
+            }
+            Ok(None) => {
+                let failed = self.store.failed(message_id).await?;
+                match failed {
+                    Some(draft) if self.store.discard_failed(message_id).await? => {
+                        draft.conversation
+                    }
+                    _ => return Ok(Err(Error::NotInOutbox)),
+                }
+            }
+            Err(error) => return Ok(Err(error)),
+        };
+        self.out.tell(Event::Discarded { message_id, conversation });
+        Ok(Ok(()))
     }
 
     /// A message, signed and ready to be sent.
@@ -328,7 +409,7 @@ impl Driver {
         conversation: ConversationId,
         message_id: IdempotencyKey,
         payload: Bytes,
-    ) -> Result<Draft, Error> {
+    ) -> Result<Posting, Error> {
         let status = self.status.borrow();
         let limit = status.limits.max_payload_bytes as usize;
         if payload.len() > limit {
@@ -340,29 +421,34 @@ impl Driver {
         if !self.outbox.has_room() {
             return Err(Error::OutboxFull);
         }
-        Ok(Draft::sign(
+        let draft = Draft::sign(
             (status.identity.user, status.identity.device),
             &self.device_key,
             (conversation, message_id),
             random::bytes(),
             payload,
-        ))
+        );
+        // The connection that stands may carry it before the next run knows.
+        Ok(Posting { draft, after: self.sync.known_to(conversation), carried: status.online })
     }
 }
 
 /// What an earlier run left to be sent. Messages signed by the device that this one took the place of, which was revoked, are
 /// not: the server would not know them as retries, so one that had arrived would be there twice. The program is told.
 async fn restore_outbox(store: &Store, own: &DeviceKey, out: &mut Outlet) -> Result<Outbox, Error> {
-    let (drafts, foreign) =
-        store.outbox().await?.into_iter().partition::<Vec<_>, _>(|draft| draft.is_signed_by(own));
-    for draft in foreign {
+    let (own, foreign) = store
+        .outbox()
+        .await?
+        .into_iter()
+        .partition::<Vec<_>, _>(|posting| posting.draft.is_signed_by(own));
+    for Posting { draft, .. } in foreign {
         let error = Error::DeviceReplaced;
         let (reason, remedy) = (error.to_string(), error.remedy());
         store.fail_in_outbox(draft.message_id, &reason, remedy.as_deref()).await?;
         let (message_id, conversation) = (draft.message_id, draft.conversation);
         out.tell(Event::MessageFailed { message_id, conversation, error });
     }
-    Ok(Outbox::restore(drafts))
+    Ok(Outbox::restore(own))
 }
 
 impl Status {

@@ -31,6 +31,7 @@ impl Driver {
     /// Drives a connection to its end.
     pub(super) async fn online(&mut self, established: Established) -> Result<End, Error> {
         let began = Instant::now();
+        self.store.note_carried().await?;
         let mut link = self.begin(established);
         let mut flights = Flights::new();
         let outcome = self.exchange(&mut link, &mut flights).await;
@@ -297,12 +298,18 @@ impl Driver {
     /// A message is durable.
     async fn sent(&mut self, message_id: IdempotencyKey, sent: &v1::Sent) -> Result<(), Error> {
         let Some(done) = self.outbox.take(message_id) else { return Ok(()) };
-        if let Err(differs) = done.draft.check(sent) {
+        if let Err(differs) = done.posting.draft.check(sent) {
             return self.message_failed(done, differs.into()).await;
         }
-        self.sync.sent(&done.draft, sent, &mut self.out).await?;
+        if !self.sync.sent(&done.posting, sent.seq, &mut self.out).await? {
+            return self.message_failed(done, Error::Tampered).await;
+        }
         let receipt = Receipt { message_id, seq: sent.seq, time_ms: sent.time_ms };
-        self.out.tell(Event::Outgoing(Outgoing::new(&done.draft, State::Sent, Some(sent.seq))));
+        self.out.tell(Event::Outgoing(Outgoing::new(
+            &done.posting.draft,
+            State::Sent,
+            Some(sent.seq),
+        )));
         if let Some(waiter) = done.waiter {
             // The caller may have gone: the message is sent all the same.
             let _ = waiter.send(Ok(receipt));
@@ -323,10 +330,11 @@ impl Driver {
 
     /// A message will not be sent: whoever waits for it is told, or else the program.
     async fn message_failed(&mut self, done: Done, error: Error) -> Result<(), Error> {
-        let (message_id, conversation) = (done.draft.message_id, done.draft.conversation);
+        let draft = &done.posting.draft;
+        let (message_id, conversation) = (draft.message_id, draft.conversation);
         let (reason, remedy) = (error.to_string(), error.remedy());
         self.store.fail_in_outbox(message_id, &reason, remedy.as_deref()).await?;
-        self.out.tell(Event::Outgoing(Outgoing::new(&done.draft, State::failed(&error), None)));
+        self.out.tell(Event::Outgoing(Outgoing::new(draft, State::failed(&error), None)));
         let unheard = match done.waiter {
             Some(waiter) => waiter.send(Err(error)).err().and_then(Result::err),
             None => Some(error),

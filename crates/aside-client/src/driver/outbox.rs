@@ -14,7 +14,7 @@ use aside_session::client::Draft;
 use tokio::{sync::oneshot, time::Instant};
 
 use super::calls::retry_after;
-use crate::{Error, Receipt};
+use crate::{Error, Receipt, store::Posting};
 
 /// Messages that may wait.
 const MAX_MESSAGES: usize = 1024;
@@ -30,7 +30,7 @@ pub(super) struct Outbox {
 
 #[derive(Debug)]
 struct Message {
-    draft: Draft,
+    posting: Posting,
     waiter: Option<Waiter>,
     in_flight: bool,
 }
@@ -38,23 +38,25 @@ struct Message {
 /// What became of a message that is not in the outbox any more.
 #[derive(Debug)]
 pub(super) struct Done {
-    pub(super) draft: Draft,
+    pub(super) posting: Posting,
     pub(super) waiter: Option<Waiter>,
 }
 
 impl Outbox {
     /// What an earlier run left.
-    pub(super) fn restore(drafts: Vec<Draft>) -> Self {
-        let message = |draft| Message { draft, waiter: None, in_flight: false };
-        Self { messages: drafts.into_iter().map(message).collect(), not_before: None }
+    pub(super) fn restore(postings: Vec<Posting>) -> Self {
+        let message = |posting| Message { posting, waiter: None, in_flight: false };
+        Self { messages: postings.into_iter().map(message).collect(), not_before: None }
     }
 
     pub(super) fn has_room(&self) -> bool {
         self.messages.len() < MAX_MESSAGES
     }
 
-    pub(super) fn push(&mut self, draft: Draft, waiter: Waiter) {
-        self.messages.push_back(Message { draft, waiter: Some(waiter), in_flight: false });
+    /// Takes a message that no connection has carried.
+    pub(super) fn push(&mut self, posting: Posting, waiter: Waiter) {
+        let posting = Posting { carried: false, ..posting };
+        self.messages.push_back(Message { posting, waiter: Some(waiter), in_flight: false });
     }
 
     /// The next to send: the oldest of a conversation in which none is in flight.
@@ -65,11 +67,11 @@ impl Outbox {
         self.not_before = None;
         let mut busy = HashSet::new();
         let message = self.messages.iter_mut().find(|message| {
-            let first = busy.insert(message.draft.conversation);
+            let first = busy.insert(message.posting.draft.conversation);
             first && !message.in_flight
         })?;
-        message.in_flight = true;
-        Some(&message.draft)
+        (message.in_flight, message.posting.carried) = (true, true);
+        Some(&message.posting.draft)
     }
 
     /// When [`poll`](Self::poll) may have one, if not now.
@@ -92,18 +94,38 @@ impl Outbox {
 
     /// One was acknowledged, or refused for good.
     pub(super) fn take(&mut self, message_id: IdempotencyKey) -> Option<Done> {
-        let at = self.messages.iter().position(|it| it.draft.message_id == message_id)?;
+        let at = self.messages.iter().position(|it| it.is(message_id))?;
         let message = self.messages.remove(at)?;
-        Some(Done { draft: message.draft, waiter: message.waiter })
+        Some(Done { posting: message.posting, waiter: message.waiter })
+    }
+
+    /// Takes one back; none if it is not here.
+    ///
+    /// # Errors
+    /// [`Error::MayHaveArrived`]: then it stays.
+    pub(super) fn withdraw(&mut self, message_id: IdempotencyKey) -> Result<Option<Done>, Error> {
+        match self.message(message_id) {
+            Some(message) if message.posting.carried => Err(Error::MayHaveArrived),
+            _ => Ok(self.take(message_id)),
+        }
+    }
+
+    /// A conversation is taken up anew: nothing is known of what was there before.
+    pub(super) fn forget(&mut self, conversation: ConversationId) {
+        for message in &mut self.messages {
+            if message.posting.draft.conversation == conversation {
+                message.posting.after = None;
+            }
+        }
     }
 
     /// All of one conversation: it is not trusted any more.
     pub(super) fn take_all(&mut self, conversation: ConversationId) -> Vec<Done> {
         let (gone, kept) = std::mem::take(&mut self.messages)
             .into_iter()
-            .partition::<Vec<_>, _>(|message| message.draft.conversation == conversation);
+            .partition::<Vec<_>, _>(|message| message.posting.draft.conversation == conversation);
         self.messages = kept.into();
-        gone.into_iter().map(|it| Done { draft: it.draft, waiter: it.waiter }).collect()
+        gone.into_iter().map(|it| Done { posting: it.posting, waiter: it.waiter }).collect()
     }
 
     /// The connection is lost: all are sent again on the next.
@@ -115,7 +137,13 @@ impl Outbox {
     }
 
     fn message(&mut self, message_id: IdempotencyKey) -> Option<&mut Message> {
-        self.messages.iter_mut().find(|message| message.draft.message_id == message_id)
+        self.messages.iter_mut().find(|message| message.is(message_id))
+    }
+}
+
+impl Message {
+    fn is(&self, message_id: IdempotencyKey) -> bool {
+        self.posting.draft.message_id == message_id
     }
 }
 
@@ -137,7 +165,9 @@ mod tests {
     }
 
     fn outbox(messages: &[(u8, u8)]) -> Outbox {
-        Outbox::restore(messages.iter().map(|(room, id)| draft(*room, *id)).collect())
+        let posting =
+            |(room, id): &_| Posting { draft: draft(*room, *id), after: None, carried: false };
+        Outbox::restore(messages.iter().map(posting).collect())
     }
 
     fn sent(outbox: &mut Outbox, now: Instant) -> Vec<u8> {
@@ -160,6 +190,18 @@ mod tests {
         assert_eq!(sent(&mut outbox, now), [2, 3], "again");
         assert_eq!(outbox.take_all(ConversationId::new([1; 16])).len(), 2);
         assert!(outbox.take(id(1)).is_none());
+    }
+
+    #[test]
+    fn what_a_connection_may_have_carried_is_not_taken_back() {
+        let now = Instant::now();
+        let mut outbox = outbox(&[(1, 1), (1, 2)]);
+        assert_eq!(sent(&mut outbox, now), [1]);
+        outbox.disconnected();
+        assert!(matches!(outbox.withdraw(id(1)), Err(Error::MayHaveArrived)));
+        assert!(outbox.withdraw(id(2)).unwrap().is_some(), "it waited behind the first");
+        assert!(outbox.withdraw(id(2)).unwrap().is_none());
+        assert_eq!(sent(&mut outbox, now), [1], "it is sent all the same");
     }
 
     // cites: LIM-007

@@ -161,6 +161,7 @@ fn is_warning(event: &Event) -> bool {
         Event::Tampering { .. }
         | Event::DeviceKeyChanged { .. }
         | Event::MessageFailed { .. }
+        | Event::Unfollowed { .. }
         | Event::Ended(_) => true,
         Event::Connection(_)
         | Event::Entry(_)
@@ -169,6 +170,7 @@ fn is_warning(event: &Event) -> bool {
         | Event::Invited { .. }
         | Event::Throttled { .. }
         | Event::Outgoing(_)
+        | Event::Discarded { .. }
         | Event::WatermarkMoved { .. }
         | Event::Presence(_)
         | Event::PresenceSettings(_)
@@ -196,6 +198,12 @@ fn makes_up_for(event: &Event, earlier: &Event) -> bool {
         }
         (Event::Outgoing(outgoing), Event::Outgoing(other)) => {
             outgoing.message_id == other.message_id
+        }
+        (Event::Discarded { message_id, .. }, Event::Outgoing(outgoing)) => {
+            *message_id == outgoing.message_id
+        }
+        (Event::Unfollowed { conversation, .. }, Event::Unfollowed { conversation: other, .. }) => {
+            conversation == other
         }
         (
             Event::WatermarkMoved { conversation, watermark },

@@ -16,12 +16,25 @@ pub(crate) struct Followed {
     /// How far it was read.
     pub(crate) cursor: Option<Remembered>,
     pub(crate) tampering: Option<String>,
+    /// Whether it is known who is in it, as far as that was ever told.
+    pub(crate) has_members: bool,
+}
+
+/// The columns that [`followed`] reads; what follows says which.
+macro_rules! conversations {
+    ($which:literal) => {
+        concat!(
+            "SELECT *, EXISTS (SELECT 1 FROM members m WHERE m.conversation = c.id) AS has_members \
+             FROM conversations c",
+            $which
+        )
+    };
 }
 
 impl Store {
     /// Every conversation remembered.
     pub(crate) async fn conversations(&self) -> Result<Vec<Followed>, StateError> {
-        let sql = "SELECT * FROM conversations";
+        let sql = conversations!("");
         let rows = sqlx::query(sql).fetch_all(&self.pool).await?;
         let mut all: Vec<_> = rows.iter().map(followed).collect::<Result<_, _>>()?;
         for known in &mut all {
@@ -35,7 +48,7 @@ impl Store {
         &self,
         conversation: ConversationId,
     ) -> Result<Option<Followed>, StateError> {
-        let sql = "SELECT * FROM conversations WHERE conversation_id = ?";
+        let sql = conversations!(" WHERE conversation_id = ?");
         let row =
             sqlx::query(sql).bind(&conversation.as_bytes()[..]).fetch_optional(&self.pool).await?;
         let mut known = row.as_ref().map(followed).transpose()?;
@@ -98,11 +111,16 @@ impl Store {
         Ok(())
     }
 
-    /// Forgets a conversation, its entries and what was found wrong with them.
+    /// Forgets a conversation, its entries and what was found wrong with them, and what messages to it were written after.
     pub(crate) async fn forget(&self, conversation: ConversationId) -> Result<(), StateError> {
-        let sql = "DELETE FROM conversations WHERE conversation_id = ?";
-        sqlx::query(sql).bind(&conversation.as_bytes()[..]).execute(&self.pool).await?;
-        Ok(())
+        let mut transaction = self.pool.begin().await?;
+        for sql in [
+            "DELETE FROM conversations WHERE conversation_id = ?",
+            "UPDATE outbox SET after_seq = NULL WHERE conversation_id = ?",
+        ] {
+            sqlx::query(sql).bind(&conversation.as_bytes()[..]).execute(&mut *transaction).await?;
+        }
+        Ok(transaction.commit().await?)
     }
 }
 
@@ -125,6 +143,7 @@ fn followed(row: &SqliteRow) -> Result<Followed, StateError> {
         joined: row.try_get("joined")?,
         cursor,
         tampering: row.try_get("tampering")?,
+        has_members: row.try_get("has_members")?,
     })
 }
 

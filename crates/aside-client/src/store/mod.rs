@@ -6,6 +6,7 @@ mod account;
 mod conversations;
 mod devices;
 mod entries;
+mod members;
 mod outbox;
 mod redactions;
 mod search;
@@ -27,6 +28,7 @@ pub(crate) use account::Account;
 pub use account::Identity;
 pub(crate) use conversations::Followed;
 pub(crate) use entries::{Kept, NewEntry, StoredSignature};
+pub(crate) use outbox::{Filed, Posting};
 pub(crate) use search::{HitAt, Searchable, Unsearched};
 pub(crate) use watermarks::{MAX_UNREAD, Progress};
 

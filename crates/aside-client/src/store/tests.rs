@@ -57,14 +57,19 @@ async fn the_device_key_is_made_once_and_stays() {
     assert_eq!(again.register_key, None);
 }
 
-fn draft(id: u8) -> Draft {
-    Draft::sign(
+fn posting(id: u8) -> Posting {
+    let draft = Draft::sign(
         (UserId::new([1; 16]), DeviceId::new([2; 16])),
         &SigningKey::from_bytes(&[1; 32]).unwrap(),
         (ROOM, IdempotencyKey::new([id; 16])),
         [id; 32],
         "hi".into(),
-    )
+    );
+    Posting { draft, after: Some(id.into()), carried: false }
+}
+
+fn id(byte: u8) -> IdempotencyKey {
+    IdempotencyKey::new([byte; 16])
 }
 
 // cites: IDEM-001
@@ -72,18 +77,53 @@ fn draft(id: u8) -> Draft {
 async fn the_outbox_keeps_messages_to_the_bit_and_in_order() {
     let data = tempfile::tempdir().unwrap();
     let first = store(data.path()).await;
-    for id in [3, 1, 2] {
-        first.add_to_outbox(&draft(id)).await.unwrap();
+    for byte in [3, 1, 2] {
+        assert!(first.add_to_outbox(&posting(byte)).await.unwrap());
     }
-    first.remove_from_outbox(draft(1).message_id).await.unwrap();
+    first.remove_from_outbox(id(1)).await.unwrap();
     drop(first);
     let second = store(data.path()).await;
-    assert_eq!(second.outbox().await.unwrap(), [draft(3), draft(2)]);
+    assert_eq!(second.outbox().await.unwrap(), [posting(3), posting(2)]);
 
     // Whoever wrote them is to be told that they were not sent, whatever became of the device that signed them.
     second.account().await.unwrap();
     second.new_device_key().await.unwrap();
-    assert_eq!(second.outbox().await.unwrap(), [draft(3), draft(2)]);
+    assert_eq!(second.outbox().await.unwrap(), [posting(3), posting(2)]);
+
+    // A connection may carry all of them, and a conversation that is taken up anew has no past.
+    second.note_carried().await.unwrap();
+    second.forget(ROOM).await.unwrap();
+    let all = second.outbox().await.unwrap();
+    assert!(all.iter().all(|it| it.carried && it.after.is_none()), "{all:?}");
+}
+
+#[tokio::test]
+async fn what_failed_stays_until_it_is_said_once_more_or_discarded() {
+    let data = tempfile::tempdir().unwrap();
+    let store = store(data.path()).await;
+    for byte in [1, 2] {
+        store.add_to_outbox(&posting(byte)).await.unwrap();
+    }
+    store.fail_in_outbox(id(1), "refused", None).await.unwrap();
+    assert!(!store.replace_failed(id(2), &posting(3)).await.unwrap(), "that is on its way");
+    assert!(!store.discard_failed(id(2)).await.unwrap());
+    assert!(store.replace_failed(id(1), &posting(3)).await.unwrap());
+    assert!(!store.replace_failed(id(1), &posting(4)).await.unwrap(), "once");
+    assert_eq!(store.outbox().await.unwrap(), [posting(2), posting(3)]);
+
+    // None goes beyond: there is no room for another instead.
+    let mut text = posting(9);
+    for number in 0_u16..1024 {
+        let mut bytes = [9; 16];
+        bytes[..2].copy_from_slice(&number.to_be_bytes());
+        text.draft.message_id = IdempotencyKey::new(bytes);
+        assert!(store.add_to_outbox(&text).await.unwrap());
+        store.fail_in_outbox(text.draft.message_id, "refused", None).await.unwrap();
+    }
+    assert!(!store.add_to_outbox(&posting(5)).await.unwrap());
+    assert_eq!(store.outgoing().await.unwrap().len(), 1026);
+    assert!(store.replace_failed(text.draft.message_id, &posting(5)).await.unwrap());
+    assert!(!store.replace_failed(id(2), &posting(6)).await.unwrap());
 }
 
 #[tokio::test]
@@ -91,7 +131,7 @@ async fn one_process_writes_and_another_works_on_a_copy() {
     let data = tempfile::tempdir().unwrap();
     let writer = store(data.path()).await;
     let account = writer.account().await.unwrap();
-    writer.add_to_outbox(&draft(1)).await.unwrap();
+    writer.add_to_outbox(&posting(1)).await.unwrap();
     assert!(matches!(Store::open(data.path()).await, Err(StateError::InUse(_))));
 
     let copy = Store::open_shared(data.path()).await.unwrap();

@@ -1,6 +1,6 @@
 //! Connections that are lost, and servers that are away.
 
-use aside_client::{Connection, Error, Event, LogIn};
+use aside_client::{Connection, Error, Event, LogIn, Options};
 
 use crate::world::{Person, World, numbered};
 
@@ -59,6 +59,39 @@ async fn what_was_not_sent_is_sent_by_the_next_run() {
     let world = World::start_at(home, address, |_| {}).await;
     let _alice = world.come_back("alice").await.unwrap();
     assert_eq!(bob.messages(1).await, ["later"]);
+}
+
+#[tokio::test]
+async fn what_no_connection_has_carried_is_taken_back() {
+    let world = World::new().await;
+    let mut alice = world.register("alice").await;
+    let mut bob = world.register("bob").await;
+    let lobby = alice.join("lobby").await;
+    bob.join("lobby").await;
+    let World { home, server, address } = world;
+    server.stop().await;
+    alice.until(offline).await;
+    let queue = async |text: &str| alice.client.queue(lobby, text).await.unwrap();
+    let (first, second, third) = (queue("one").await, queue("two").await, queue("three").await);
+    alice.client.discard(first.message_id()).await.unwrap();
+    assert!(matches!(first.receipt().await, Err(Error::Withdrawn)));
+    alice.client.close().await;
+    assert!(matches!(second.receipt().await, Err(Error::Gone)));
+
+    // The next run begins without a server, too.
+    let mut options =
+        Options::new(format!("aside://alice@127.0.0.1:{}", address.port()).parse().unwrap());
+    options.trust = None;
+    options.data_dir = Some(home.path().join("alice"));
+    options.offline = true;
+    let alice = Person::connect(options).await.unwrap();
+    alice.client.discard(third.message_id()).await.unwrap();
+    let again = alice.client.discard(third.message_id()).await;
+    assert!(matches!(again, Err(Error::NotInOutbox)), "{again:?}");
+    let _world = World::start_at(home, address, |_| {}).await;
+    assert_eq!(bob.messages(1).await, ["two"]);
+    alice.client.catch_up(lobby).await.unwrap();
+    assert_eq!(alice.client.outbox().await.unwrap(), []);
 }
 
 #[tokio::test]

@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used)] // Every function here is a test's.
 
-use aside_client::{ConversationId, Event, LogIn, Outgoing, State, Watermark};
+use aside_client::{
+    Content, ConversationId, Entry, Event, LogIn, Mention, Outgoing, State, Watermark, What,
+};
 
 use crate::world::{PASSWORD, Person, World, numbered, with_password};
 
@@ -165,6 +167,46 @@ async fn where_many_are_members_a_message_is_only_sent() {
     assert_eq!(alice.state(lobby, seq).await, Some(State::Sent));
     assert_eq!(alice.client.watermarks(lobby).await.unwrap().len(), 1, "asked for, it is told");
     assert_eq!(alice.state(lobby, seq).await, Some(State::Sent));
+}
+
+// cites: CONT-005
+#[tokio::test]
+async fn members_are_mentioned_by_their_handles() {
+    let world = World::new().await;
+    let (alice, mut bob) = (world.register("alice").await, world.register("bob").await);
+    let _carol = world.register("carol").await;
+    let lobby = alice.join("lobby").await;
+    bob.join("lobby").await;
+    alice.client.catch_up(lobby).await.unwrap();
+    let text = alice.client.addressed(lobby, "@Bob, ask @carol").await.unwrap();
+    alice.client.send(lobby, text).await.unwrap();
+    let mentions = async |person: &mut Person| {
+        let mentions = person.until(|event| match event {
+            Event::Entry(Entry {
+                what: What::Message { content: Content::Text { mentions, .. }, .. },
+                ..
+            }) => Some(mentions),
+            _ => None,
+        });
+        let named = |mention: Mention| (mention.who.handle.unwrap(), mention.range);
+        mentions.await.into_iter().map(named).collect::<Vec<_>>()
+    };
+    assert_eq!(mentions(&mut bob).await, [("bob".to_owned(), 0..4)], "carol is not there");
+
+    // Whoever comes to a room in the middle is told who is there; who has left is not meant.
+    let mut phone = second_device(&world, "bob").await;
+    phone.client.catch_up(lobby).await.unwrap();
+    let text = phone.client.addressed(lobby, "@alice @bob").await.unwrap();
+    assert_eq!(text.mentions.len(), 2);
+    alice.client.leave(lobby).await.unwrap();
+    phone
+        .until(|event| match event {
+            Event::Entry(Entry { what: What::Left { .. }, .. }) => Some(()),
+            _ => None,
+        })
+        .await;
+    let text = phone.client.addressed(lobby, "@alice @bob").await.unwrap();
+    assert_eq!(text.mentions.len(), 1);
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! A client against a hostile server: its session, the follower of a log, the messages it sends, and its timeline.
 
+mod past;
 mod server;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -11,6 +12,7 @@ use aside_proto::{
     v1::{self, client_frame, server_frame},
 };
 use bytes::Bytes;
+use past::Past;
 use server::{CONVERSATION, Hostile};
 
 use super::Reader;
@@ -54,6 +56,8 @@ struct Client {
     /// The last entry let through, by what this target computes itself; none where the follower has begun in the middle.
     place: Option<Place>,
     tampered: bool,
+    /// A reading back that is under way.
+    past: Option<Past>,
     timeline: Timeline,
     drafts: VecDeque<Draft>,
     asked: BTreeMap<RequestId, Asked>,
@@ -73,6 +77,8 @@ enum Stage {
 enum Asked {
     /// From this seq on.
     Fetch(u64),
+    /// The same, to read back.
+    Past,
     Message(IdempotencyKey),
     Keys,
 }
@@ -92,6 +98,7 @@ impl Client {
             place: follower.place(),
             follower,
             tampered: false,
+            past: None,
             timeline: Timeline::with_limits(MAX_SHOWN, 512),
             drafts,
             asked,
@@ -128,7 +135,11 @@ impl Client {
             11 => self.request_keys(),
             12 => self.pass_time(input.byte()),
             13 => self.log_in(),
-            14 => self.follower.request_head(),
+            14 => match input.byte() % 4 {
+                0 => self.read_back(input.byte()),
+                1 => self.poll_past(),
+                _ => self.follower.request_head(),
+            },
             _ => self.reconnect(input.byte()),
         }
         self.take_frames();
@@ -220,6 +231,8 @@ impl Client {
                 }
                 self.accept(accepted.unwrap_or_default());
             }
+            (Asked::Past, Ok(server_frame::Body::Fetched(fetched))) => self.read_page(&fetched),
+            (Asked::Past, Err(error)) => self.read_nothing(&error),
             (Asked::Fetch(_), Err(error)) => match self.follower.handle_refused(&error) {
                 Ok(Refusal::Trimmed { first_seq, .. }) => {
                     let anchor: Hash = error.anchor[..].try_into().expect("an anchor is a hash");
@@ -350,7 +363,12 @@ impl Client {
             return;
         }
         self.session = Session::new(server::config(), Framing::Stream, [kind; 32], self.now);
-        self.follower.handle_disconnected();
+        match self.follower.remembered().filter(|_| kind & 4 != 0 && !self.tampered) {
+            // A run that begins with what the last one kept.
+            Some(remembered) => self.follower = Follower::resume(CONVERSATION, remembered),
+            None => self.follower.handle_disconnected(),
+        }
+        self.past = None;
         self.hostile.disconnected();
         self.stage = Stage::Connected;
         self.drafts.clear();

@@ -20,6 +20,9 @@ use super::{
 
 pub(super) use panes::first_room;
 
+/// Columns that the user's own status may take.
+const MAX_STATUS: usize = 20;
+
 /// Draws everything.
 pub(super) fn draw(state: &State, frame: &mut Frame<'_>) {
     // The size drawn for is that of the state; what the terminal has by now may be less.
@@ -123,7 +126,16 @@ fn status(state: &State, frame: &mut Frame<'_>, area: Rect) {
             vec![Span::styled(words, theme.warning)]
         }
     };
-    if let Some(words) = state.hint.clone().or_else(|| typing(state)) {
+    // What there is to know for the moment has the room first.
+    if let Some(settings) = state.settings.as_ref().filter(|_| state.hint.is_none()) {
+        let hidden = if settings.hidden { " (hidden)" } else { "" };
+        let status = match neutralise_line(&settings.status) {
+            status if status.is_empty() => status.into_owned(),
+            status => format!(" \u{201c}{}\u{201d}", fit(&status, MAX_STATUS)),
+        };
+        left.push(Span::styled(format!("{hidden}{status}"), theme.dim));
+    }
+    for words in typing(state).into_iter().chain(state.hint.clone()) {
         left.push(Span::raw(format!("  {}", neutralise_line(&words))));
     }
     bar(frame, area, theme.bar, left, &below(state).unwrap_or_default());
@@ -132,7 +144,7 @@ fn status(state: &State, frame: &mut Frame<'_>, area: Rect) {
 /// What is out of sight.
 fn below(state: &State) -> Option<String> {
     if state.timeline().chosen.is_some() {
-        return Some("r answer  e edit  + react  Esc".to_owned());
+        return Some("r answer e edit d delete p pin +/- react Esc".to_owned());
     }
     state.timeline().anchor?;
     Some(match state.room() {

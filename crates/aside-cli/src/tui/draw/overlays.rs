@@ -1,6 +1,6 @@
 //! What lies over the rest: help, the search for a room, the change of the password.
 
-use aside_client::display::neutralise_line;
+use aside_client::{Entry, Pin, What, display::neutralise_line};
 use ratatui::{
     Frame,
     layout::{Position, Rect},
@@ -28,6 +28,7 @@ pub(super) fn draw(state: &State, overlay: &Overlay, frame: &mut Frame<'_>) {
     match overlay {
         Overlay::Help { from } => help(state, *from, frame),
         Overlay::Switcher { query, at } => switcher(state, query, *at, frame),
+        Overlay::Pins { at } => pins(state, *at, frame),
         Overlay::Password(passwords) => password(state, passwords, frame),
     }
 }
@@ -92,7 +93,11 @@ fn switcher(state: &State, query: &Composer, at: usize, frame: &mut Frame<'_>) {
             Some(unread) => format!("  {unread}"),
             None => String::new(),
         };
-        let joined = if room.joined { "" } else { "  (not joined)" };
+        let joined = match (room.joined, room.invited) {
+            (true, _) => "",
+            (false, true) => "  (you are invited)",
+            (false, false) => "  (not joined)",
+        };
         let name = format!("#{}{unread}{joined}", neutralise_line(&room.name));
         let line = Line::from(fit(&name, columns).into_owned());
         Some(if number == at { line.style(state.theme.chosen) } else { line })
@@ -101,6 +106,32 @@ fn switcher(state: &State, query: &Composer, at: usize, frame: &mut Frame<'_>) {
     let below =
         Rect { y: area.y + area.height.min(1), height: area.height.saturating_sub(1), ..area };
     lines(frame, below, found.filter_map(room).collect());
+}
+
+/// What is pinned: each in a line, with its number.
+fn pins(state: &State, at: usize, frame: &mut Frame<'_>) {
+    let pins = state.room().map_or(&[][..], |room| &room.pins);
+    let rows = u16::try_from(pins.len()).unwrap_or(FOUND).clamp(1, FOUND);
+    let area = window(state, frame, HELP, rows, "Pinned: Enter goes to it, Esc closes");
+    let (columns, rows) = (usize::from(area.width), usize::from(area.height));
+    if pins.is_empty() {
+        let words = Line::styled("looking for what is pinned\u{2026}", state.theme.dim);
+        return lines(frame, area, vec![words]);
+    }
+    let first = (at + 1).saturating_sub(rows);
+    let line = |(number, pin): (usize, &Pin)| {
+        let text = match &pin.message {
+            Some(Entry { by, what: What::Message { text: Some(text), .. }, .. }) => {
+                let by = by.as_ref().map_or(String::new(), ToString::to_string);
+                format!("[{}] {by}: {text}", pin.seq)
+            }
+            _ => format!("[{}] a message that is not at hand", pin.seq),
+        };
+        let line = Line::from(fit(&neutralise_line(&text), columns).into_owned());
+        if number == at { line.style(state.theme.chosen) } else { line }
+    };
+    let shown = pins.iter().enumerate().skip(first).take(rows);
+    lines(frame, area, shown.map(line).collect());
 }
 
 fn password(state: &State, passwords: &Passwords, frame: &mut Frame<'_>) {

@@ -1,6 +1,6 @@
 //! The panes beside the messages: rooms, and who is in the room.
 
-use aside_client::{Role, display::neutralise_line};
+use aside_client::{Member, Role, display::neutralise_line};
 use ratatui::{
     Frame,
     layout::Rect,
@@ -44,11 +44,16 @@ fn room_line(state: &State, room: &Room, area: Rect) -> Line<'static> {
         _ => String::new(),
     };
     let name = neutralise_line(&room.name);
-    let mark = if room.joined { "#" } else { " " };
+    let mark = match (room.joined, room.invited) {
+        (true, _) => "#",
+        (false, true) => "!",
+        (false, false) => " ",
+    };
     let name = fit(&name, columns.saturating_sub(width(&count) + 3)).into_owned();
     let gap = columns.saturating_sub(width(&name) + width(&count) + 3);
     let style = match room {
         Room { tampered: true, .. } => theme.warning,
+        Room { joined: false, invited: true, .. } => theme.news,
         Room { joined: false, .. } => theme.dim,
         room if room.is_unread() => theme.strong,
         _ => ratatui::style::Style::default(),
@@ -72,7 +77,13 @@ pub(super) fn members(state: &State, frame: &mut Frame<'_>, area: Rect) {
     let Some(room) = state.room() else { return };
     let theme = &state.theme;
     let columns = usize::from(area.width);
-    let line = |member: &aside_client::Member| {
+    let status = |member: &Member| {
+        let status = state.statuses.get(&member.user).filter(|_| member.online);
+        let status = neutralise_line(status.filter(|status| !status.is_empty())?).into_owned();
+        let status = fit(&status, columns.saturating_sub(3)).into_owned();
+        Some(Line::styled(format!("   {status}"), theme.dim))
+    };
+    let line = |member: &Member| {
         let (dot, dot_style) = match member.online {
             true => ("\u{25cf}", theme.online),
             false => ("\u{25cb}", theme.dim),
@@ -91,11 +102,17 @@ pub(super) fn members(state: &State, frame: &mut Frame<'_>, area: Rect) {
         ])
     };
     let rows = usize::from(area.height);
-    let mut shown: Vec<_> = room.members.iter().take(rows).map(line).collect();
-    if room.members.len() > rows && rows > 0 {
-        shown.truncate(rows - 1);
-        let more = room.members.len() - shown.len();
-        shown.push(Line::styled(format!("   and {more} more"), theme.dim));
+    let mut shown = Vec::new();
+    for (number, member) in room.members.iter().enumerate() {
+        let member = [Some(line(member)), status(member)];
+        let member: Vec<_> = member.into_iter().flatten().collect();
+        let left = room.members.len() - number;
+        let below = usize::from(left > 1);
+        if shown.len() + member.len() + below > rows {
+            shown.push(Line::styled(format!("   and {left} more"), theme.dim));
+            break;
+        }
+        shown.extend(member);
     }
     lines(frame, area, shown);
 }

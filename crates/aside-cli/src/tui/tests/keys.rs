@@ -100,13 +100,12 @@ fn what_is_not_sent_says_why_and_is_not_lost() {
     event(&mut state, outgoing(2, "hello", Progress::Failed { reason, remedy }, None));
     let shown = screen(&mut state, 80, 24);
     assert!(shown.contains("not sent: you are banned. Ask an owner."), "{shown}");
-    assert_eq!(update(&mut state, Input::Done(Done::Ready)), [Effect::ListOutbox]);
-    result(&mut state, Outcome::Outbox(vec![]));
+    let (message_id, conversation) = (message_id(2), conversation(LOBBY));
+    event(&mut state, Event::Discarded { message_id, conversation });
     assert!(!screen(&mut state, 80, 24).contains("not sent"), "it was discarded");
-    assert_eq!(update(&mut state, Input::Done(Done::Ready)), []);
 
     type_in(&mut state, "too long\n");
-    let (to, text, problem) = (conversation(LOBBY), "too long".to_owned(), "Cut it".to_owned());
+    let (to, text, problem) = (conversation, "too long".to_owned(), "Cut it".to_owned());
     result(&mut state, Outcome::Unsaid { to, text, problem });
     assert_eq!(state.composer.text(), "too long");
     assert!(screen(&mut state, 80, 24).contains("Cut it"));
@@ -335,6 +334,8 @@ fn a_chosen_message_is_answered_edited_and_reacted_to() {
     };
     assert_eq!(choose(&mut state, 'r'), "/reply 3 ");
     assert_eq!(choose(&mut state, '+'), "/react 3 ");
+    assert_eq!(choose(&mut state, 'd'), "/delete 3");
+    assert_eq!(choose(&mut state, 'p'), "/pin 3");
     assert_eq!(choose(&mut state, 'e'), "", "it is not hers to edit");
     press(&mut state, KeyCode::Up, KeyModifiers::CONTROL);
     press(&mut state, KeyCode::Up, KeyModifiers::NONE);
@@ -405,7 +406,8 @@ fn passwords_are_asked_for_and_compared() {
 #[test]
 fn what_is_pasted_is_not_sent_by_itself() {
     let mut state = started();
-    assert_eq!(update(&mut state, Input::Paste("one\r\ntwo\n".to_owned())), []);
+    let pasted = Input::Paste("one\r\ntwo\n".to_owned());
+    assert_eq!(without_asides(update(&mut state, pasted)), []);
     assert_eq!(state.composer.text(), "one\ntwo\n");
     let effects = press(&mut state, KeyCode::Enter, KeyModifiers::NONE);
     let text = "one\ntwo".to_owned();

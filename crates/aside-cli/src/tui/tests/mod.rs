@@ -1,6 +1,7 @@
 //! The windows, as they are updated and drawn: no server, no clock, no terminal.
 
 mod keys;
+mod live;
 mod scenes;
 mod screens;
 
@@ -140,11 +141,19 @@ fn started() -> State {
 }
 
 fn event(state: &mut State, event: Event) -> Vec<Effect> {
-    update(state, Input::Event(Box::new(event)))
+    without_asides(update(state, Input::Event(Box::new(event))))
 }
 
 fn result(state: &mut State, outcome: Outcome) -> Vec<Effect> {
-    update(state, Input::Result(outcome))
+    without_asides(update(state, Input::Result(outcome)))
+}
+
+/// Those that most tests are not about: `live` is.
+fn without_asides(mut effects: Vec<Effect>) -> Vec<Effect> {
+    effects.retain(|effect| {
+        !matches!(effect, Effect::Typing { .. } | Effect::Pins(_) | Effect::Settings)
+    });
+    effects
 }
 
 /// Each in turn.
@@ -153,7 +162,7 @@ fn come(state: &mut State, entries: impl IntoIterator<Item = Entry>) -> Vec<Effe
 }
 
 fn press(state: &mut State, code: KeyCode, modifiers: KeyModifiers) -> Vec<Effect> {
-    update(state, Input::Key(KeyEvent::new(code, modifiers)))
+    without_asides(update(state, Input::Key(KeyEvent::new(code, modifiers))))
 }
 
 /// Types text, and Enter if it ends with a line feed.

@@ -3,7 +3,7 @@
 use aside_client::ConversationId;
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
-use super::{Effect, Secrets, rooms};
+use super::{Effect, Secrets, lines, rooms};
 use crate::tui::{
     composer::To,
     help,
@@ -43,6 +43,7 @@ pub(super) fn key(state: &mut State, key: KeyEvent) -> Vec<Effect> {
             };
             state.overlay = Some(Overlay::Switcher { query, at });
         }
+        Some(Overlay::Pins { at }) => pins_key(state, at, key.code),
         Some(Overlay::Password(passwords)) => return password_key(state, passwords, key),
         None => {}
     }
@@ -53,7 +54,7 @@ pub(super) fn key(state: &mut State, key: KeyEvent) -> Vec<Effect> {
 pub(super) fn paste(overlay: &mut Overlay, text: &str) {
     let line = text.lines().next().unwrap_or_default();
     match overlay {
-        Overlay::Help { .. } => {}
+        Overlay::Help { .. } | Overlay::Pins { .. } => {}
         Overlay::Switcher { query, at } => {
             query.insert(line);
             *at = 0;
@@ -93,6 +94,22 @@ fn help_key(from: usize, height: usize, code: KeyCode) -> Option<Overlay> {
         _ => return None,
     };
     Some(Overlay::Help { from: from.min(last) })
+}
+
+fn pins_key(state: &mut State, at: usize, code: KeyCode) {
+    let Some(room) = state.room() else { return };
+    let last = room.pins.len().saturating_sub(1);
+    let at = match code {
+        KeyCode::Enter => {
+            let chosen = room.pins.get(at).map(|pin| pin.seq);
+            return chosen.map_or((), |seq| lines::go_to(state, seq));
+        }
+        KeyCode::Up => at.saturating_sub(1),
+        KeyCode::Down => at + 1,
+        KeyCode::F(4) => return,
+        _ => at,
+    };
+    state.overlay = Some(Overlay::Pins { at: at.min(last) });
 }
 
 fn password_key(state: &mut State, mut passwords: Passwords, key: KeyEvent) -> Vec<Effect> {

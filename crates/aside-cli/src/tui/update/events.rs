@@ -1,11 +1,17 @@
 //! What the client tells.
 
-use aside_client::{Connection, ConversationId, Entry, Event, Outgoing, Watermark, What};
+use aside_client::{
+    Connection, ConversationId, Entry, Event, Outgoing, Person, Room, Typists, Watermark, What,
+};
 
-use super::{Effect, rooms};
-use crate::tui::{
-    state::{Asked, Link, State},
-    timeline::is_said,
+use super::{Effect, rooms, typing};
+use crate::{
+    chat::screen::unfollowed,
+    presence,
+    tui::{
+        state::{Asked, Link, State},
+        timeline::is_said,
+    },
 };
 
 pub(super) fn event(state: &mut State, event: Event) -> Vec<Effect> {
@@ -36,6 +42,19 @@ pub(super) fn event(state: &mut State, event: Event) -> Vec<Effect> {
                 Some(format!("the server asks to slow down: sending goes on in {wait} ms"));
         }
         Event::Outgoing(outgoing) => outgoing_moved(state, outgoing),
+        Event::Discarded { message_id, conversation } => {
+            if let Some(room) = state.rooms.get_mut(&conversation) {
+                room.timeline.discard(message_id);
+            }
+        }
+        Event::Unfollowed { conversation, room, reason } => {
+            let text = unfollowed(&room, reason.as_ref());
+            let room = rooms::room(state, conversation, &room);
+            room.joined = false;
+            room.timeline.say(text.clone(), true);
+            state.alert = Some(text);
+            return vec![Effect::ListRooms];
+        }
         Event::WatermarkMoved { conversation, watermark } => {
             return moved(state, conversation, watermark);
         }
@@ -47,9 +66,10 @@ pub(super) fn event(state: &mut State, event: Event) -> Vec<Effect> {
             }
         }
         Event::Invited { room, by } => {
-            let text =
-                format!("{by} invites you to #{}: /join {} goes there", room.name, room.name);
-            state.say(text, false);
+            invited(state, &room, Some(&by));
+            let known = rooms::room(state, room.conversation, &room.name);
+            known.joined = false;
+            known.invited = true;
             return vec![Effect::ListRooms];
         }
         Event::Presence(theirs) => {
@@ -57,6 +77,18 @@ pub(super) fn event(state: &mut State, event: Event) -> Vec<Effect> {
             for member in members.filter(|member| member.user == theirs.who.user) {
                 member.online = theirs.online;
             }
+            if !theirs.online {
+                state.typists.gone(theirs.who.user);
+                typing::refresh(state);
+            }
+            state.statuses.insert(theirs.who.user, theirs.status);
+        }
+        Event::PresenceSettings(settings) => {
+            state.say(format!("on another device: {}", presence::settings(&settings)), false);
+            state.settings = Some(settings);
+        }
+        Event::Typing { conversation, who, typing } => {
+            typing::told(state, conversation, who, typing);
         }
         // What was missed stands in the window like what was pushed, and what failed as such; the end is not this function's.
         _ => {}
@@ -72,13 +104,16 @@ fn connection(state: &mut State, connection: Connection) -> Vec<Effect> {
             for room in state.rooms.values_mut() {
                 // What could not be fetched may be had now.
                 room.timeline.retry();
-                if room.asked == Asked::Known {
-                    room.asked = Asked::No;
+                for asked in [&mut room.asked, &mut room.pins_asked] {
+                    if *asked == Asked::Known {
+                        *asked = Asked::No;
+                    }
                 }
             }
-            let mut effects = vec![Effect::ListRooms];
+            let mut effects = vec![Effect::ListRooms, Effect::Settings];
             if let Some(current) = state.current {
                 effects.extend(rooms::members(state, current));
+                effects.extend(rooms::pins(state, current));
             }
             effects
         }
@@ -88,6 +123,9 @@ fn connection(state: &mut State, connection: Connection) -> Vec<Effect> {
             for member in state.rooms.values_mut().flat_map(|room| &mut room.members) {
                 member.online = false;
             }
+            state.statuses.clear();
+            state.typists = Typists::default();
+            typing::refresh(state);
             Vec::new()
         }
     }
@@ -121,6 +159,14 @@ fn moved(state: &mut State, conversation: ConversationId, watermark: Watermark) 
     rooms::count(state, conversation)
 }
 
+/// Says that the user is asked to join a room; what is to be known before (ROOM-001), the list of rooms says when it is chosen.
+pub(super) fn invited(state: &mut State, room: &Room, by: Option<&Person>) {
+    let name = &room.name;
+    let asked = by.map_or_else(|| "you are invited".to_owned(), |by| format!("{by} invites you"));
+    let text = format!("{asked} to #{name}: /join {name} goes there, /leave {name} turns it down");
+    state.say(text, false);
+}
+
 /// A topic, if there is one.
 pub(super) fn topic(topic: &str) -> Option<String> {
     (!topic.is_empty()).then(|| topic.to_owned())
@@ -139,6 +185,11 @@ fn entry(state: &mut State, entry: Entry) -> Vec<Effect> {
         What::RoomCreated | What::Joined { .. } | What::Left { .. } | What::Renamed { .. }
     );
     let left = matches!(entry.what, What::Left { .. });
+    if let Some(by) = entry.by.as_ref().filter(|_| is_said(&entry)) {
+        state.typists.ended(conversation, by.user);
+        typing::refresh(state);
+    }
+    let pins = matches!(entry.what, What::Pinned { .. });
     let unread = is_said(&entry) && !mine && !state.is_reading(conversation);
     let room = rooms::room(state, conversation, &entry.room);
     let news = room.head.is_some_and(|head| entry.seq > head);
@@ -160,6 +211,9 @@ fn entry(state: &mut State, entry: Entry) -> Vec<Effect> {
     room.timeline.take(entry);
     if members && news {
         effects.extend(rooms::members_changed(state, conversation));
+    }
+    if pins && news {
+        effects.extend(rooms::pins_changed(state, conversation));
     }
     if unread {
         effects.extend(rooms::count(state, conversation));

@@ -115,6 +115,7 @@ fn plain(state: &mut State, key: KeyEvent) -> Vec<Effect> {
             let shown = Areas::of(state).members.width > 0;
             state.panes.members = Some(!shown);
         }
+        KeyCode::F(4) => return lines::show_pins(state),
         KeyCode::Tab => complete::complete(state),
         KeyCode::Esc => escape(state),
         KeyCode::Char(c) => type_in(state, c.encode_utf8(&mut [0; 4])),

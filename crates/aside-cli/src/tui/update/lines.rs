@@ -5,10 +5,10 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use super::{Effect, PAGE, keys, rooms};
 use crate::{
-    chat::command::Command,
+    chat::{command::Command, rooming::Rooming},
     tui::{
         layout::Areas,
-        state::{Link, Overlay, Passwords, State},
+        state::{Asked, Link, Overlay, Passwords, State},
         timeline::{Anchor, Key, Timeline},
         view::View,
     },
@@ -53,6 +53,7 @@ fn act(state: &mut State, command: Command, text: String) -> Vec<Effect> {
         Command::Passwd if state.link != Link::Online => {
             state.alert = Some("/passwd needs the server, which is away".to_owned());
         }
+        Command::Rooming(Rooming::Pins) => return show_pins(state),
         Command::Passwd => state.overlay = Some(Overlay::Password(Passwords::default())),
         Command::History(count) => return history(state, count),
         Command::Join(name) => {
@@ -72,6 +73,29 @@ fn act(state: &mut State, command: Command, text: String) -> Vec<Effect> {
         command => return run(state, command),
     }
     Vec::new()
+}
+
+/// Lists what is pinned in the room.
+pub(super) fn show_pins(state: &mut State) -> Vec<Effect> {
+    match state.room() {
+        Some(room) if room.pins.is_empty() && room.pins_asked == Asked::Known => {
+            state.hint = Some("nothing is pinned here".to_owned());
+        }
+        Some(_) => state.overlay = Some(Overlay::Pins { at: 0 }),
+        None => state.hint = Some("you are in no room".to_owned()),
+    }
+    state.current.map_or(Vec::new(), |current| rooms::pins(state, current))
+}
+
+/// Goes to a message, if it is here.
+pub(super) fn go_to(state: &mut State, seq: u64) {
+    let key = Key::entry(seq);
+    match state.timeline().entry(key).is_some() {
+        true => mark(state, key),
+        false => {
+            state.hint = Some(format!("[{seq}] is further up than what is here; PageUp goes back"));
+        }
+    }
 }
 
 /// Has a command done.
@@ -151,6 +175,11 @@ pub(super) fn chosen_key(state: &mut State, key: KeyEvent) -> bool {
         KeyCode::Char('+') if bare => begin(state, "/react"),
         KeyCode::Char('-') if bare => begin(state, "/unreact"),
         KeyCode::Char('e') if bare => begin_edit(state),
+        KeyCode::Char('d') if bare => begin(state, "/delete"),
+        KeyCode::Char('p') if bare => {
+            let command = if is_pinned(state) { "/unpin" } else { "/pin" };
+            begin(state, command);
+        }
         KeyCode::PageUp | KeyCode::PageDown | KeyCode::F(_) => return false,
         _ => {
             state.timeline_mut().chosen = None;
@@ -167,7 +196,18 @@ fn begin(state: &mut State, command: &str) {
     if command != "/reply" || written.starts_with('/') {
         state.sent.push(std::mem::take(&mut written));
     }
-    state.composer.set(format!("{command} {} {written}", chosen.seq));
+    let text = format!("{command} {} {written}", chosen.seq);
+    // What takes no text is complete: Enter does it.
+    state.composer.set(if takes_text(command) { text } else { text.trim_end().to_owned() });
+}
+
+fn takes_text(command: &str) -> bool {
+    !matches!(command, "/delete" | "/pin" | "/unpin")
+}
+
+fn is_pinned(state: &State) -> bool {
+    let Some(chosen) = state.timeline().chosen else { return false };
+    state.room().is_some_and(|room| room.pins.iter().any(|pin| pin.seq == chosen.seq))
 }
 
 fn begin_edit(state: &mut State) {

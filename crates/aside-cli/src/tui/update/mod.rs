@@ -8,15 +8,21 @@ mod lines;
 mod mouse;
 mod results;
 mod rooms;
+mod typing;
 
-use aside_client::{ConversationId, Entry, Event, Member, Outgoing, Overview, Room};
+use aside_client::{
+    ConversationId, Entry, Event, Member, Outgoing, Overview, Pin, PresenceSettings, Room,
+};
 use crossterm::event::{KeyEvent, MouseEvent};
 use zeroize::Zeroizing;
 
 pub(super) use dialogs::found;
 
 use super::{layout::Areas, state::State, view::View};
-use crate::chat::{Current, command::Command, worker};
+use crate::{
+    chat::{Current, command::Command, worker},
+    users::Statuses,
+};
 
 /// Entries asked for at once.
 pub(super) const PAGE: u32 = 100;
@@ -29,6 +35,8 @@ pub(super) enum Input {
     Resize(u16, u16),
     /// Whether the user looks.
     Focus(bool),
+    /// The monotonic time, in milliseconds.
+    Time(u64),
     /// The state was drawn as it is.
     Drawn,
     /// From the client.
@@ -54,10 +62,14 @@ pub(super) enum Outcome {
         first_kept: u64,
     },
     Members(ConversationId, Result<Vec<Member>, String>),
+    /// What members who are online have to say.
+    Statuses(Statuses),
+    /// What is pinned in a room.
+    Pins(ConversationId, Result<Vec<Pin>, String>),
+    /// What others may see of the user.
+    Settings(PresenceSettings),
     /// How many messages of a room are unread; none if the server does not count.
     Unread(ConversationId, Option<u32>),
-    /// What is to be sent, and what failed.
-    Outbox(Vec<Outgoing>),
     /// A message was not even kept to be sent.
     Unsaid {
         to: ConversationId,
@@ -82,9 +94,17 @@ pub(super) enum Effect {
         before: u64,
         count: u32,
     },
+    /// Who is in a room, and what they have to say.
     Members(ConversationId),
-    /// See what is left of what failed.
-    ListOutbox,
+    /// What is pinned in a room.
+    Pins(ConversationId),
+    /// Ask what others may see of the user.
+    Settings,
+    /// The user writes in a room, or no longer.
+    Typing {
+        of: ConversationId,
+        typing: bool,
+    },
     /// How many messages are unread.
     Count(ConversationId),
     /// The user has been shown all up to this entry.
@@ -121,8 +141,8 @@ impl std::fmt::Debug for Secrets {
 /// The one way from state to state.
 pub(super) fn update(state: &mut State, input: Input) -> Vec<Effect> {
     match input {
-        Input::Key(key) => keys::key(state, key),
-        Input::Paste(text) => keys::paste(state, &text),
+        Input::Key(key) => typing::noticed(state, |state| keys::key(state, key)),
+        Input::Paste(text) => typing::noticed(state, |state| keys::paste(state, &text)),
         Input::Mouse(mouse) => mouse::mouse(state, mouse),
         Input::Resize(columns, rows) => {
             state.size = (columns, rows);
@@ -130,6 +150,10 @@ pub(super) fn update(state: &mut State, input: Input) -> Vec<Effect> {
         }
         Input::Focus(focused) => {
             state.focused = focused;
+            Vec::new()
+        }
+        Input::Time(now_ms) => {
+            typing::passed(state, now_ms);
             Vec::new()
         }
         Input::Drawn => {

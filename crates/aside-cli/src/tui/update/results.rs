@@ -1,6 +1,6 @@
 //! What came of effects and commands.
 
-use aside_client::{ConversationId, IdempotencyKey, Member, Overview, Role, Room};
+use aside_client::{ConversationId, Member, Overview, Pin, Role, Room};
 
 use super::{
     Effect, Outcome,
@@ -37,13 +37,9 @@ pub(super) fn outcome(state: &mut State, outcome: Outcome) -> Vec<Effect> {
             }
         }
         Outcome::Members(of, members) => return self::members(state, of, members),
-        Outcome::Outbox(outbox) => {
-            for room in state.rooms.values_mut() {
-                let is_kept = |id: IdempotencyKey| outbox.iter().any(|it| it.message_id == id);
-                let gone: Vec<_> = room.timeline.failed().filter(|id| !is_kept(*id)).collect();
-                gone.into_iter().for_each(|id| room.timeline.discard(id));
-            }
-        }
+        Outcome::Statuses(statuses) => state.statuses.extend(statuses),
+        Outcome::Pins(of, pins) => return self::pins(state, of, pins),
+        Outcome::Settings(settings) => state.settings = Some(settings),
         Outcome::Unread(of, unread) => return counted(state, of, unread),
         Outcome::Unsaid { to, text, problem } => {
             state.alert = Some(problem);
@@ -90,11 +86,8 @@ pub(super) fn done(state: &mut State, done: Done) -> Vec<Effect> {
             rooms::leave(state);
             return vec![Effect::ListRooms];
         }
-        // A command may have put away what failed, or said it anew.
-        Done::Ready if state.rooms.values().any(|room| room.timeline.failed().next().is_some()) => {
-            return vec![Effect::ListOutbox];
-        }
-        Done::Sends { .. } | Done::Waits | Done::Sent | Done::Ready => {}
+        Done::Presence(settings) => state.settings = Some(settings),
+        Done::Sends { .. } | Done::Waits | Done::Sent | Done::Unsent | Done::Ready => {}
     }
     Vec::new()
 }
@@ -126,8 +119,13 @@ fn listed(state: &mut State, listed: Vec<Room>) -> Vec<Effect> {
     state
         .rooms
         .retain(|it, room| !gone.contains(it) || current == Some(*it) || room.timeline.len() > 0);
+    let mut invited = Vec::new();
     for it in listed {
         let room = rooms::room(state, it.conversation, &it.name);
+        if it.invited && !std::mem::replace(&mut room.invited, it.invited) {
+            invited.push(it.clone());
+        }
+        room.invited = it.invited;
         room.joined = it.role.is_some();
         room.server_readable = it.server_readable;
         room.is_default = it.is_default;
@@ -141,6 +139,10 @@ fn listed(state: &mut State, listed: Vec<Room>) -> Vec<Effect> {
         }
     }
     let effects = begin(state);
+    // Where the user is by now.
+    for room in invited {
+        events::invited(state, &room, None);
+    }
     if state.current.is_none() && state.entering.is_none() && state.console.len() == 0 {
         welcome(state);
     }
@@ -171,6 +173,15 @@ fn welcome(state: &mut State) {
         None => "/create ROOM to begin, F1 for help".to_owned(),
     };
     state.say(format!("You are in no room yet. {hint}."), false);
+}
+
+fn pins(state: &mut State, of: ConversationId, pins: Result<Vec<Pin>, String>) -> Vec<Effect> {
+    let Some(room) = state.rooms.get_mut(&of) else { return Vec::new() };
+    room.pins_asked.answered();
+    // A refusal means that the user has left, or that the server has no pins.
+    room.pins = pins.unwrap_or_default();
+    let stale = room.pins_asked == Asked::No;
+    if stale && state.current == Some(of) { rooms::pins(state, of) } else { Vec::new() }
 }
 
 fn members(

@@ -22,7 +22,9 @@ pub(super) fn open(state: &mut State, conversation: ConversationId) -> Vec<Effec
         }
     }
     state.sent.leave();
-    members(state, conversation)
+    let mut effects = members(state, conversation);
+    effects.extend(pins(state, conversation));
+    effects
 }
 
 /// Turns to no room.
@@ -120,6 +122,21 @@ pub(super) fn members(state: &mut State, conversation: ConversationId) -> Vec<Ef
     let room = state.rooms.get_mut(&conversation).filter(|room| room.joined && online);
     let due = room.is_some_and(|room| room.asked.ask());
     if due { vec![Effect::Members(conversation)] } else { Vec::new() }
+}
+
+/// Asks for what is pinned in a room, unless that is known or asked for.
+pub(super) fn pins(state: &mut State, conversation: ConversationId) -> Vec<Effect> {
+    let room = state.rooms.get_mut(&conversation).filter(|room| room.joined && !room.tampered);
+    let due = room.is_some_and(|room| room.pins_asked.ask());
+    if due { vec![Effect::Pins(conversation)] } else { Vec::new() }
+}
+
+/// What is pinned has changed; it is asked for if the room is in the window.
+pub(super) fn pins_changed(state: &mut State, conversation: ConversationId) -> Vec<Effect> {
+    if let Some(room) = state.rooms.get_mut(&conversation) {
+        room.pins_asked.change();
+    }
+    if state.current == Some(conversation) { pins(state, conversation) } else { Vec::new() }
 }
 
 /// A room's members have changed; they are asked for if the room is in the window.

@@ -51,13 +51,13 @@ impl Sync {
     }
 
     pub(super) fn poll_devices(&mut self) -> Option<(Asked, Body)> {
-        if self.looking_up || self.look_ups.is_empty() {
+        if !self.looking_up.is_empty() || self.look_ups.is_empty() {
             return None;
         }
         let count = self.limits.max_page_items as usize;
         let devices: Vec<_> = self.look_ups.iter().copied().take(count).collect();
         self.look_ups.retain(|device| !devices.contains(device));
-        self.looking_up = true;
+        self.looking_up.clone_from(&devices);
         let device_ids = devices.iter().map(|device| device.to_bytes()).collect();
         let look_up = v1::LookUpDevices { device_ids };
         Some((Asked::Devices(devices), Body::LookUpDevices(look_up)))
@@ -70,7 +70,7 @@ impl Sync {
         keys: &v1::DeviceKeys,
         out: &mut Outlet,
     ) -> Result<(), Error> {
-        self.looking_up = false;
+        self.looking_up.clear();
         self.rechecked.extend(asked.iter().map(|device| (*device, false)));
         for key in &keys.keys {
             let key = DeviceKey::try_from(key).map_err(Violation::from)?;

@@ -110,7 +110,7 @@ impl Sync {
             }
             Ok(Refusal::Other) if super::retry_after(error).is_some() => Ok(()),
             // Not a member any more, most likely: the list of rooms says so, or this one is left out of it.
-            Ok(Refusal::Other) => self.unfollow(conversation).await,
+            Ok(Refusal::Other) => self.lose(conversation, Some(error.clone().into()), out).await,
             Err(what) => self.tamper(conversation, &what, out).await,
         }
     }

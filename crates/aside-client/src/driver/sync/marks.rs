@@ -154,6 +154,8 @@ impl Sync {
         out: &mut Outlet,
     ) -> Result<(), Error> {
         let Some(room) = self.rooms.get_mut(&conversation) else { return Ok(()) };
+        // MARK-004: where a watermark is there is an entry; it never falls, so a false one would stay for ever.
+        room.follower.handle_seq(watermark.at.delivered_seq.max(watermark.at.read_seq));
         let news = if watermark.user == self.me {
             let confirmed = room.own.confirmed;
             let at = confirmed.unwrap_or_default().max(watermark.at);
@@ -183,6 +185,11 @@ impl Sync {
         conversation: ConversationId,
         changes: &[(u64, UserId, bool)],
     ) -> Result<(), Error> {
+        if changes.is_empty() {
+            return Ok(());
+        }
+        let members: Vec<_> = changes.iter().map(|(_, user, joined)| (*user, *joined)).collect();
+        self.store.set_members(conversation, &members).await?;
         for (seq, user, joined) in changes {
             let Some(room) = self.rooms.get_mut(&conversation) else { return Ok(()) };
             if *seq > room.counted_seq {
@@ -204,7 +211,7 @@ impl Sync {
                 self.store.set_confirmed(conversation, at).await?;
             }
         }
-        if changes.is_empty() { Ok(()) } else { self.judge_size(conversation).await }
+        self.judge_size(conversation).await
     }
 
     /// The program wants to know how far the others have got, from now on.

@@ -26,7 +26,7 @@ use aside_proto::{
 use aside_session::{
     Now,
     client::{
-        DeviceKey, Greeting, Stamp,
+        DeviceKey, Greeting,
         log::{Accepted, Follower},
     },
 };
@@ -36,6 +36,7 @@ use tokio::{sync::oneshot, time::Instant};
 use self::{
     marks::{Others, Own},
     read_back::ReadBack,
+    sent::Awaited,
 };
 use super::{calls::retry_after, outlet::Outlet};
 use crate::{
@@ -83,7 +84,8 @@ pub(super) struct Sync {
     marks: usize,
     devices: HashMap<DeviceId, DeviceKey>,
     look_ups: BTreeSet<DeviceId>,
-    looking_up: bool,
+    /// Those that are asked for now.
+    looking_up: Vec<DeviceId>,
     /// Devices asked for since the connection stands (DEV-012), and those asked for again since a signature did not verify.
     rechecked: HashSet<(DeviceId, bool)>,
     read_backs: Vec<ReadBack>,
@@ -97,7 +99,7 @@ pub(super) struct Sync {
     settling: Vec<Waiter>,
     tampered: Vec<ConversationId>,
     /// Messages that are durable and were not seen in the log yet (MSG-015).
-    awaited: BTreeMap<(ConversationId, u64), Stamp>,
+    awaited: BTreeMap<(ConversationId, u64), Awaited>,
     my_handle: Option<String>,
 }
 
@@ -161,7 +163,7 @@ impl Sync {
             marks: 0,
             devices: HashMap::new(),
             look_ups: BTreeSet::new(),
-            looking_up: false,
+            looking_up: Vec::new(),
             rechecked: HashSet::new(),
             read_backs: Vec::new(),
             last_read_back: 0,
@@ -209,7 +211,7 @@ impl Sync {
         self.listing = Listing::Due(Bytes::new());
         self.marks_disconnected();
         self.fetches = 0;
-        self.looking_up = false;
+        self.look_ups.extend(self.looking_up.drain(..));
         self.rechecked.clear();
         self.not_before = None;
     }
@@ -270,7 +272,7 @@ impl Sync {
             Asked::Rooms | Asked::Summaries => self.listing = Listing::Done,
             Asked::Members(conversation) => self.members_refused(conversation, wait.is_some()),
             Asked::Devices(devices) => {
-                self.looking_up = false;
+                self.looking_up.clear();
                 match wait {
                     Some(_) => self.look_ups.extend(devices),
                     None => self.settle(&devices, out).await?,
@@ -282,9 +284,7 @@ impl Sync {
                 Some(_) => self.watermarks_missed(conversation),
                 None => self.watermarks_listed(conversation, None),
             },
-            Asked::ReadBack(id) => {
-                self.read_back_refused(id, error, wait.is_some(), out).await?;
-            }
+            Asked::ReadBack(id) => self.read_back_refused(id, error, wait.is_some(), out).await?,
         }
         self.wake_waiters();
         Ok(())
@@ -297,6 +297,11 @@ impl Sync {
         }
         self.waiters.push((conversation, waiter));
         self.wake_waiters();
+    }
+
+    /// The last entry that is known of a conversation, if any is.
+    pub(super) fn known_to(&self, conversation: ConversationId) -> Option<u64> {
+        Some(self.rooms.get(&conversation)?.follower.place()?.seq)
     }
 
     /// Whether nothing of the conversation is trusted any more.
@@ -316,7 +321,7 @@ impl Sync {
 
     /// Tells those whose wait is over.
     fn wake_waiters(&mut self) {
-        let settled = self.look_ups.is_empty() && !self.looking_up;
+        let settled = self.look_ups.is_empty() && self.looking_up.is_empty();
         if settled {
             for waiter in self.settling.drain(..) {
                 // Whoever went away does not want to know.

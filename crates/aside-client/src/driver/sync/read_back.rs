@@ -34,6 +34,11 @@ impl ReadBack {
         let _ = self.follower.handle_missing(&missing);
     }
 
+    /// Whether there is nothing more to read.
+    fn is_done(&self) -> bool {
+        self.follower.place().is_some_and(|place| place.seq >= self.until.seq)
+    }
+
     fn first(&self) -> u64 {
         self.taken.first().map_or(1, |entry| entry.seq)
     }
@@ -92,11 +97,21 @@ impl Sync {
         let read_back = &mut self.read_backs[at];
         match read_back.follower.handle_fetched(log_key, fetched) {
             Ok(accepted) => read_back.taken.extend(accepted),
-            Err(what) => return self.read_back_tampered(at, &what, out).await,
+            Err(what) => {
+                let read_back = self.read_backs.remove(at);
+                self.tamper(read_back.follower.conversation(), &what, out).await?;
+                drop(read_back.waiter.send(Err(Error::Tampered)));
+                return Ok(());
+            }
         }
-        if read_back.follower.place().is_none_or(|place| place.seq < read_back.until.seq) {
-            return Ok(());
+        match read_back.is_done() {
+            true => self.finish(at, out).await,
+            false => Ok(()),
         }
+    }
+
+    /// Keeps what was read.
+    async fn finish(&mut self, at: usize, out: &mut Outlet) -> Result<(), Error> {
         let mut read_back = self.read_backs.remove(at);
         read_back.taken.retain(|entry| entry.seq <= read_back.until.seq);
         let conversation = read_back.follower.conversation();
@@ -108,11 +123,10 @@ impl Sync {
             return Ok(());
         }
         let entries = self.judged(read_back.taken).await?;
-        self.store.keep(conversation, &entries, None, &[]).await?;
-        if let Some(room) = self.rooms.get_mut(&conversation) {
-            room.advanced = true;
-        }
-        self.flush(out).await?;
+        // With what is still to be explained of them, so that a run that ends here leaves nothing unexplained for ever.
+        let cursor = self.rooms.get(&conversation).and_then(|room| room.follower.remembered());
+        self.store.keep(conversation, &entries, cursor.as_ref(), &[]).await?;
+        out.refresh(conversation);
         self.settling.push(read_back.waiter);
         self.wake_waiters();
         Ok(())
@@ -148,48 +162,38 @@ impl Sync {
             read_back.disconnected();
             return Ok(());
         }
-        let (until, conversation) = (read_back.until, read_back.follower.conversation());
-        let begins = match read_back.follower.handle_refused(&error) {
-            Ok(Refusal::Trimmed { .. }) => read_back.follower.place(),
+        match self.judge_refusal(at, &error) {
+            // What is left of it is read on.
+            Ok(Refusal::Trimmed { first_seq, .. }) => {
+                let read_back = &mut self.read_backs[at];
+                read_back.taken.retain(|entry| entry.seq >= first_seq);
+                if read_back.is_done() {
+                    self.finish(at, out).await?;
+                }
+            }
             Ok(Refusal::Other) => {
+                drop(self.read_backs.remove(at).waiter.send(Err(error.into())));
+            }
+            Err(what) => {
                 let read_back = self.read_backs.remove(at);
-                drop(read_back.waiter.send(Err(error.into())));
-                return Ok(());
-            }
-            Err(what) => return self.read_back_tampered(at, &what, out).await,
-        };
-        // RET-012: what is left is read from where the log begins; the chain to what is known shows that it does.
-        if let Some(anchor) = begins.filter(|anchor| anchor.seq < until.seq) {
-            read_back.taken.clear();
-            read_back.follower = Follower::until(conversation, Start::After(anchor), until);
-        }
-        if let (Some(room), Some(anchor)) = (self.rooms.get_mut(&conversation), begins) {
-            if let Err(what) = room.follower.handle_anchor(anchor) {
-                return self.read_back_tampered(at, &what, out).await;
-            }
-            room.advanced = true;
-            self.flush(out).await?;
-        }
-        if begins.is_none_or(|anchor| anchor.seq >= until.seq) {
-            // There is no more of it; what is kept here is all there is.
-            let at = self.read_backs.iter().position(|read_back| read_back.id == id);
-            if let Some(read_back) = at.map(|at| self.read_backs.remove(at)) {
-                drop(read_back.waiter.send(Ok(())));
+                self.tamper(read_back.follower.conversation(), &what, out).await?;
+                drop(read_back.waiter.send(Err(Error::Tampered)));
             }
         }
         Ok(())
     }
 
-    /// Nothing more of the conversation is trusted.
-    async fn read_back_tampered(
-        &mut self,
-        at: usize,
-        what: &Tampering,
-        out: &mut Outlet,
-    ) -> Result<(), Error> {
-        let read_back = self.read_backs.remove(at);
-        self.tamper(read_back.follower.conversation(), what, out).await?;
-        drop(read_back.waiter.send(Err(Error::Tampered)));
-        Ok(())
+    /// FETCH-007: what is said to be trimmed is held against all that is known of the conversation.
+    fn judge_refusal(&mut self, at: usize, error: &v1::Error) -> Result<Refusal, Tampering> {
+        let read_back = &mut self.read_backs[at];
+        let refusal = read_back.follower.handle_refused(error)?;
+        if let Refusal::Trimmed { .. } = refusal
+            && let Some(room) = self.rooms.get_mut(&read_back.follower.conversation())
+        {
+            room.follower.handle_anchor(read_back.follower.anchor())?;
+            // It is remembered, though no entry came with it.
+            room.advanced = true;
+        }
+        Ok(refusal)
     }
 }

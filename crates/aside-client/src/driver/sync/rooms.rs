@@ -42,7 +42,7 @@ impl Sync {
         for room in &rooms.rooms {
             self.follow(room, None, out).await?;
         }
-        self.listed_page(&rooms.next_page_token).await
+        self.listed_page(&rooms.next_page_token, out).await
     }
 
     /// A page of the user's conversations, with what there is to know of them.
@@ -56,10 +56,14 @@ impl Sync {
                 self.follow(room, Some(summary), out).await?;
             }
         }
-        self.listed_page(&summaries.next_page_token).await
+        self.listed_page(&summaries.next_page_token, out).await
     }
 
-    async fn listed_page(&mut self, next_page_token: &Bytes) -> Result<(), Error> {
+    async fn listed_page(
+        &mut self,
+        next_page_token: &Bytes,
+        out: &mut Outlet,
+    ) -> Result<(), Error> {
         if !next_page_token.is_empty() {
             self.listing = Listing::Due(next_page_token.clone());
             return Ok(());
@@ -69,7 +73,7 @@ impl Sync {
         let gone: Vec<_> =
             self.rooms.keys().filter(|room| !self.listed.contains(room)).copied().collect();
         for conversation in gone {
-            self.unfollow(conversation).await?;
+            self.lose(conversation, None, out).await?;
         }
         self.wake_waiters();
         Ok(())
@@ -121,7 +125,7 @@ impl Sync {
                 watermark.read_seq.saturating_add(1).max(end.saturating_sub(MAX_UNREAD.into()));
             unread.min(watermark.delivered_seq.saturating_add(1))
         });
-        history.min(missing).max(room.first_seq).max(1)
+        history.min(missing).max(room.first_seq.min(end)).max(1)
     }
 
     async fn summed_up(
@@ -133,7 +137,7 @@ impl Sync {
         let watermark = summary.watermark.clone().unwrap_or_default();
         let watermark = Watermark::try_from(watermark).map_err(Violation::from)?;
         self.moved(conversation, watermark, out).await?;
-        Ok(self.store.set_unread(conversation, summary.unread).await?)
+        Ok(self.store.set_unread(conversation, summary.unread.min(MAX_UNREAD)).await?)
     }
 
     /// MARK-010: as the room says; entries after it tell of changes.
@@ -168,6 +172,7 @@ impl Sync {
         from: u64,
         out: &mut Outlet,
     ) {
+        let has_members = known.as_ref().is_some_and(|known| known.has_members);
         let (cursor, tampering) =
             known.map_or((None, None), |known| (known.cursor, known.tampering));
         let replay = u64::from(self.replay);
@@ -176,6 +181,8 @@ impl Sync {
         let members = match cursor {
             // Handles come with the entries, or came with earlier ones.
             None if from > 1 => Members::Due { token: Bytes::new(), page: 0 },
+            // A run that did not keep who is there took it up.
+            Some(_) if !has_members => Members::Due { token: Bytes::new(), page: 0 },
             _ => Members::Known,
         };
         let follower = match cursor {
@@ -210,6 +217,10 @@ impl Sync {
         out: &mut Outlet,
     ) -> Result<(), Error> {
         let conversation = room.conversation_id[..].try_into()?;
+        // The log has to get there: what is settled as of an entry stays so until a later one says otherwise.
+        if let Some(followed) = self.rooms.get_mut(&conversation) {
+            followed.follower.handle_seq(room.head_seq);
+        }
         self.set_settings(conversation, room.head_seq, (&room.name, &room.topic), out).await
     }
 
@@ -227,6 +238,20 @@ impl Sync {
             room.name = known.name;
         }
         Ok(())
+    }
+
+    /// A conversation is not among the user's any more, as far as the server says: the user is told, since that may be false.
+    pub(super) async fn lose(
+        &mut self,
+        conversation: ConversationId,
+        reason: Option<Error>,
+        out: &mut Outlet,
+    ) -> Result<(), Error> {
+        if let Some(room) = self.rooms.get(&conversation) {
+            let room = room.name.clone();
+            out.tell(Event::Unfollowed { conversation, room, reason });
+        }
+        self.unfollow(conversation).await
     }
 
     /// The user is not a member any more.
@@ -280,6 +305,8 @@ impl Sync {
             handles.push((UserId::try_from(&member.user_id[..])?, member.handle));
         }
         self.store.keep(conversation, &[], None, &handles).await?;
+        let listed: Vec<_> = handles.into_iter().map(|(user, _)| (user, true)).collect();
+        self.store.set_members(conversation, &listed).await?;
         let Some(room) = self.rooms.get_mut(&conversation) else { return Ok(()) };
         let Members::Asked { page } = room.members else { return Ok(()) };
         let last = members.next_page_token.is_empty() || page + 1 >= MAX_MEMBER_PAGES;

@@ -300,6 +300,50 @@ async fn a_look_up_that_a_restart_cut_off_is_made_again() {
     assert_eq!(messages(&told), [("mine", true)]);
 }
 
+// cites: MSG-008
+#[tokio::test]
+async fn a_look_up_that_went_with_its_connection_is_made_again() {
+    let mut log = Log::default();
+    log.say("mine", &key(2));
+    let mut client = Client::new().await;
+    client.sync.follow(&log.room(), None, &mut client.out).await.unwrap();
+    client.push(&log, 1).await;
+    client.sync.listing = Listing::Done;
+    let asked = client.sync.poll(Instant::now());
+    assert!(matches!(asked, Some((Asked::Devices(_), _))), "{asked:?}");
+    client.sync.disconnected();
+    let told = client.run(&log).await;
+    assert_eq!(messages(&told), [("mine", true)]);
+}
+
+#[tokio::test]
+async fn a_room_that_is_lost_is_told_of() {
+    let mut log = Log::default();
+    log.say("one", &key(2));
+    let unfollowed = |told: &[Event]| {
+        let lost = told.iter().find_map(|event| match event {
+            Event::Unfollowed { conversation: ROOM, reason, .. } => Some(reason.is_some()),
+            _ => None,
+        });
+        lost
+    };
+    // The server refuses to give more of it.
+    let mut client = Client::new().await;
+    client.run(&log).await;
+    client.sync.gap(ROOM, 2);
+    let (asked, _) = client.sync.poll(Instant::now()).unwrap();
+    let refusal = v1::Error { code: v1::ErrorCode::NotAMember.into(), ..Default::default() };
+    client.sync.refused(asked, refusal, Instant::now(), &mut client.out).await.unwrap();
+    assert_eq!(unfollowed(&client.told().await), Some(true));
+    // The server leaves it out of the list.
+    let mut client = Client::new().await;
+    client.run(&log).await;
+    client.sync.disconnected();
+    client.sync.poll(Instant::now()).unwrap();
+    client.sync.rooms(&v1::Rooms::default(), &mut client.out).await.unwrap();
+    assert_eq!(unfollowed(&client.told().await), Some(false));
+}
+
 // Another device of the user has joined it, and the queue of this one's connection was full.
 #[tokio::test]
 async fn a_room_of_which_only_a_gap_tells_is_found() {
@@ -555,6 +599,9 @@ async fn a_log_that_got_shorter_is_warned_of() {
     assert!(matches!(asked, Asked::Rooms));
     let rooms = v1::Rooms { rooms: vec![log.room()], ..Default::default() };
     client.sync.rooms(&rooms, &mut client.out).await.unwrap();
+    // Who is there was not kept: no entry says it.
+    assert!(matches!(client.sync.poll(Instant::now()), Some((Asked::Members(ROOM), _))));
+    client.sync.members(ROOM, v1::Members::default()).await.unwrap();
     let (asked, _) = client.sync.poll(Instant::now()).unwrap();
     let refusal =
         v1::Error { code: v1::ErrorCode::SeqOutOfRange.into(), head_seq: 1, ..Default::default() };

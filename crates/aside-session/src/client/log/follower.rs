@@ -212,6 +212,12 @@ impl Follower {
         }
     }
 
+    /// The entry before the first that is still there, as a signed head or TRIMMED last stated it; seq 0 if none is gone.
+    #[must_use]
+    pub fn anchor(&self) -> Place {
+        self.anchor
+    }
+
     /// Whether every entry known to be there was taken in.
     #[must_use]
     pub fn is_caught_up(&self) -> bool {
@@ -238,11 +244,11 @@ impl Follower {
             Cursor::After(place) if seq == place.seq + 1 && !entry.salt.is_empty() => {
                 let result = self.take(&place, std::slice::from_ref(entry), seq);
                 let accepted = self.tampering_ends(result)?;
-                self.wanted = self.wanted.max(seq);
+                self.handle_seq(seq);
                 Ok(accepted.into_iter().next())
             }
             _ => {
-                self.wanted = self.wanted.max(seq);
+                self.handle_seq(seq);
                 Ok(None)
             }
         }
@@ -250,11 +256,16 @@ impl Follower {
 
     /// Takes a Gap, or any other word of how far the log goes, such as that of a Room.
     pub fn handle_head_seq(&mut self, head_seq: u64) {
-        self.wanted = self.wanted.max(head_seq);
+        self.handle_seq(head_seq);
         // It may be old; a signed head says (HEAD-005).
         if head_seq < self.cursor.seq() {
             self.request_head();
         }
+    }
+
+    /// Takes any word of an entry that is there, such as that of a watermark: so far the log is followed, or the server has lied.
+    pub fn handle_seq(&mut self, seq: u64) {
+        self.wanted = self.wanted.max(seq.min(MAX_SEQ));
     }
 
     /// The log goes as far as the cursor, the server says. Then what a signed head vouched for before the connection was made needs
@@ -280,7 +291,7 @@ impl Follower {
 
     /// The log goes as far as where the redaction has to be, the server said: so far it is followed, or the server has lied.
     fn note_missing(&mut self, missing: Missing) {
-        self.wanted = self.wanted.max(missing.head_seq);
+        self.handle_seq(missing.head_seq);
         self.missing.note(missing);
     }
 
@@ -396,6 +407,9 @@ impl Follower {
             chain: chain.map_err(|_| Tampering::Chain { seq: from_seq - 1 })?,
         };
         self.compare(&before)?;
+        if fetched.head_seq > MAX_SEQ {
+            return Err(Tampering::Head("it is said to be longer than any log is"));
+        }
         if fetched.head_seq < floor {
             return Err(Tampering::Shorter { head: fetched.head_seq, seen: floor });
         }

@@ -7,7 +7,7 @@ use prost::Message as _;
 use super::{Tampering, follower::Place};
 
 /// No log comes near it; what is said to lie beyond is no seq, and could not be counted on from.
-pub(super) const MAX_SEQ: u64 = 1 << 62;
+pub const MAX_SEQ: u64 = 1 << 62;
 
 /// What a signed head states.
 pub(super) struct Stated {

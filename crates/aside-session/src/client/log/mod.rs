@@ -21,6 +21,7 @@ pub use entry::{Accepted, Membership, Sender};
 pub use follower::{
     ENTRIES_BETWEEN_HEADS, Fetch, Follower, HEAD_INTERVAL_MS, Place, Refusal, Remembered, Start,
 };
+pub use head::MAX_SEQ;
 pub use redaction::{MAX_MISSING, Missing, redacted_by};
 
 /// A log is not what it was or not what it must be: the user is to be warned, and the conversation no longer trusted.

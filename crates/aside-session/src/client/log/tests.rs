@@ -372,6 +372,12 @@ fn a_log_that_got_shorter_is_noticed_however_it_is_said() {
     let by_word = v1::Fetched { head_seq: 4, ..log.fetch(fetch, 9) };
     assert_eq!(follower.handle_fetched(&log_key(), &by_word), Err(expected.clone()));
 
+    // No log is so long: whoever says so could not be held to it.
+    let (mut follower, fetch) = resumed();
+    let beyond = v1::Fetched { head_seq: MAX_SEQ + 1, ..log.fetch(fetch, 9) };
+    let outcome = follower.handle_fetched(&log_key(), &beyond);
+    assert!(matches!(outcome, Err(Tampering::Head(_))), "{outcome:?}");
+
     let (mut follower, _) = resumed();
     let by_error =
         v1::Error { code: v1::ErrorCode::SeqOutOfRange.into(), head_seq: 4, ..Default::default() };

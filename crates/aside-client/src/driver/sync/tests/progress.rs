@@ -1,6 +1,9 @@
 //! Marks, and what was acknowledged.
 
+use aside_session::client::log::Place;
+
 use super::*;
+use crate::{State, store::Posting};
 
 const PHONE: (UserId, DeviceId) = (ME, DeviceId::new([11; 16]));
 
@@ -141,10 +144,28 @@ async fn a_device_begins_with_what_no_other_has() {
 
 /// Says something, and hears that it is entry `seq`; whether that is believed.
 async fn acknowledged(client: &mut Client, draft: &Draft, seq: u64) -> bool {
-    client.sync.store.add_to_outbox(draft).await.unwrap();
-    let sent = v1::Sent { seq, ..Default::default() };
-    client.sync.sent(draft, &sent, &mut client.out).await.unwrap();
-    !client.sync.is_tampered(ROOM)
+    let after = client.sync.known_to(ROOM);
+    acknowledged_after(client, draft, after, seq).await
+}
+
+/// The same of what was written when the entry `after` was the last known.
+async fn acknowledged_after(
+    client: &mut Client,
+    draft: &Draft,
+    after: Option<u64>,
+    seq: u64,
+) -> bool {
+    let posting = Posting { draft: draft.clone(), after, carried: true };
+    assert!(client.sync.store.add_to_outbox(&posting).await.unwrap());
+    let believed = client.sync.sent(&posting, seq, &mut client.out).await.unwrap();
+    assert_eq!(believed, !client.sync.is_tampered(ROOM));
+    believed
+}
+
+/// How what was said stands.
+async fn outgoing(client: &Client) -> Vec<State> {
+    let filed = client.sync.store.outgoing().await.unwrap();
+    filed.into_iter().map(|filed| filed.state).collect()
 }
 
 // cites: MSG-015
@@ -159,9 +180,10 @@ async fn what_was_acknowledged_stands_there() {
     // Before it is pushed, then after.
     assert!(acknowledged(&mut client, &mine, 2).await);
     assert_eq!(client.sync.store.outgoing().await.unwrap().len(), 1, "until it was seen");
+    let written = client.sync.known_to(ROOM);
     client.push(&log, 2).await;
     client.push(&log, 3).await;
-    assert!(acknowledged(&mut client, &next, 3).await);
+    assert!(acknowledged_after(&mut client, &next, written, 3).await);
     assert_eq!(client.sync.store.outgoing().await.unwrap(), []);
     assert!(!client.sync.is_tampered(ROOM));
 }
@@ -183,7 +205,7 @@ async fn another_entry_than_the_one_acknowledged_is_tampering() {
             log.append(PHONE, other);
             if pushed_first {
                 client.push(&log, 2).await;
-                assert!(!acknowledged(&mut client, &mine, 2).await);
+                assert!(!acknowledged_after(&mut client, &mine, Some(1), 2).await);
             } else {
                 assert!(acknowledged(&mut client, &mine, 2).await, "not there yet");
             }
@@ -193,9 +215,149 @@ async fn another_entry_than_the_one_acknowledged_is_tampering() {
             client.run(&log).await;
             client.push(&log, 2).await;
             assert!(client.sync.is_tampered(ROOM), "{other:?}");
-            assert_eq!(client.sync.store.outgoing().await.unwrap(), []);
+            let states = outgoing(&client).await;
+            assert!(matches!(states[..], [State::Failed { .. }]), "it is not lost: {states:?}");
         }
     }
+}
+
+// cites: MSG-016
+#[tokio::test]
+async fn a_message_is_not_where_it_can_not_be() {
+    let log = log(&["one", "two", "three"]);
+    let mine = draft(PHONE, "mine", &key(1), 7);
+    // Nowhere, before it was written, and beyond all.
+    for seq in [0, 1, 3, u64::MAX] {
+        let mut client = Client::new().await;
+        client.run(&log).await;
+        assert!(!acknowledged(&mut client, &mine, seq).await, "{seq}");
+    }
+    // Where another is.
+    let mut client = Client::new().await;
+    client.run(&log).await;
+    assert!(acknowledged(&mut client, &draft(PHONE, "other", &key(1), 8), 4).await);
+    assert!(!acknowledged(&mut client, &mine, 4).await);
+}
+
+// cites: MSG-016
+#[tokio::test]
+async fn where_nothing_is_kept_only_retention_explains_it() {
+    let mine = draft(PHONE, "mine", &key(1), 7);
+    let forgotten = None;
+    for (after, trimmed, believed) in
+        [(Some(1), false, false), (forgotten, false, true), (Some(1), true, true)]
+    {
+        let (log, mut client) = from_the_fourth().await;
+        if trimmed {
+            let anchor = Place { seq: 3, chain: log.chain(3) };
+            client.sync.rooms.get_mut(&ROOM).unwrap().follower.handle_anchor(anchor).unwrap();
+        }
+        assert_eq!(acknowledged_after(&mut client, &mine, after, 2).await, believed);
+    }
+}
+
+/// A client that took a log up at its fourth entry.
+async fn from_the_fourth() -> (Log, Client) {
+    let log = log(&["one", "two", "three", "four", "five"]);
+    let mut client = Client::new().await;
+    client.sync.history = 2;
+    client.run(&log).await;
+    assert_eq!(client.sync.store.entries_from(ROOM, 0, 9).await.unwrap().len(), 2);
+    (log, client)
+}
+
+fn tampering(told: &[Event]) -> bool {
+    told.iter().any(|event| matches!(event, Event::Tampering { .. }))
+}
+
+// cites: HEAD-005, MARK-004
+#[tokio::test]
+async fn whoever_names_an_entry_has_to_show_it() {
+    let log = log(&["one", "two"]);
+    for what in 0..3 {
+        let mut client = counted().await;
+        client.run(&log).await;
+        let far = if what == 0 { 3 } else { u64::MAX };
+        match what {
+            0 | 1 => {
+                let room = v1::Room { head_seq: far, topic: "lies".into(), ..log.room() };
+                client.sync.settings(&room, &mut client.out).await.unwrap();
+            }
+            _ => {
+                let at = aside_session::client::Watermarks { delivered_seq: 2, read_seq: far };
+                let watermark = aside_session::client::Watermark { user: BOB.0, at };
+                client.sync.moved(ROOM, watermark, &mut client.out).await.unwrap();
+            }
+        }
+        let told = client.run(&log).await;
+        assert!(tampering(&told), "{what}: {told:?}");
+    }
+}
+
+/// Asks for so many of the entries before the fourth.
+fn read_back(log: &Log, client: &mut Client, count: u32) -> oneshot::Receiver<Result<(), Error>> {
+    let (waiter, outcome) = oneshot::channel();
+    let until = Place { seq: 3, chain: log.chain(3) };
+    client.sync.read_back(ROOM, until, count, waiter);
+    outcome
+}
+
+async fn refuse_as_trimmed(client: &mut Client, first_seq: u64, anchor: [u8; 32]) {
+    let (asked, _) = client.sync.poll(Instant::now()).unwrap();
+    assert!(matches!(asked, Asked::ReadBack(_)), "{asked:?}");
+    let code = v1::ErrorCode::Trimmed.into();
+    let anchor = anchor.to_vec().into();
+    let trimmed = v1::Error { code, first_seq, anchor, ..Default::default() };
+    client.sync.refused(asked, trimmed, Instant::now(), &mut client.out).await.unwrap();
+}
+
+// cites: FETCH-007
+#[tokio::test]
+async fn what_is_left_of_the_past_is_read_and_what_is_gone_is_held_against_what_is_known() {
+    let (log, mut client) = from_the_fourth().await;
+    let mut outcome = read_back(&log, &mut client, 3);
+    refuse_as_trimmed(&mut client, 3, log.chain(2)).await;
+    let asked = client.sync.poll(Instant::now());
+    let Some((Asked::ReadBack(id), Body::Fetch(fetch))) = asked else { panic!("{asked:?}") };
+    assert_eq!((fetch.from_seq, fetch.max_entries), (3, 1));
+    client.sync.read_page(id, &log.fetch(&fetch), &mut client.out).await.unwrap();
+    client.run(&log).await;
+    assert!(matches!(outcome.try_recv(), Ok(Ok(()))));
+    let first = client.sync.store.entries_from(ROOM, 0, 1).await.unwrap();
+    assert_eq!(first[0].seq, 3);
+
+    // What was gone does not come back, and the chain there is the one that was known.
+    for (first_seq, anchor) in [(2, log.chain(1)), (3, [1; 32]), (6, [1; 32])] {
+        let (log, mut client) = from_the_fourth().await;
+        let mut outcome = read_back(&log, &mut client, 3);
+        refuse_as_trimmed(&mut client, 3, log.chain(2)).await;
+        drop(client.sync.read_backs.drain(..));
+        assert!(outcome.try_recv().is_err());
+        let mut outcome = read_back(&log, &mut client, 3);
+        refuse_as_trimmed(&mut client, first_seq, anchor).await;
+        assert!(tampering(&client.told().await), "{first_seq}");
+        assert!(matches!(outcome.try_recv(), Ok(Err(Error::Tampered))));
+    }
+}
+
+// cites: LOG-013
+#[tokio::test]
+async fn what_is_to_be_explained_of_the_past_is_kept_with_it() {
+    let (log, mut client) = from_the_fourth().await;
+    let _outcome = read_back(&log, &mut client, 1);
+    let asked = client.sync.poll(Instant::now());
+    let Some((Asked::ReadBack(id), Body::Fetch(fetch))) = asked else { panic!("{asked:?}") };
+    // The third came without its text; the entry that explains it is the sixth.
+    let mut fetched = log.fetch(&fetch);
+    fetched.entries.truncate(1);
+    let entry = &mut fetched.entries[0];
+    entry.payload_hash = payload_hash(&[7; 32], &entry.payload).to_vec().into();
+    (entry.payload, entry.salt) = Default::default();
+    fetched.head_seq = 6;
+    client.sync.read_page(id, &fetched, &mut client.out).await.unwrap();
+    let known = client.sync.store.conversation(ROOM).await.unwrap().unwrap();
+    let missing = known.cursor.unwrap().missing;
+    assert_eq!(missing.iter().map(|it| (it.seq, it.head_seq)).collect::<Vec<_>>(), [(3, 6)]);
 }
 
 // cites: MSG-015
