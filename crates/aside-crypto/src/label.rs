@@ -28,6 +28,8 @@ pub const HEAD: &str = "head";
 pub const LOG_KEY_ROTATION: &str = "log-key-rotation";
 /// Hashed: a token's secret.
 pub const TOKEN: &str = "token";
+/// Hashed: an MLS message's clear header.
+pub const MLS_HEADER: &str = "mls-header";
 
 const PREFIX: &str = "aside/1 ";
 
