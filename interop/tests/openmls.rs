@@ -1,6 +1,8 @@
 //! The MLS profile (spec/src/mls.md) against openmls: a stranger that knows the profile and RFC 9420, and nothing of aside-mls.
 //! Suite 0x0002, as openmls has not the other.
 
+#![allow(clippy::unwrap_used)] // Every function here is a test's.
+
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use aside_mls::{

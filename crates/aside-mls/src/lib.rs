@@ -43,6 +43,7 @@
 //!
 //! The crate knows no clock, no socket and no file; randomness is the operating system's, by the cryptographic provider.
 
+mod change;
 mod device;
 mod error;
 mod group;
@@ -60,11 +61,10 @@ pub use suite::AwsLc;
 #[cfg(feature = "rustcrypto")]
 pub use suite::RustCrypto;
 
+pub use change::{Change, ClaimedChange, Effect, KeyPackage, OutgoingCommit};
 pub use device::{CLOCK_SKEW, Device, KEY_PACKAGE_LIFETIME};
 pub use error::{Error, Reason};
-pub use group::{
-    Change, ClaimedChange, Effect, Group, GroupId, KeyPackage, Member, Message, OutgoingCommit,
-};
+pub use group::{Group, GroupId, Member, Message};
 pub use judge::{CredentialRefused, Judge, Leaf, Owner};
 pub use padding::{BUCKET_STEP, LARGEST_BUCKET, SMALLEST_BUCKET, bucket};
 pub use rejoin::Rejoin;

@@ -16,11 +16,14 @@ const END: u8 = 0x80;
 /// The least bucket that holds so many bytes (MLS-021); none if the largest does not.
 #[must_use]
 pub const fn bucket(bytes: usize) -> Option<usize> {
-    match bytes {
-        0..=SMALLEST_BUCKET => Some(SMALLEST_BUCKET),
-        ..=BUCKET_STEP => Some(bytes.next_power_of_two()),
-        ..=LARGEST_BUCKET => Some(bytes.next_multiple_of(BUCKET_STEP)),
-        _ => None,
+    if bytes > LARGEST_BUCKET {
+        None
+    } else if bytes > BUCKET_STEP {
+        Some(bytes.next_multiple_of(BUCKET_STEP))
+    } else if bytes > SMALLEST_BUCKET {
+        Some(bytes.next_power_of_two())
+    } else {
+        Some(SMALLEST_BUCKET)
     }
 }
 

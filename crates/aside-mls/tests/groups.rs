@@ -1,5 +1,7 @@
 //! Groups of real devices, with both providers and both suites: what they agree on, and what they refuse.
 
+#![allow(clippy::unwrap_used)] // Every function here is a test's.
+
 mod support;
 
 use aside_mls::{

@@ -1,5 +1,7 @@
 //! What a member that keeps to RFC 9420, but not to the profile, is refused.
 
+#![allow(clippy::unwrap_used)] // Every function here is a test's.
+
 mod support;
 
 use aside_mls::{
@@ -9,6 +11,7 @@ use aside_mls::{
 use mls_rs::{
     Client, ExtensionList, MlsMessage,
     client_builder::{MlsConfig, PaddingMode},
+    crypto::SignatureSecretKey,
     extension::built_in::{ExternalSendersExt, RequiredCapabilitiesExt},
     group::ReceivedMessage,
     identity::{
@@ -63,6 +66,18 @@ fn a_members_commit_is_encrypted() {
     let (_cast, mut hers, mut his) = with_stranger(false);
     let made = his.commit(header_hash(b"")).unwrap().commit_message;
     assert_eq!(receive(&mut hers, &made), Err(Reason::WrongKind));
+}
+
+// cites: MLS-011
+#[test]
+fn a_leaf_does_not_change_hands() {
+    for (device, expected) in [(3, Err(Reason::CredentialRefused)), (2, Ok(()))] {
+        let (_cast, mut hers, mut his) = with_stranger(true);
+        let (identity, secret) = identity(2, device);
+        let builder = his.commit_builder().set_new_signing_identity(secret, identity);
+        let made = builder.authenticated_data(header_hash(b"")).build().unwrap().commit_message;
+        assert_eq!(receive(&mut hers, &made), expected, "device {device}");
+    }
 }
 
 // cites: MLS-014
@@ -201,12 +216,7 @@ fn with_stranger(encrypted: bool) -> (Cast, Group, mls_rs::Group<impl MlsConfig>
 }
 
 fn stranger(user: u16, device: u16, encrypted: bool) -> Client<impl MlsConfig> {
-    let keys = Suite::ALL.map(|suite| SigningKey::generate::<AwsLc>(suite).unwrap());
-    let certificate = certificate(owner(user, device), &keys);
-    let identity = SigningIdentity::new(
-        BasicCredential::new(certificate).into_credential(),
-        keys[0].public().to_vec().into(),
-    );
+    let (identity, secret) = identity(user, device);
     let rules = DefaultMlsRules::new()
         .with_commit_options(CommitOptions::new().with_path_required(true))
         .with_encryption_options(EncryptionOptions::new(encrypted, PaddingMode::None));
@@ -214,8 +224,17 @@ fn stranger(user: u16, device: u16, encrypted: bool) -> Client<impl MlsConfig> {
         .crypto_provider(AwsLc::new())
         .identity_provider(BasicIdentityProvider::new())
         .mls_rules(rules)
-        .signing_identity(identity, keys[0].to_bytes().to_vec().into(), SUITE.number().into())
+        .signing_identity(identity, secret, SUITE.number().into())
         .build()
+}
+
+/// A new certificate of the device, and the secret for it.
+fn identity(user: u16, device: u16) -> (SigningIdentity, SignatureSecretKey) {
+    let keys = Suite::ALL.map(|suite| SigningKey::generate::<AwsLc>(suite).unwrap());
+    let credential = BasicCredential::new(certificate(owner(user, device), &keys));
+    let public = keys[0].public().to_vec().into();
+    let identity = SigningIdentity::new(credential.into_credential(), public);
+    (identity, keys[0].to_bytes().to_vec().into())
 }
 
 fn receive(hers: &mut Group, made: &MlsMessage) -> Result<(), Reason> {

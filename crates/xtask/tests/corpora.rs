@@ -8,9 +8,10 @@ use xtask::workspace::{files_below, read, root};
 type Body = fn(&[u8]);
 
 /// The targets, as in `fuzz/targets`.
-const TARGETS: [(&str, Body); 5] = [
+const TARGETS: [(&str, Body); 6] = [
     ("client_session", fuzz::client_session),
     ("frame_decoder", fuzz::frame_decoding),
+    ("mls_message", aside_mls::testing::mls_message),
     ("request_decoding", fuzz::request_decoding),
     ("session_operations", fuzz::session_operations),
     ("timeline", fuzz::timeline),

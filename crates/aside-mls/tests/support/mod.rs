@@ -1,5 +1,6 @@
 //! Steps that many tests take.
 
+#![allow(clippy::unwrap_used)] // Every function here is a test's.
 #![allow(dead_code, reason = "each test binary takes some of the steps")]
 
 use std::sync::Arc;

@@ -119,7 +119,7 @@ const LAYERS: &[Layer] = &[
     Layer {
         name: "xtask",
         may: &["aside-proto", "aside-crypto"],
-        tests_may: &["aside-session"],
+        tests_may: &["aside-session", "aside-mls"],
         never: &["tokio", "sqlx", "openssl-sys"],
     },
 ];
