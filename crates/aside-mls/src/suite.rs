@@ -52,7 +52,7 @@ impl Suite {
     }
 }
 
-/// Where the cryptography comes from: [`AwsLc`] or [`RustCrypto`], which understand each other.
+/// Where the cryptography comes from: AWS-LC or RustCrypto, whose devices understand each other.
 pub trait Crypto: CryptoProvider + Clone {
     /// The provider, with the suites of [`Suite::ALL`] and no other.
     fn provider() -> Self;

@@ -519,5 +519,5 @@ fn limits_are_refused_before_anything_is_made() {
 
 fn pair<P: Crypto>(alice: &Device<P>, bob: &Device<P>) -> [Group<P>; 2] {
     let groups = group_of(alice, &[bob], Suite::P256Aes128);
-    groups.try_into().ok().expect("two devices have two groups")
+    groups.try_into().expect("two devices have two groups")
 }

@@ -194,8 +194,6 @@ mod tests {
     use super::*;
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(200))]
-
         // cites: MLS-023
         #[test]
         fn whatever_comes_when_the_group_holds(data in prop::collection::vec(any::<u8>(), 0..200)) {
