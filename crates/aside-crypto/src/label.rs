@@ -50,6 +50,8 @@ pub const APPROVAL_COMMITMENT: &str = "approval-commitment";
 pub const APPROVAL_CODE: &str = "approval-code";
 /// Message of HMAC: content.
 pub const FRANKING: &str = "franking";
+/// Hashed: an MLS message's clear header.
+pub const MLS_HEADER: &str = "mls-header";
 
 const PREFIX: &str = "aside/1 ";
 

@@ -91,10 +91,42 @@ fn seeds(root: &Path) -> Result<Seeds> {
     for (name, steps) in hostile_servers() {
         add(&mut all, "client_session", name, steps);
     }
+    for (name, operations) in mls_operations() {
+        add(&mut all, "mls_message", name, operations);
+    }
     for (name, operations) in operations() {
         add(&mut all, "session_operations", &name, operations);
     }
     Ok(all)
+}
+
+/// What happens to a group, by the codes of `aside_mls::testing`: items 1 to 6 are messages, 7 a commit, 8 to 13 messages after
+/// it, and 0 a rival commit.
+fn mls_operations() -> Vec<(&'static str, Vec<u8>)> {
+    let deliver = |items: &[u8]| items.iter().flat_map(|item| [0, *item]).collect::<Vec<_>>();
+    let all: Vec<u8> = (1..=13).collect();
+    let twice = [&all[..7], &all[..], &all[7..]].concat();
+    let changed = |item: u8, at: u8, flip: u8| vec![2, item, 0, at, flip];
+    vec![
+        ("in-order", deliver(&all)),
+        ("backwards", deliver(&[6, 5, 4, 3, 2, 1, 7, 13, 12, 11, 10, 9, 8])),
+        ("twice", deliver(&twice)),
+        ("the-rival-wins", deliver(&[1, 0, 7, 2, 8])),
+        ("later-first", deliver(&[8, 7, 1, 8])),
+        ("cut-off", [changed(1, 50, 0), deliver(&[1])].concat()),
+        ("forged-then-true", [deliver(&[1, 2]), changed(3, 254, 1), deliver(&[3, 2])].concat()),
+        (
+            "other-header",
+            [changed(2, 3, 1), deliver(&[2]), changed(7, 3, 1), deliver(&[7])].concat(),
+        ),
+        ("out-of-place", [vec![3, 1, 3, 7, 3, 0], deliver(&[1, 7])].concat()),
+        (
+            "reloaded",
+            [deliver(&[2, 1]), vec![4, 0], deliver(&[3, 1, 7]), vec![4, 0], deliver(&[8, 2])]
+                .concat(),
+        ),
+        ("any-bytes", [vec![5, 0, 0, 1, 0, 2], deliver(&[1])].concat()),
+    ]
 }
 
 fn add(all: &mut Seeds, target: &str, name: &str, bytes: Vec<u8>) {

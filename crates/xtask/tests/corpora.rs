@@ -9,11 +9,12 @@ use xtask::workspace::{files_below, read, root};
 type Body = fn(&[u8]);
 
 /// The targets, as in `fuzz/targets`.
-const TARGETS: [(&str, Body); 7] = [
+const TARGETS: [(&str, Body); 8] = [
     ("client_session", fuzz::client_session),
     ("device_log", crypto::device_log),
     ("frame_decoder", fuzz::frame_decoding),
     ("identity_decoding", crypto::identity_decoding),
+    ("mls_message", aside_mls::testing::mls_message),
     ("request_decoding", fuzz::request_decoding),
     ("session_operations", fuzz::session_operations),
     ("timeline", fuzz::timeline),

@@ -81,7 +81,10 @@ impl Sources {
             schema,
             scripts: texts(&["conformance/scripts"], "yaml")?,
             vectors: texts(&["spec/vectors"], "json")?,
-            rust: texts(&["crates", "conformance", "benches", "fuzz", "simulation"], "rs")?,
+            rust: texts(
+                &["crates", "conformance", "benches", "fuzz", "interop", "simulation"],
+                "rs",
+            )?,
         })
     }
 }

@@ -56,6 +56,13 @@ const LAYERS: &[Layer] = &[
     },
     Layer { name: "aside-crypto", may: &["aside-proto"], tests_may: &[], never: PURE },
     Layer {
+        name: "aside-mls",
+        may: &["aside-proto", "aside-crypto"],
+        tests_may: &[],
+        // C is there by feature `awslc`, and only by it.
+        never: &["tokio", "mio", "socket2", "sqlx", "rustls", "ring", "openssl-sys"],
+    },
+    Layer {
         name: "aside-session",
         may: &["aside-proto", "aside-crypto"],
         tests_may: &[],
@@ -94,7 +101,13 @@ const LAYERS: &[Layer] = &[
     Layer {
         name: "benches",
         may: &["aside-proto", "aside-crypto", "aside-store"],
-        tests_may: &[],
+        tests_may: &["aside-mls"],
+        never: &["openssl-sys"],
+    },
+    Layer {
+        name: "interop",
+        may: &[],
+        tests_may: &["aside-mls", "aside-proto"],
         never: &["openssl-sys"],
     },
     Layer {
@@ -106,7 +119,7 @@ const LAYERS: &[Layer] = &[
     Layer {
         name: "xtask",
         may: &["aside-proto", "aside-crypto"],
-        tests_may: &["aside-session"],
+        tests_may: &["aside-session", "aside-mls"],
         never: &["tokio", "sqlx", "openssl-sys"],
     },
 ];

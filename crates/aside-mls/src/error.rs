@@ -1,0 +1,165 @@
+//! Why what came from others is refused, and what goes wrong at home.
+
+use mls_rs::error::MlsError;
+
+use crate::rules::Broken;
+
+/// Why a message, commit, Welcome, GroupInfo or KeyPackage is refused. The list is closed, and each reason has its repair.
+///
+/// A refused input changes nothing: the group is as it was before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, thiserror::Error)]
+pub enum Reason {
+    /// Not an MLSMessage of this profile, or with something after it. *Repair:* none; the message is shown as damaged, a
+    /// commit is rejected (`CommitRejected`).
+    #[error("not an MLS message")]
+    Malformed,
+    /// An MLS message of another kind than the place it stands in, or in another wire format than the profile's (MLS-005).
+    /// *Repair:* as [`Self::Malformed`].
+    #[error("an MLS message of another kind")]
+    WrongKind,
+    /// Of another group, or another generation of this one. *Repair:* as [`Self::Malformed`].
+    #[error("of another group")]
+    WrongGroup,
+    /// Of another suite than the group's, or one that the profile or this device does not have. *Repair:* none here; the
+    /// device's owner is told that it lacks the suite.
+    #[error("of another cipher suite")]
+    WrongSuite,
+    /// Of an epoch that is over; no past epoch is kept (MLS-018). *Repair:* none; the server accepts messages at the
+    /// current epoch only, so the log is out of order.
+    #[error("of an epoch that is over")]
+    StaleEpoch,
+    /// Of an epoch that this device has not reached. *Repair:* fetch and process the log up to it; if it is processed,
+    /// join again.
+    #[error("of a later epoch")]
+    FutureEpoch,
+    /// This device was removed from the group. *Repair:* wait to be added, or join again if its user is still in it.
+    #[error("this device is not in the group")]
+    NotAMember,
+    /// The message's key was used before. *Repair:* ignore it; what it says is already in the store.
+    #[error("a repetition")]
+    Replayed,
+    /// More than 1024 messages of its sender were skipped. *Repair:* fetch what is missing and process it first.
+    #[error("too far ahead of what came from its sender")]
+    TooFarAhead,
+    /// Made by this device, in a state that it no longer has. *Repair:* join again before sending, as a restored backup
+    /// must.
+    #[error("made by this device")]
+    Own,
+    /// It does not decrypt: the ciphertext or what is authenticated with it was changed, or it was made for others.
+    /// *Repair:* none for a message; after a commit that others accept, join again.
+    #[error("does not decrypt")]
+    Tampered,
+    /// A signature, MAC or hash does not hold. *Repair:* as [`Self::Tampered`].
+    #[error("a signature or authenticator does not hold")]
+    Unauthentic,
+    /// It was made for another clear header (MLS-014). *Repair:* none for a message; a commit is rejected.
+    #[error("made for another header")]
+    HeaderMismatch,
+    /// The commit does something else than its header claims (MLS-015). *Repair:* the commit is rejected
+    /// (`CommitRejected`).
+    #[error("the commit does something else than its header claims")]
+    ClaimMismatch,
+    /// A leaf's certificate is not genuine, or its device may not be here (MLS-003, MLS-009). *Repair:* the commit is
+    /// rejected; a KeyPackage is left out, and the others are added.
+    #[error("a credential is refused")]
+    CredentialRefused,
+    /// An external commit by a device whose user is not in the group, or that removes another's leaf (MLS-012). *Repair:*
+    /// the commit is rejected.
+    #[error("an external commit that is not allowed")]
+    ExternalCommitRefused,
+    /// The commit proposes something that the profile has not, or by reference (MLS-008). *Repair:* the commit is rejected.
+    #[error("a proposal that is not allowed")]
+    ForbiddenProposal,
+    /// The commit, tree or GroupInfo breaks a rule of RFC 9420. *Repair:* the commit is rejected; after one that others
+    /// accept, join again.
+    #[error("breaks a rule of MLS")]
+    Invalid,
+    /// A KeyPackage outside of its lifetime (MLS-016). *Repair:* it is left out; its device publishes new ones when it is
+    /// next online.
+    #[error("outside of its lifetime")]
+    Expired,
+    /// A Welcome for a KeyPackage whose secrets this device does not have. *Repair:* join again.
+    #[error("for an unknown key package")]
+    UnknownKeyPackage,
+    /// The group has extensions, required capabilities or external senders among them (MLS-006). *Repair:* none; it is not
+    /// a group of this profile.
+    #[error("not a group of this profile")]
+    WrongProfile,
+    /// The content is not padded as the profile says (MLS-022). *Repair:* none; the message is shown as damaged.
+    #[error("padded otherwise than the profile says")]
+    BadPadding,
+}
+
+impl Reason {
+    /// What MLS found, or `otherwise` where it says no more than that a rule is broken.
+    pub(crate) fn of(error: &MlsError, otherwise: Self) -> Self {
+        match error {
+            MlsError::SerializationError(_) | MlsError::ExtensionError(_) => Self::Malformed,
+            MlsError::UnexpectedMessageType | MlsError::UnencryptedApplicationMessage => {
+                Self::WrongKind
+            }
+            MlsError::GroupIdMismatch => Self::WrongGroup,
+            MlsError::CipherSuiteMismatch | MlsError::UnsupportedCipherSuite(_) => Self::WrongSuite,
+            MlsError::KeyMissing(_) => Self::Replayed,
+            MlsError::InvalidFutureGeneration(_) => Self::TooFarAhead,
+            MlsError::CantProcessMessageFromSelf => Self::Own,
+            MlsError::CryptoProviderError(_) => Self::Tampered,
+            MlsError::InvalidSignature
+            | MlsError::InvalidConfirmationTag
+            | MlsError::InvalidMembershipTag
+            | MlsError::TreeHashMismatch => Self::Unauthentic,
+            MlsError::IdentityProviderError(_) | MlsError::InvalidSuccessor => {
+                Self::CredentialRefused
+            }
+            MlsError::MlsRulesError(broken) => {
+                match broken.inner_dyn_error().downcast_ref::<Broken>() {
+                    Some(Broken::Proposal) => Self::ForbiddenProposal,
+                    Some(Broken::External) => Self::ExternalCommitRefused,
+                    Some(Broken::Credential(_)) => Self::CredentialRefused,
+                    None => otherwise,
+                }
+            }
+            MlsError::ExternalCommitRemovesOtherIdentity
+            | MlsError::ExternalCommitWithMoreThanOneRemove => Self::ExternalCommitRefused,
+            MlsError::ProposalNotFound
+            | MlsError::InvalidCommitSelfUpdate
+            | MlsError::InvalidProposalTypeForSender
+            | MlsError::InvalidProposalTypeInExternalCommit(_) => Self::ForbiddenProposal,
+            MlsError::InvalidLifetime { .. } => Self::Expired,
+            MlsError::WelcomeKeyPackageNotFound => Self::UnknownKeyPackage,
+            _ => otherwise,
+        }
+    }
+}
+
+/// Why this device can't do what was asked of it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// A commit of this device is not decided: apply it when the server has accepted it, clear it when it has not.
+    #[error("a commit of this device is pending")]
+    CommitPending,
+    /// There is no commit to apply.
+    #[error("no commit of this device is pending")]
+    NoCommitPending,
+    /// This device was removed from the group.
+    #[error("this device is not in the group")]
+    NotAMember,
+    /// A device to remove is not in the group.
+    #[error("not in the group: {0}")]
+    NotInGroup(aside_proto::id::DeviceId),
+    /// These KeyPackages, by their places in the list, can't be added, and why; the others can.
+    #[error("{} key packages can't be added", .0.len())]
+    KeyPackages(Vec<(usize, Reason)>),
+    /// The content is longer than the largest bucket holds.
+    #[error("the content is too long")]
+    TooLong,
+    /// This device has no signature key for the suite.
+    #[error("no signature key for the suite")]
+    NoKey,
+    /// Stored bytes are not what this version wrote, or hold a leaf that the judge does not know.
+    #[error("the stored state can't be read")]
+    State,
+    /// What was asked for can't be done, because of what others made.
+    #[error(transparent)]
+    Refused(#[from] Reason),
+}

@@ -1,0 +1,76 @@
+//! Coming into a group without being let in: an external commit.
+
+use mls_rs::{MlsMessage, extension::built_in::RatchetTreeExt, group::Member, time::MlsTime};
+
+use crate::{
+    ClaimedChange, Crypto, DefaultCrypto, Device, Error, Group, GroupId, OutgoingCommit, Owner,
+    Reason, Suite, group::header_hash,
+};
+
+/// An external commit that is about to be made: it is claimed in a header first.
+pub struct Rejoin<'a, P: Crypto = DefaultCrypto> {
+    device: &'a Device<P>,
+    suite: Suite,
+    id: GroupId,
+    group_info: MlsMessage,
+    claim: ClaimedChange,
+    old_leaf: Option<u32>,
+}
+
+impl<'a, P: Crypto> Rejoin<'a, P> {
+    pub(crate) fn new(
+        device: &'a Device<P>,
+        suite: Suite,
+        id: GroupId,
+        own: Owner,
+        group_info: MlsMessage,
+    ) -> Result<Self, Error> {
+        let info = group_info.as_group_info().ok_or(Reason::WrongKind)?;
+        let tree = info.extensions().get_as::<RatchetTreeExt>().map_err(|_| Reason::Malformed)?;
+        let tree = tree.ok_or(Reason::WrongProfile)?.tree_data;
+        let identities = device.identities(suite);
+        let is_own = |member: &Member| {
+            let owner = identities.owner(&member.signing_identity);
+            owner.is_ok_and(|owner| owner.device == own.device)
+        };
+        let old_leaf = tree.roster().members_iter().find(is_own).map(|member| member.index);
+        let claim = ClaimedChange {
+            epoch: info.group_context().epoch,
+            added: [own.device].into(),
+            removed: old_leaf.map(|_| own.device).into_iter().collect(),
+        };
+        Ok(Self { device, suite, id, group_info, claim, old_leaf })
+    }
+
+    /// What the commit does, for its header.
+    #[must_use]
+    pub const fn claim(&self) -> &ClaimedChange {
+        &self.claim
+    }
+
+    /// Makes the commit. The group is the one after it: keep it only if the server accepts the commit.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] if the GroupInfo or its tree does not hold, or no device of this user is in the group.
+    pub fn commit(self, header: &[u8], now: u64) -> Result<(Group<P>, OutgoingCommit), Error> {
+        let refused = |error| Reason::of(&error, Reason::Invalid);
+        let mut builder = self
+            .device
+            .client(self.suite)?
+            .external_commit_builder()
+            .map_err(refused)?
+            .with_authenticated_data(header_hash(header).to_vec())
+            .commit_time(MlsTime::from(now));
+        if let Some(leaf) = self.old_leaf {
+            builder = builder.with_removal(leaf);
+        }
+        let (group, commit) = builder.build(self.group_info).map_err(refused)?;
+        let group = self.device.group(group, self.suite, self.id);
+        let commit = OutgoingCommit {
+            commit: commit.to_bytes().map_err(refused)?,
+            welcome: None,
+            group_info: group.group_info()?,
+        };
+        Ok((group, commit))
+    }
+}
