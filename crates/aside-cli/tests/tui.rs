@@ -290,6 +290,8 @@ fn people_see_each_other_write_pin_and_invite() {
     bob.types("/status at lunch");
     bob.presses(&["Enter"]);
     alice.shows(&["\u{25cf} bob", "   at lunch"]);
+    bob.shows(&["and: at lunch"]);
+    bob.presses(&["Escape"]);
     bob.shows(&["bob@localhost \u{201c}at lunch\u{201d}"]);
 
     alice.types("/create den");

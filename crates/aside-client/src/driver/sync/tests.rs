@@ -321,11 +321,10 @@ async fn a_room_that_is_lost_is_told_of() {
     let mut log = Log::default();
     log.say("one", &key(2));
     let unfollowed = |told: &[Event]| {
-        let lost = told.iter().find_map(|event| match event {
+        told.iter().find_map(|event| match event {
             Event::Unfollowed { conversation: ROOM, reason, .. } => Some(reason.is_some()),
             _ => None,
-        });
-        lost
+        })
     };
     // The server refuses to give more of it.
     let mut client = Client::new().await;
