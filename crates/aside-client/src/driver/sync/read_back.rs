@@ -16,6 +16,8 @@ pub(super) struct ReadBack {
     follower: Follower,
     /// The last entry wanted, with the chain value that must stand there.
     until: Place,
+    /// The entry before the first that was still there, as it was known when the last page was asked for.
+    anchor_seq: u64,
     taken: Vec<Accepted>,
     waiter: Waiter,
 }
@@ -63,6 +65,7 @@ impl Sync {
             id: self.last_read_back,
             follower: Follower::until(conversation, Start::At(from), until),
             until,
+            anchor_seq: 0,
             taken: Vec::new(),
             waiter,
         });
@@ -72,6 +75,8 @@ impl Sync {
         self.read_backs.retain(|read_back| !read_back.waiter.is_closed());
         self.read_backs.iter_mut().find_map(|read_back| {
             let fetch = read_back.follower.poll_fetch()?;
+            let room = self.rooms.get(&read_back.follower.conversation());
+            read_back.anchor_seq = room.map_or(0, |room| room.follower.anchor().seq);
             let wanted = (read_back.until.seq + 1).saturating_sub(fetch.from_seq).max(1);
             let fetch = v1::Fetch {
                 conversation_id: read_back.follower.conversation().to_bytes(),
@@ -183,13 +188,17 @@ impl Sync {
         Ok(())
     }
 
-    /// FETCH-007: what is said to be trimmed is held against all that is known of the conversation.
+    /// FETCH-007: what is said to be trimmed is held against all that is known of the conversation, and against what was known of
+    /// its beginning when it was asked for.
     fn judge_refusal(&mut self, at: usize, error: &v1::Error) -> Result<Refusal, Tampering> {
         let read_back = &mut self.read_backs[at];
         let refusal = read_back.follower.handle_refused(error)?;
-        if let Refusal::Trimmed { .. } = refusal
+        if let Refusal::Trimmed { first_seq, .. } = refusal
             && let Some(room) = self.rooms.get_mut(&read_back.follower.conversation())
         {
+            if first_seq <= read_back.anchor_seq {
+                return Err(Tampering::Trimmed { first_seq });
+            }
             room.follower.handle_anchor(read_back.follower.anchor())?;
             // It is remembered, though no entry came with it.
             room.advanced = true;
