@@ -51,6 +51,9 @@ pub const APPROVAL_CODE: &str = "approval-code";
 /// Message of HMAC: content.
 pub const FRANKING: &str = "franking";
 
+/// Hashed: the lower user id, the higher one.
+pub const DIRECT: &str = "direct";
+
 const PREFIX: &str = "aside/1 ";
 
 /// The bytes of `Label(label, fields…)`, for whoever shows or checks them; [`hash`] needs no copy.

@@ -112,6 +112,10 @@ pub struct Rates {
     pub requests_per_user: Rate,
     /// Searches of one account, which cost more than other requests.
     pub searches_per_user: Rate,
+    /// Requests of one account for KeyPackages, which are used up by it (KP-010).
+    pub claims_per_user: Rate,
+    /// Such requests of others for one account's KeyPackages.
+    pub claims_per_target: Rate,
 }
 
 /// Connections the server takes.
@@ -199,6 +203,8 @@ impl Default for Config {
                 messages_per_user: rate(20.0, 100),
                 requests_per_user: rate(50.0, 500),
                 searches_per_user: rate(2.0, 20),
+                claims_per_user: rate(0.5, 50),
+                claims_per_target: rate(0.2, 100),
             },
             connections: Connections {
                 total: 20_000,
@@ -233,6 +239,8 @@ impl Config {
                 messages_per_user: endless,
                 requests_per_user: endless,
                 searches_per_user: endless,
+                claims_per_user: endless,
+                claims_per_target: endless,
             },
             connections: Connections {
                 total: 20_000,
@@ -297,6 +305,8 @@ impl Config {
                 "connection_limit" => &["connections.per_address"],
                 "message_rate" => &["rates.messages_per_user"],
                 "search_rate" => &["rates.searches_per_user"],
+                "claim_rate" => &["rates.claims_per_user"],
+                "claimed_rate" => &["rates.claims_per_target"],
                 "password" => &["password"],
                 "login_rate" => &["rates.login_per_address", "rates.login_per_handle"],
                 limit => &[&*format!("limits.{limit}")],
@@ -351,6 +361,8 @@ impl Config {
             ("messages_per_user", r.messages_per_user),
             ("requests_per_user", r.requests_per_user),
             ("searches_per_user", r.searches_per_user),
+            ("claims_per_user", r.claims_per_user),
+            ("claims_per_target", r.claims_per_target),
         ];
         for (name, rate) in buckets {
             if !(rate.per_second.is_finite() && rate.per_second >= 1e-6) || rate.burst == 0 {

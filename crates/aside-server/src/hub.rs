@@ -5,6 +5,7 @@
 //! (PUSH-001, PUSH-002, ROOM-009, PUSH-006).
 
 mod presence;
+mod private;
 
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
@@ -16,16 +17,19 @@ use std::{
 };
 
 use aside_proto::{
-    SYNC, frame,
+    PRIVATE, SYNC, frame,
     id::{ConversationId, DeviceId, UserId},
     v1,
 };
-use aside_store::{Effect, Observer, PresenceSettings};
+use aside_store::{AttachedPrivate, Effect, Observer, PresenceSettings};
 use bytes::Bytes;
 use tokio::sync::Notify;
 
 pub(crate) use self::presence::Audience;
-use self::presence::{People, event_frame};
+use self::{
+    presence::{People, event_frame},
+    private::{Private, low_event},
+};
 use crate::push::{CloseSignal, PushQueue};
 
 /// All connections of this server.
@@ -55,6 +59,8 @@ struct Connection {
     queue: Arc<PushQueue>,
     /// Whether the capability `sync` is in force, which its events need (EXT-006).
     sync: bool,
+    /// The same of the capability `private`.
+    private: bool,
     attached: Option<Attached>,
 }
 
@@ -62,7 +68,9 @@ struct Connection {
 struct Attached {
     user: UserId,
     device: DeviceId,
+    /// Whatever its user is a member of.
     conversations: HashSet<ConversationId>,
+    private: Private,
 }
 
 /// A conversation that somebody who is connected is a member of.
@@ -113,7 +121,8 @@ impl Hub {
         if state.stopping {
             queue.signal(CloseSignal::ShuttingDown);
         }
-        let connection = Connection { queue: Arc::clone(&queue), sync: false, attached: None };
+        let connection =
+            Connection { queue: Arc::clone(&queue), sync: false, private: false, attached: None };
         state.connections.insert(id, connection);
         drop(state);
         Attachment { hub: Arc::clone(self), id, queue }
@@ -122,7 +131,9 @@ impl Hub {
     /// Notes which capabilities are in force on a connection, before it is attached.
     pub(crate) fn agree(&self, id: u64, capabilities: &[String]) {
         if let Some(connection) = self.lock().connections.get_mut(&id) {
-            connection.sync = capabilities.iter().any(|name| name == SYNC);
+            let is_in_force = |capability| capabilities.iter().any(|name| name == capability);
+            connection.sync = is_in_force(SYNC);
+            connection.private = is_in_force(PRIVATE);
         }
     }
 
@@ -230,6 +241,7 @@ impl State {
                         self.connections.get_mut(id).and_then(|c| c.attached.as_mut())
                     {
                         attached.conversations.remove(conversation);
+                        attached.private.conversations.remove(conversation);
                         unsubscribe(&mut self.subscribers, *id, conversation);
                     }
                 }
@@ -252,8 +264,31 @@ impl State {
                     self.hint(*conversation, whose, *attachment, &frame);
                 }
             }
-            Effect::Attached { user, device, attachment, conversations, settings } => {
-                self.attach((*user, *device), *attachment, conversations, settings);
+            Effect::Attached { user, device, attachment, conversations, settings, private } => {
+                self.attach((*user, *device), *attachment, conversations, private, settings);
+            }
+            Effect::JoinedPrivate { user, conversation, members } => {
+                self.join_private(*user, *conversation, *members);
+            }
+            Effect::LeafAdded { device, conversation, members } => {
+                self.add_leaf(*device, *conversation, *members);
+            }
+            Effect::LeafRemoved { device, conversation } => {
+                self.remove_leaf(*device, *conversation);
+            }
+            Effect::DeviceLogChanged { user, length, approved } => {
+                self.change_device_log(*user, *length, approved);
+            }
+            Effect::KeyPackagesLow { device, suite, available } => {
+                self.tell_device(*device, low_event(*suite, *available));
+            }
+            Effect::InboxItem { device, position, conversation } => {
+                let (position, conversation_id) = (*position, conversation.to_bytes());
+                let item = v1::InboxItem { position, conversation_id };
+                self.tell_device(*device, v1::server_frame::Body::InboxItem(item));
+            }
+            Effect::ForkCheckMismatch { conversation, epoch } => {
+                self.tell_mismatch(*conversation, *epoch);
             }
             Effect::PresenceSet { user, attachment, settings } => {
                 self.set_presence(*user, *attachment, settings);
@@ -298,12 +333,18 @@ impl State {
         (user, device): (UserId, DeviceId),
         id: u64,
         conversations: &[(ConversationId, u64)],
+        private: &AttachedPrivate,
         settings: &PresenceSettings,
     ) {
         let before = self.seen(user);
         // The connection may have ended while it was being attached.
         let Some(connection) = self.connections.get_mut(&id) else { return };
-        connection.attached = Some(Attached { user, device, conversations: HashSet::new() });
+        connection.attached = Some(Attached {
+            user,
+            device,
+            conversations: HashSet::new(),
+            private: Private::default(),
+        });
         for conversation in conversations {
             subscribe(&mut self.subscribers, id, connection, *conversation);
         }
@@ -311,6 +352,7 @@ impl State {
             connection.queue.hint(greeting);
         }
         self.attached_by_user.entry(user).or_default().insert(id);
+        self.seat(id, private);
         self.people.arrive(user, settings.clone());
         self.tell_others(user, before.as_deref());
     }
@@ -444,7 +486,8 @@ mod tests {
     fn attached_of(user: UserId, at: &Attachment, conversations: &[ConversationId]) -> Effect {
         let conversations = conversations.iter().map(|id| (*id, 2)).collect();
         let (device, attachment, settings) = (PHONE, at.id, PresenceSettings::default());
-        Effect::Attached { user, device, attachment, conversations, settings }
+        let private = AttachedPrivate::default();
+        Effect::Attached { user, device, attachment, conversations, settings, private }
     }
 
     fn pushed(attachment: &Attachment) -> usize {
@@ -572,6 +615,7 @@ mod tests {
             attachment: laptop.id,
             conversations: Vec::new(),
             settings: PresenceSettings::default(),
+            private: AttachedPrivate::default(),
         };
         let revoked = Effect::DeviceRevoked { device: PHONE };
         hub.committed(&[attached(&phone, &[]), laptop_attached, revoked]);

@@ -1,7 +1,7 @@
 //! Token buckets, and the count of connections. Each refusal says when to come back (LIM-004 to LIM-008).
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     hash::Hash,
     net::IpAddr,
     num::NonZero,
@@ -53,6 +53,8 @@ pub(crate) struct RateLimits {
     requests_per_user: Buckets<UserId>,
     searches_per_user: Buckets<UserId>,
     password_changes_per_user: Buckets<UserId>,
+    claims_per_user: Buckets<UserId>,
+    claims_per_target: Buckets<UserId>,
 }
 
 impl RateLimits {
@@ -64,6 +66,8 @@ impl RateLimits {
             messages_per_user: Buckets::new(rates.messages_per_user),
             requests_per_user: Buckets::new(rates.requests_per_user),
             searches_per_user: Buckets::new(rates.searches_per_user),
+            claims_per_user: Buckets::new(rates.claims_per_user),
+            claims_per_target: Buckets::new(rates.claims_per_target),
             // A guess at the password, as a log-in is.
             password_changes_per_user: Buckets::new(rates.login_per_handle),
         }
@@ -102,6 +106,17 @@ impl RateLimits {
         self.password_changes_per_user.take(&user)
     }
 
+    /// KeyPackages are used up by being claimed: so both who claims them and whose they are is counted (KP-010).
+    pub(crate) fn claim(
+        &self,
+        user: UserId,
+        targets: impl Iterator<Item = UserId>,
+    ) -> Result<(), RetryAfter> {
+        self.claims_per_user.take(&user)?;
+        let targets: BTreeSet<_> = targets.filter(|target| *target != user).collect();
+        targets.iter().try_for_each(|target| self.claims_per_target.take(target))
+    }
+
     /// Forgets the buckets that are full again, so that memory follows who is active.
     pub(crate) fn forget_idle(&self) {
         self.register_per_address.limiter.retain_recent();
@@ -111,6 +126,8 @@ impl RateLimits {
         self.requests_per_user.limiter.retain_recent();
         self.searches_per_user.limiter.retain_recent();
         self.password_changes_per_user.limiter.retain_recent();
+        self.claims_per_user.limiter.retain_recent();
+        self.claims_per_target.limiter.retain_recent();
     }
 }
 
@@ -214,7 +231,7 @@ mod tests {
 
         let limits = |login_per_address, login_per_handle| {
             let (register_per_address, messages_per_user, requests_per_user) = (many, many, many);
-            let searches_per_user = many;
+            let (searches_per_user, claims_per_user, claims_per_target) = (many, many, many);
             RateLimits::new(&Rates {
                 register_per_address,
                 login_per_address,
@@ -222,6 +239,8 @@ mod tests {
                 messages_per_user,
                 requests_per_user,
                 searches_per_user,
+                claims_per_user,
+                claims_per_target,
             })
         };
 

@@ -32,12 +32,13 @@ impl App {
     pub(crate) async fn set_typing(
         self: Arc<Self>,
         who: Identity,
+        attachment: u64,
         conversation: ConversationId,
         typing: bool,
     ) -> Answer {
         let now_ms = self.now().monotonic_ms;
-        match self.hub.audience(who.user, conversation) {
-            // Not a member, or no such conversation: the store says which.
+        match self.hub.audience(who.user, attachment, conversation) {
+            // Not a member, or no such conversation: the store says which. To a member whose device is no leaf it says neither.
             Audience::NotTheirs => {
                 self.store.head(who.user, conversation).await.map_err(|r| refusal(r, PLAIN))?;
             }

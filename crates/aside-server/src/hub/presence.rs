@@ -38,7 +38,7 @@ struct Person {
 /// Who is told what a user does in a conversation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Audience {
-    /// The user is not a member.
+    /// The user is not a member, or the device no leaf.
     NotTheirs,
     /// The user is hidden, or the conversation large.
     Nobody,
@@ -123,11 +123,12 @@ impl Hub {
         state.people.present.get(&user).map(|person| encoded(&person.settings)).unwrap_or_default()
     }
 
-    /// Who is told that a user who is connected writes in a conversation (TYPE-001, TYPE-003 to TYPE-005).
-    pub(crate) fn audience(&self, user: UserId, conversation: ConversationId) -> Audience {
+    /// Who is told that a user writes in a conversation, by a connection that is pushed what is appended there (TYPE-001,
+    /// TYPE-003 to TYPE-005).
+    pub(crate) fn audience(&self, user: UserId, id: u64, conversation: ConversationId) -> Audience {
         let state = self.lock();
         let is_member =
-            state.conversations_of(user).is_some_and(|known| known.contains(&conversation));
+            state.subscribers.get(&conversation).is_some_and(|room| room.queues.contains_key(&id));
         let is_told = || state.people.seen(user).is_some() && state.live(conversation).is_some();
         match is_member {
             false => Audience::NotTheirs,
@@ -253,7 +254,7 @@ impl State {
     }
 
     /// What a user who has not gone is a member of.
-    fn conversations_of(&self, user: UserId) -> Option<&HashSet<ConversationId>> {
+    pub(super) fn conversations_of(&self, user: UserId) -> Option<&HashSet<ConversationId>> {
         let attached = || {
             let id = self.attached_by_user.get(&user)?.iter().next()?;
             Some(&self.connections.get(id)?.attached.as_ref()?.conversations)

@@ -16,6 +16,7 @@ mod messages;
 mod model;
 mod pins;
 mod presence;
+mod private;
 mod redaction;
 mod room_settings;
 mod rooms;
@@ -68,6 +69,7 @@ pub fn cases() -> Vec<Case> {
         model::CASES,
         pins::CASES,
         presence::CASES,
+        private::CASES,
         redaction::CASES,
         room_settings::CASES,
         rooms::CASES,

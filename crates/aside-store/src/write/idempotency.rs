@@ -43,7 +43,7 @@ impl Context<'_> {
         Ok(())
     }
 
-    /// Forgets replies whose keys no server would take any more.
+    /// Forgets replies whose keys no server would take any more, and Welcomes that nobody has come for.
     pub(crate) async fn prune(&mut self, _: &Prune) -> Result<u64, Stop> {
         let window = self.surroundings.limits.idempotency_window_s.saturating_mul(1000);
         let oldest = self.now.saturating_sub(window).saturating_sub(PRUNE_MARGIN_MS);
@@ -53,6 +53,7 @@ impl Context<'_> {
             .bind(first_kept)
             .execute(&mut *self.connection)
             .await?;
+        self.prune_inboxes().await?;
         Ok(pruned.rows_affected())
     }
 }

@@ -39,7 +39,9 @@ fn attach(
 ) {
     let (device, attachment) = (DeviceId::new([9; 16]), at.id);
     let conversations = rooms.to_vec();
-    hub.committed(&[Effect::Attached { user, device, attachment, conversations, settings }]);
+    let private = aside_store::AttachedPrivate::default();
+    let attached = Effect::Attached { user, device, attachment, conversations, settings, private };
+    hub.committed(&[attached]);
 }
 
 fn set(hub: &Hub, user: UserId, attachment: u64, settings: PresenceSettings) {
@@ -118,7 +120,7 @@ fn hiding_is_going_and_showing_is_coming() {
     let [phone, laptop] = [log_in(&hub, BOB, &[(ROOM, 2)]), log_in(&hub, BOB, &[(ROOM, 2)])];
     assert_eq!(told(&alice), online(BOB, ""));
     set(&hub, BOB, phone.id, settings(true, "busy"));
-    assert_eq!(hub.audience(BOB, ROOM), Audience::Nobody);
+    assert_eq!(hub.audience(BOB, phone.id, ROOM), Audience::Nobody);
     assert_eq!(told(&alice), offline(BOB));
     assert_eq!(told(&laptop), [(BOB, true, "busy".to_owned(), true)]);
     assert_eq!(told(&phone), [], "its reply says so");
@@ -151,15 +153,15 @@ fn a_large_conversation_is_told_nothing_and_may_ask() {
     let hub = hub();
     let alice = log_in(&hub, ALICE, &[(ROOM, 4)]);
     let bob = log_in(&hub, BOB, &[(ROOM, 4)]);
-    assert_eq!(hub.audience(BOB, ROOM), Audience::Nobody);
-    assert_eq!(hub.audience(BOB, HALL), Audience::NotTheirs);
+    assert_eq!(hub.audience(BOB, bob.id, ROOM), Audience::Nobody);
+    assert_eq!(hub.audience(BOB, bob.id, HALL), Audience::NotTheirs);
     hub.tell_typing(BOB, ROOM, true);
     assert_eq!(told(&alice), []);
     assert!(hub.presence_of(ALICE, BOB).is_some());
     hub.committed(&[Effect::Left { user: UserId::new([6; 16]), conversation: ROOM, members: 3 }]);
     set(&hub, BOB, bob.id, settings(false, "cosy"));
     assert_eq!(told(&alice), online(BOB, "cosy"));
-    assert_eq!(hub.audience(BOB, ROOM), Audience::Members);
+    assert_eq!(hub.audience(BOB, bob.id, ROOM), Audience::Members);
     hub.tell_typing(BOB, ROOM, true);
     assert!(alice.queue.pop(Waker::noop()).is_some() && bob.queue.pop(Waker::noop()).is_none());
     hub.committed(&[Effect::Joined { user: UserId::new([6; 16]), conversation: ROOM, members: 4 }]);

@@ -323,6 +323,10 @@ fn the_servers_limits_are_kept() {
         max_in_flight: 2,
         max_frame_bytes: 65536,
         max_payload_bytes: 16384,
+        max_leaves: 100,
+        max_commit_bytes: 8192,
+        max_welcome_bytes: 8192,
+        max_group_info_bytes: 8192,
         ..limits::DEFAULT
     };
     receive(&mut session, 1, Body::Greeted(v1::Greeted { limits: Some(limits), ..greeted() }));
