@@ -138,10 +138,7 @@ impl Actor {
         let entries = literal(Val::List(vec![entry]));
         let position = literal(Val::Int(position));
         let fields = [("from_position", position), ("entries", entries)];
-        self.call(world, &request("publish_device_log", fields)).await?;
-        // Told before the reply: the script begins without it.
-        self.events.retain(|event| event.field("device_log_changed").is_none());
-        Ok(())
+        self.call(world, &request("publish_device_log", fields)).await.map(drop)
     }
 
     fn note_log(&mut self, world: &World, length: i128, hash: truth::Hash) {

@@ -63,7 +63,7 @@ const FUNCTIONS: &[(&str, Shape, std::ops::RangeInclusive<usize>)] = &[
     ("payload_hash", Shape::Value, 2..=2),
     ("chain_start", Shape::Value, 1..=1),
     ("chain", Shape::Value, 2..=2),
-    ("hash", Shape::Value, 2..=99),
+    ("label_hash", Shape::Value, 2..=99),
     ("encode", Shape::Value, 2..=2),
     ("sign", Shape::Value, 2..=99),
     ("frame", Shape::Value, 1..=1),
@@ -264,7 +264,7 @@ impl Eval<'_> {
                 };
                 Ok(Val::Bytes(codec::encode(&message, &self.value(&arguments[1])?)?))
             }
-            "hash" => {
+            "label_hash" => {
                 let label = self.text(&arguments[0])?;
                 let fields: Vec<_> =
                     arguments[1..].iter().map(|e| self.bytes(e)).collect::<Result<_, _>>()?;

@@ -179,3 +179,6 @@ fn of_device(
         .iter_mut()
         .filter(move |(_, c)| c.attached.as_ref().is_some_and(|attached| attached.device == device))
 }
+
+#[cfg(test)]
+mod tests;

@@ -17,6 +17,7 @@ mod model;
 mod pins;
 mod presence;
 mod private;
+mod private_model;
 mod redaction;
 mod room_settings;
 mod rooms;
@@ -70,6 +71,7 @@ pub fn cases() -> Vec<Case> {
         pins::CASES,
         presence::CASES,
         private::CASES,
+        private_model::CASES,
         redaction::CASES,
         room_settings::CASES,
         rooms::CASES,

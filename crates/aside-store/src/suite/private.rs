@@ -48,14 +48,14 @@ const SUITE: u16 = 2;
 
 impl Lab {
     /// A device that is approved, by a log of which nothing but its length matters here.
-    async fn approved(&self, handle: &str) -> Actor {
+    pub(super) async fn approved(&self, handle: &str) -> Actor {
         let actor = self.register(handle).await;
         self.approve(actor, &[actor]).await;
         actor
     }
 
     /// Another device of an account, approved beside it.
-    async fn second(&self, first: Actor) -> Actor {
+    pub(super) async fn second(&self, first: Actor) -> Actor {
         let second = self.unapproved(first).await;
         self.approve(first, &[first, second]).await;
         second
@@ -177,7 +177,7 @@ impl Lab {
     }
 
     /// A GROUP at epoch 1, with these leaves after its maker's.
-    async fn established(&self, by: Actor, others: &[Actor]) -> ConversationId {
+    pub(super) async fn established(&self, by: Actor, others: &[Actor]) -> ConversationId {
         let conversation = self.group(by).await;
         let leaves = [&[by], others].concat();
         let establish = self.establishing(by, conversation, (1, 1), &leaves);
@@ -223,7 +223,7 @@ impl Lab {
         }
     }
 
-    async fn info(&self, of: Actor, conversation: ConversationId) -> v1::GroupInfo {
+    pub(super) async fn info(&self, of: Actor, conversation: ConversationId) -> v1::GroupInfo {
         self.store.group_info(of.user, of.device, conversation).await.must()
     }
 
@@ -247,7 +247,7 @@ impl Lab {
         SetRole { key: self.key(), user, device, conversation: at, member, role }
     }
 
-    async fn roles(&self, reader: UserId, at: ConversationId) -> Vec<(UserId, Role)> {
+    pub(super) async fn roles(&self, reader: UserId, at: ConversationId) -> Vec<(UserId, Role)> {
         let page = self.store.list_members(reader, at, None, 100).await.must();
         let member = |m: v1::Member| (UserId::try_from(&m.user_id[..]).must(), m.role());
         page.members.into_iter().map(member).collect()
