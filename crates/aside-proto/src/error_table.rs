@@ -376,7 +376,7 @@ pub fn info(code: ErrorCode) -> ErrorInfo {
         ErrorCode::TooManyKeyPackages => (
             Scope::Request,
             Retry::No,
-            "PublishKeyPackages after which more than max_key_packages of the suite would be there.",
+            "PublishKeyPackages after which more than max_key_packages of the suite, or more than eight suites, would be there.",
             "Publish fewer, or replace those that are there.",
         ),
         ErrorCode::DeviceLogConflict => (

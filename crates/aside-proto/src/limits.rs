@@ -56,6 +56,8 @@ pub const LEAF_OVERHEAD_BYTES: u32 = 64;
 pub const COMMIT_OVERHEAD_BYTES: u32 = 1024;
 /// Bytes of a franking tag (DS-031), and of what is reported of an epoch (FORK-001).
 pub const TAG_BYTES: usize = 32;
+/// KP-013: cipher suites that a device has KeyPackages of: as many as a certificate has keys for.
+pub const MAX_SUITES: u32 = 8;
 /// INBOX-006: how long a Welcome waits.
 pub const INBOX_DAYS: u64 = 90;
 /// Bytes of a token's secret, and of its hash (TOKEN-002).

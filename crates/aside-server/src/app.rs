@@ -19,6 +19,7 @@ use aside_session::{
 };
 use aside_store::{Entropy, LogKey, LogKeys, Options, SetLogKey, Store};
 use futures_util::future::BoxFuture;
+use tokio::sync::Semaphore;
 
 use crate::{
     StartError, USER_AGENT,
@@ -30,6 +31,9 @@ use crate::{
     seen::Seen,
     typing::Typing,
 };
+
+/// Device logs that are verified at once: each takes a core.
+const MAX_VERIFYING: usize = 2;
 
 /// What all connections share.
 pub(crate) struct App {
@@ -43,6 +47,8 @@ pub(crate) struct App {
     pub(crate) rates: RateLimits,
     pub(crate) connections: Arc<ConnectionCount>,
     pub(crate) log_key: SigningKey,
+    /// Device logs that may be verified at once.
+    pub(crate) verifying: Semaphore,
     clock: Clock,
 }
 
@@ -110,6 +116,7 @@ impl App {
             rates: RateLimits::new(&config.rates),
             connections: Arc::new(ConnectionCount::new(config.connections.clone())),
             log_key,
+            verifying: Semaphore::new(MAX_VERIFYING),
             store,
             clock,
             config,
@@ -172,6 +179,12 @@ impl App {
             (Command::Search { .. }, Some(identity)) => self.rates.search(identity.user),
             (Command::SendMessage { .. } | Command::SendPrivate { .. }, Some(identity)) => {
                 self.rates.message(identity.user)
+            }
+            (Command::SubmitCommit { .. } | Command::EstablishGroup { .. }, Some(identity)) => {
+                self.rates.commit(identity.user)
+            }
+            (Command::PublishDeviceLog { .. }, Some(identity)) => {
+                self.rates.device_log(identity.user)
             }
             (Command::ClaimKeyPackages { targets, .. }, Some(identity)) => {
                 self.rates.claim(identity.user, targets.iter().map(|(user, _)| *user))

@@ -79,6 +79,8 @@ struct Subscribed {
     /// How many members it has, connected or not.
     members: u64,
     queues: HashMap<u64, Arc<PushQueue>>,
+    /// Connections of members that are pushed nothing: their devices are no leaves (PRIV-008).
+    silent: HashSet<u64>,
 }
 
 impl Connection {
@@ -161,7 +163,7 @@ impl Hub {
     ) -> Vec<UserId> {
         let state = self.lock();
         let rooms = state.subscribers.get(&conversation).into_iter();
-        let ids = rooms.flat_map(|room| room.queues.keys());
+        let ids = rooms.flat_map(|room| room.queues.keys().chain(&room.silent));
         let users = ids.filter_map(|id| Some(state.connections.get(id)?.attached.as_ref()?.user));
         let users: BTreeSet<UserId> = users
             .filter(|user| Some(*user) > after && state.appears_online(asker, *user))
@@ -395,6 +397,7 @@ fn subscribe(
         attached.conversations.insert(conversation);
         let room = subscribers.entry(conversation).or_default();
         room.members = members;
+        room.silent.remove(&id);
         room.queues.insert(id, Arc::clone(&connection.queue));
     }
 }
@@ -402,7 +405,8 @@ fn subscribe(
 fn unsubscribe(subscribers: &mut Subscribers, id: u64, conversation: &ConversationId) {
     if let Some(room) = subscribers.get_mut(conversation) {
         room.queues.remove(&id);
-        if room.queues.is_empty() {
+        room.silent.remove(&id);
+        if room.queues.is_empty() && room.silent.is_empty() {
             subscribers.remove(conversation);
         }
     }

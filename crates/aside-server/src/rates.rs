@@ -55,6 +55,8 @@ pub(crate) struct RateLimits {
     password_changes_per_user: Buckets<UserId>,
     claims_per_user: Buckets<UserId>,
     claims_per_target: Buckets<UserId>,
+    commits_per_user: Buckets<UserId>,
+    device_logs_per_user: Buckets<UserId>,
 }
 
 impl RateLimits {
@@ -68,6 +70,8 @@ impl RateLimits {
             searches_per_user: Buckets::new(rates.searches_per_user),
             claims_per_user: Buckets::new(rates.claims_per_user),
             claims_per_target: Buckets::new(rates.claims_per_target),
+            commits_per_user: Buckets::new(rates.commits_per_user),
+            device_logs_per_user: Buckets::new(rates.device_logs_per_user),
             // A guess at the password, as a log-in is.
             password_changes_per_user: Buckets::new(rates.login_per_handle),
         }
@@ -117,6 +121,14 @@ impl RateLimits {
         targets.iter().try_for_each(|target| self.claims_per_target.take(target))
     }
 
+    pub(crate) fn commit(&self, user: UserId) -> Result<(), RetryAfter> {
+        self.commits_per_user.take(&user)
+    }
+
+    pub(crate) fn device_log(&self, user: UserId) -> Result<(), RetryAfter> {
+        self.device_logs_per_user.take(&user)
+    }
+
     /// Forgets the buckets that are full again, so that memory follows who is active.
     pub(crate) fn forget_idle(&self) {
         self.register_per_address.limiter.retain_recent();
@@ -128,6 +140,8 @@ impl RateLimits {
         self.password_changes_per_user.limiter.retain_recent();
         self.claims_per_user.limiter.retain_recent();
         self.claims_per_target.limiter.retain_recent();
+        self.commits_per_user.limiter.retain_recent();
+        self.device_logs_per_user.limiter.retain_recent();
     }
 }
 
@@ -241,6 +255,8 @@ mod tests {
                 searches_per_user,
                 claims_per_user,
                 claims_per_target,
+                commits_per_user: many,
+                device_logs_per_user: many,
             })
         };
 

@@ -447,6 +447,7 @@ async fn the_paths_that_are_hot_use_indexes() {
         (write::DEVICES, "d USING INDEX devices_of_user (user_id=?)"),
         (write::COMMITTERS, "r USING"),
         (write::WAITING, "inbox USING PRIMARY KEY (device=? AND position<?)"),
+        (write::SUPERSEDED, "i USING PRIMARY KEY (device=?)"),
         (write::FORGET_WELCOME, "inbox USING COVERING INDEX inbox_by_welcome (welcome=?)"),
         (
             write::NEXT_PACKAGE,

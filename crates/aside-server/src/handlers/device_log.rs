@@ -31,6 +31,8 @@ impl App {
         if follows {
             let (user, entries, replaces) =
                 (publish.user, publish.entries.clone(), publish.replaces > 0);
+            // Closed by nobody.
+            let _permit = self.verifying.acquire().await;
             let verifying = tokio::task::spawn_blocking(move || {
                 verify(user, if replaces { &[] } else { &log }, &entries)
             });

@@ -13,7 +13,7 @@ use aside_proto::{
 use aside_store::{AttachedPrivate, Seat};
 use bytes::Bytes;
 
-use super::{Connection, Hub, State, presence::event_frame, subscribe, unsubscribe};
+use super::{Connection, Hub, State, Subscribers, presence::event_frame, subscribe, unsubscribe};
 
 /// What one connection has to do with private conversations.
 #[derive(Debug, Default)]
@@ -53,8 +53,10 @@ impl State {
             attached.private.conversations.insert(*conversation);
         }
         for Seat { conversation, members, is_leaf } in &private.conversations {
-            if *is_leaf && connection.private {
-                subscribe(&mut self.subscribers, id, connection, (*conversation, *members));
+            let conversation = (*conversation, *members);
+            match *is_leaf && connection.private {
+                true => subscribe(&mut self.subscribers, id, connection, conversation),
+                false => attend(&mut self.subscribers, id, conversation),
             }
         }
         if connection.private {
@@ -76,6 +78,7 @@ impl State {
             if let Some(attached) = attached {
                 attached.conversations.insert(conversation);
                 attached.private.conversations.insert(conversation);
+                attend(&mut self.subscribers, *id, (conversation, members));
             }
         }
         self.count(conversation, members);
@@ -102,8 +105,13 @@ impl State {
     /// A device is pushed nothing more of a conversation.
     pub(super) fn remove_leaf(&mut self, device: DeviceId, conversation: ConversationId) {
         let subscribers = &mut self.subscribers;
-        for (id, _) in of_device(&mut self.connections, device) {
+        for (id, connection) in of_device(&mut self.connections, device) {
+            let members = subscribers.get(&conversation).map_or(0, |room| room.members);
             unsubscribe(subscribers, *id, &conversation);
+            let attached = connection.attached.as_ref();
+            if attached.is_some_and(|a| a.private.conversations.contains(&conversation)) {
+                attend(subscribers, *id, (conversation, members));
+            }
         }
     }
 
@@ -160,6 +168,13 @@ impl State {
             queue.hint(&frame);
         }
     }
+}
+
+/// Counts a connection as there, though it is pushed nothing.
+fn attend(subscribers: &mut Subscribers, id: u64, (conversation, members): (ConversationId, u64)) {
+    let room = subscribers.entry(conversation).or_default();
+    room.members = members;
+    room.silent.insert(id);
 }
 
 /// The event that tells a device that it has few KeyPackages.

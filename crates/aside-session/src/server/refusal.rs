@@ -31,6 +31,13 @@ pub struct Refusal {
     pub anchor: Bytes,
     /// With SEQ_OUT_OF_RANGE, WRONG_EPOCH and STALE_EPOCH: the last entry.
     pub head_seq: u64,
+    /// What goes with the codes of private conversations; none with others.
+    pub private: Option<Box<Private>>,
+}
+
+/// What goes with the codes of private conversations.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Private {
     /// With WRONG_EPOCH and STALE_EPOCH: where the group is.
     pub at: Epoch,
     /// With REMOVAL_PENDING and DEVICE_NOT_APPROVED: the leaves at fault.
@@ -56,9 +63,7 @@ impl Refusal {
             first_seq: 0,
             anchor: Bytes::new(),
             head_seq: 0,
-            at: Epoch::default(),
-            devices: Vec::new(),
-            length: 0,
+            private: None,
         }
     }
 
@@ -98,19 +103,24 @@ impl Refusal {
     /// WRONG_EPOCH or STALE_EPOCH, with where the group is, and where the log ends (DS-004, DS-032).
     #[must_use]
     pub fn epoch(code: v1::ErrorCode, at: Epoch, head_seq: u64) -> Self {
-        Self { at, head_seq, ..Self::of(code) }
+        Self { head_seq, ..Self::with(code, Private { at, ..Private::default() }) }
     }
 
     /// REMOVAL_PENDING or DEVICE_NOT_APPROVED, with the leaves at fault (DS-013, DS-014).
     #[must_use]
     pub fn devices(code: v1::ErrorCode, devices: Vec<Leaf>) -> Self {
-        Self { devices, ..Self::of(code) }
+        Self::with(code, Private { devices, ..Private::default() })
     }
 
     /// DEVICE_LOG_CONFLICT, with how many entries the log has (DEVLOG-002).
     #[must_use]
     pub fn device_log_conflict(length: u32) -> Self {
-        Self { length, ..Self::of(v1::ErrorCode::DeviceLogConflict) }
+        let private = Private { length, ..Private::default() };
+        Self::with(v1::ErrorCode::DeviceLogConflict, private)
+    }
+
+    fn with(code: v1::ErrorCode, private: Private) -> Self {
+        Self { private: Some(Box::new(private)), ..Self::of(code) }
     }
 
     /// TOO_MANY_ATTEMPTS (AUTH-040).
@@ -120,6 +130,7 @@ impl Refusal {
 
     /// The frame that says so; `reply_to` is the request at fault, or 0.
     pub(super) fn into_frame(self, reply_to: u64) -> Bytes {
+        let Private { at, devices, length } = self.private.map(|boxed| *boxed).unwrap_or_default();
         let error = v1::Error {
             code: self.code.into(),
             message: shorten(self.message),
@@ -131,10 +142,10 @@ impl Refusal {
             first_seq: self.first_seq,
             anchor: self.anchor,
             head_seq: self.head_seq,
-            generation: self.at.generation,
-            epoch: self.at.epoch,
-            devices: self.devices.into_iter().map(v1::Leaf::from).collect(),
-            length: self.length,
+            generation: at.generation,
+            epoch: at.epoch,
+            devices: devices.into_iter().map(v1::Leaf::from).collect(),
+            length,
         };
         let body = Some(v1::server_frame::Body::Error(error));
         frame::encode(&v1::ServerFrame { reply_to, body })

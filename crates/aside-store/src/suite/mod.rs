@@ -4,8 +4,10 @@
 //! They panic when an expectation fails, as tests do.
 
 mod accounts;
+mod device_logs;
 mod devices;
 mod fetch;
+mod groups;
 mod heads;
 mod idempotency;
 mod invitations;
@@ -58,8 +60,10 @@ pub type Case = (&'static str, Run);
 pub fn cases() -> Vec<Case> {
     [
         accounts::CASES,
+        device_logs::CASES,
         devices::CASES,
         fetch::CASES,
+        groups::CASES,
         heads::CASES,
         idempotency::CASES,
         invitations::CASES,

@@ -16,7 +16,7 @@ use proptest::{
     test_runner::{Config, TestRunner},
 };
 
-use super::{Actor, Lab, Must as _, list};
+use super::{Actor, Lab, list};
 use crate::{Refused, Reply, SendPrivate, SubmitCommit};
 
 list![random_commits_do_what_the_model_says];
@@ -186,7 +186,7 @@ async fn wait(pending: Pending) -> Answer {
         Refused::RemovalPending { .. } => Answer::Refused("removal pending"),
         Refused::RosterMismatch => Answer::Refused("roster"),
         Refused::NotPermitted => Answer::Refused("not permitted"),
-        other => panic!("the model knows no {other:?}"),
+        other => unreachable!("the model knows no {other:?}"),
     };
     match pending {
         Pending::Committed(reply) => reply.await.map_or_else(refused, |committed| {

@@ -88,6 +88,14 @@ impl Context<'_> {
             self.effects.push(Effect::LeafRemoved { device: leaf.device, conversation: place.id });
         }
         self.welcome(arrival, &establish.welcomes).await?;
+        if let Some(culprit) = plan.culprit
+            && membership.kind == v1::ConversationKind::Group
+            && plan.leaves.iter().all(|leaf| leaf.user != culprit.user)
+        {
+            self.put_out(place, culprit.user).await?;
+            self.pass_ownership(&who, establish.key, place, &mut head).await?;
+            self.flush().await?;
+        }
         let reply = v1::GroupEstablished {
             seq: sealed.seq,
             time_ms: sealed.time_ms,
@@ -138,8 +146,7 @@ impl Context<'_> {
         self.welcome(arrival, &submit.welcomes).await?;
         if kind == v1::ConversationKind::Group {
             for user in bereft(plan, &seated) {
-                let members = self.end_membership(place, user).await?;
-                self.effects.push(Effect::Left { user, conversation: place.id, members });
+                self.put_out(place, user).await?;
             }
             self.pass_ownership(&who, submit.key, place, &mut head).await?;
         }
@@ -153,6 +160,13 @@ impl Context<'_> {
         };
         self.remember(&who, submit.key, Kind::SubmitCommit, &reply).await?;
         Ok(reply)
+    }
+
+    /// PRIV-016: a user is a member no longer, since somebody removed its last leaf.
+    async fn put_out(&mut self, place: Place, user: UserId) -> Result<(), sqlx::Error> {
+        let members = self.end_membership(place, user).await?;
+        self.effects.push(Effect::Left { user, conversation: place.id, members });
+        Ok(())
     }
 
     /// Which leaves a new group must have: any, if there is none that could go on; else those that are there, but for the

@@ -17,6 +17,9 @@ use crate::{
 /// What waits for a device up to a position.
 pub(crate) const WAITING: &str =
     "SELECT welcome FROM inbox WHERE device = ? AND position <= ? ORDER BY position";
+/// What waits for a device and leads into a conversation.
+pub(crate) const SUPERSEDED: &str = "SELECT i.position, i.welcome FROM inbox i
+     JOIN welcomes w ON w.id = i.welcome WHERE i.device = ? AND w.conversation = ?";
 /// A Welcome that waits for nobody goes.
 pub(crate) const FORGET_WELCOME: &str =
     "DELETE FROM welcomes WHERE id = ? AND NOT EXISTS (SELECT 1 FROM inbox WHERE welcome = ?)";
@@ -86,6 +89,7 @@ impl Context<'_> {
             .fetch_one(&mut *self.connection)
             .await?;
         let position = row.number(1)?;
+        self.supersede(row.key(0)?, place).await?;
         sqlx::query("INSERT INTO inbox (device, position, welcome) VALUES (?, ?, ?)")
             .bind(row.key(0)?)
             .bind(signed(position))
@@ -93,6 +97,34 @@ impl Context<'_> {
             .execute(&mut *self.connection)
             .await?;
         self.effects.push(Effect::InboxItem { device, position, conversation: place.id });
+        Ok(())
+    }
+
+    /// Whoever is welcomed anew was removed since, or the group is another: what waited leads nowhere (INBOX-008).
+    async fn supersede(&mut self, device: i64, place: Place) -> Result<(), sqlx::Error> {
+        let rows = sqlx::query(SUPERSEDED)
+            .bind(device)
+            .bind(place.key)
+            .fetch_all(&mut *self.connection)
+            .await?;
+        for row in rows {
+            sqlx::query("DELETE FROM inbox WHERE device = ? AND position = ?")
+                .bind(device)
+                .bind(row.key(0)?)
+                .execute(&mut *self.connection)
+                .await?;
+            self.forget_welcome(row.key(1)?).await?;
+        }
+        Ok(())
+    }
+
+    /// Deletes a Welcome that waits for nobody.
+    async fn forget_welcome(&mut self, welcome: i64) -> Result<(), sqlx::Error> {
+        sqlx::query(FORGET_WELCOME)
+            .bind(welcome)
+            .bind(welcome)
+            .execute(&mut *self.connection)
+            .await?;
         Ok(())
     }
 
@@ -116,12 +148,7 @@ impl Context<'_> {
             .execute(&mut *self.connection)
             .await?;
         for row in rows {
-            let welcome = row.key(0)?;
-            sqlx::query(FORGET_WELCOME)
-                .bind(welcome)
-                .bind(welcome)
-                .execute(&mut *self.connection)
-                .await?;
+            self.forget_welcome(row.key(0)?).await?;
         }
         Ok(())
     }

@@ -2,6 +2,7 @@
 
 use aside_proto::{
     id::{DeviceId, UserId},
+    limits::MAX_SUITES,
     v1,
 };
 use bytes::Bytes;
@@ -43,7 +44,7 @@ struct Found {
 }
 
 impl Context<'_> {
-    /// KP-001 to KP-004.
+    /// KP-001 to KP-004, KP-013.
     pub(crate) async fn publish_key_packages(
         &mut self,
         publish: &PublishKeyPackages,
@@ -74,6 +75,13 @@ impl Context<'_> {
         .bind(i64::from(*suite))
         .execute(&mut *self.connection)
         .await?;
+        let row = sqlx::query("SELECT COUNT(*) FROM key_package_suites WHERE device = ?")
+            .bind(who.device_key)
+            .fetch_one(&mut *self.connection)
+            .await?;
+        if row.number(0)? > u64::from(MAX_SUITES) {
+            return Err(Refused::TooManyKeyPackages.into());
+        }
         let reply = v1::KeyPackagesPublished { available };
         self.remember(&who, publish.key, Kind::PublishKeyPackages, &reply).await?;
         Ok(reply)

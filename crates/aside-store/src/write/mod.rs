@@ -51,7 +51,7 @@ pub(crate) use groups::{APPROVED, COMMITTERS};
 #[cfg(test)]
 pub(crate) use handles::{OWN, UNUSED};
 #[cfg(test)]
-pub(crate) use inbox::{FORGET_WELCOME, WAITING};
+pub(crate) use inbox::{FORGET_WELCOME, SUPERSEDED, WAITING};
 #[cfg(test)]
 pub(crate) use invitations::{OF_ROOM, OF_USER};
 #[cfg(test)]

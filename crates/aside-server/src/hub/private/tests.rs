@@ -76,7 +76,7 @@ fn approval_comes_and_goes_with_the_log() {
     let stranger = hub.connect(1 << 20);
     hub.agree(stranger.id, &["private".to_owned()]);
     let everyone = [&phone, &laptop, &tablet, &stranger];
-    everyone.map(pushed);
+    assert_eq!(everyone.map(pushed), [1, 0, 1, 0], "few KeyPackages");
     let room = ConversationId::new([9; 16]);
     assert!(hub.admits(phone.id, GROUP) && !hub.admits(laptop.id, GROUP));
     assert!(hub.admits(laptop.id, room), "it is not private");
@@ -95,7 +95,7 @@ fn what_is_for_one_device_or_for_the_leaves_goes_there_alone() {
     let laptop = log_in(&hub, ALICE, LAPTOP, ALL, false);
     let tablet = log_in(&hub, BOB, TABLET, ALL, true);
     let everyone = [&phone, &laptop, &tablet];
-    everyone.map(pushed);
+    assert_eq!(everyone.map(pushed), [1, 0, 1], "few KeyPackages");
     hub.committed(&[
         Effect::InboxItem { device: LAPTOP, position: 1, conversation: GROUP },
         Effect::KeyPackagesLow { device: LAPTOP, suite: 2, available: 0 },
@@ -115,9 +115,17 @@ fn whoever_shares_a_private_conversation_may_see_the_other() {
     let settings = PresenceSettings::default();
     hub.committed(&[Effect::PresenceSet { user: BOB, attachment: tablet.id, settings }]);
     assert!(hub.presence_of(ALICE, BOB).is_some(), "by whatever device");
+    assert_eq!(hub.online_members(BOB, GROUP, None, 9), [BOB], "Alice hides");
+    let settings = PresenceSettings::default();
+    hub.committed(&[Effect::PresenceSet { user: ALICE, attachment: laptop.id, settings }]);
+    assert_eq!(hub.online_members(BOB, GROUP, None, 9), [ALICE, BOB]);
     hub.committed(&[Effect::Left { user: ALICE, conversation: GROUP, members: 1 }]);
     assert!(hub.presence_of(ALICE, BOB).is_none());
     hub.committed(&[Effect::JoinedPrivate { user: ALICE, conversation: GROUP, members: 2 }]);
     assert!(hub.presence_of(ALICE, BOB).is_some());
     assert!(!hub.admits(laptop.id, GROUP));
+    hub.committed(&[Effect::LeafRemoved { device: TABLET, conversation: GROUP }]);
+    assert_eq!(hub.online_members(BOB, GROUP, None, 9), [ALICE, BOB]);
+    drop((laptop, tablet));
+    assert!(hub.lock().subscribers.is_empty());
 }

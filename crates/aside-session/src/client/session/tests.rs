@@ -423,7 +423,7 @@ fn unknown_codes_end_the_connection_or_fail_the_request() {
     assert_eq!(happened, [Event::Reply { id, result: Err(error(999)) }]);
     assert_eq!(receive(&mut session, 0, Body::Error(error(999))), []);
     let happened = receive(&mut session, 0, Body::Error(error(99)));
-    assert_eq!(happened, [Event::Closed(CloseReason::Refused(error(99)))]);
+    assert_eq!(happened, [Event::Closed(CloseReason::Refused(Box::new(error(99))))]);
 }
 
 // cites: LIM-003
