@@ -20,7 +20,7 @@ pub(super) fn file() -> File {
     high_bit[0] |= 0x80;
     other[15] ^= 1;
     let mut hash_alone = [0; 16];
-    hash_alone.copy_from_slice(&hashed(alice, bob)[..16]);
+    hash_alone.copy_from_slice(&hashed(other, alice)[..16]);
     File::new(
         "directs",
         DESCRIPTION,
@@ -32,7 +32,7 @@ pub(super) fn file() -> File {
             right("the-last-byte-decides", alice, other),
             wrong("in-the-order-given", (bob, alice), uuid_v8(&hashed(bob, alice))),
             wrong("compared-with-a-sign", (high_bit, bob), uuid_v8(&hashed(high_bit, bob))),
-            wrong("without-version-and-variant", (alice, bob), hash_alone),
+            wrong("without-version-and-variant", (other, alice), hash_alone),
         ],
     )
 }
