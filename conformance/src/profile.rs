@@ -24,7 +24,7 @@ impl Default for Profile {
     /// What the reference server claims.
     fn default() -> Self {
         Self {
-            capabilities: vec!["sync".to_owned(), "talk".to_owned()],
+            capabilities: ["private", "sync", "talk"].map(str::to_owned).to_vec(),
             websocket: true,
             notice: true,
             known_failures: BTreeMap::new(),

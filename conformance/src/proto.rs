@@ -52,10 +52,14 @@ struct ErrorFile {
     error: Vec<ErrorRule>,
 }
 
+/// A message of package `aside.v1`, if there is one of that name.
+pub(crate) fn find_message(name: &str) -> Option<MessageDescriptor> {
+    POOL.get_message_by_name(&format!("aside.v1.{name}"))
+}
+
 /// A message of package `aside.v1`.
 pub(crate) fn message(name: &str) -> MessageDescriptor {
-    POOL.get_message_by_name(&format!("aside.v1.{name}"))
-        .expect("callers name messages of the schema")
+    find_message(name).expect("callers name messages of the schema")
 }
 
 /// An enum of package `aside.v1`.
@@ -126,6 +130,13 @@ pub(crate) fn payload_of(kind: i32) -> Option<MessageDescriptor> {
         7 => "MemberInvitedPayload",
         9 => "MessagePinnedPayload",
         8 => "RedactedPayload",
+        10 => "ConversationCreatedPayload",
+        11 => "PrivatePayload",
+        12 => "EstablishHeader",
+        13 => "CommitPayload",
+        14 => "RemovalPendingPayload",
+        15 => "RoleChangedPayload",
+        16 => "CommitRejectedPayload",
         _ => return None,
     };
     Some(message(name))

@@ -17,8 +17,17 @@ fn violation(requirement: &'static str, what: impl Into<String>) -> Violation {
 }
 
 /// Events that may be left out, and that nothing hangs on.
-const HINTS: [&str; 5] =
-    ["watermark_moved", "invitation", "presence_changed", "typing_changed", "notice"];
+const HINTS: [&str; 9] = [
+    "watermark_moved",
+    "invitation",
+    "presence_changed",
+    "typing_changed",
+    "notice",
+    "device_log_changed",
+    "key_packages_low",
+    "inbox_item",
+    "fork_check_mismatch",
+];
 
 /// What is known of one connection.
 #[derive(Default)]

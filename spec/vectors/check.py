@@ -244,6 +244,13 @@ def judge_labels(vector, _file):
     same("sha256", vector["sha256"], sha256(labeled).hex())
 
 
+def judge_directs(vector, _file):
+    users = sorted([unhex(vector, "user_id"), unhex(vector, "other_user_id")])
+    id = bytearray(sha256(label("direct", *users))[:16])
+    id[6], id[8] = id[6] & 0x0F | 0x80, id[8] & 0x3F | 0x80
+    refuse_unless(id.hex() == vector["conversation_id"], "conversation_id")
+
+
 def judge_keys(vector, _file):
     point = unhex(vector, "public_key")
     public_key(point)
@@ -1123,6 +1130,7 @@ STATED = {
     "frames": ["messages.request_id", "messages.reply_to", "messages.body"],
     "names": ["output", "output_utf8"],
     "idempotency": [],
+    "directs": ["conversation_id"],
     "recovery": ["phrase", "entropy", "private_key", "public_key"],
     "certificates": ["certificate", "user_id", "device_id", "login_key", "suites"],
     "devices": ["entries", "genesis", "hash", "hashes", "active", "judged.is", "judged.by"],

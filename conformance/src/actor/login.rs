@@ -1,6 +1,6 @@
 //! Hello, registration and log-in, rooms and sentinels: what the runner does for scripts.
 
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 
 use crate::{
     conn::{End, Endpoint},
@@ -9,9 +9,10 @@ use crate::{
         expr::{Args, Expr},
         frames::Request,
         functions::ScriptError,
+        private,
     },
-    truth,
-    value::Val,
+    truth::{self, Key},
+    value::{Val, record},
 };
 
 use super::{Actor, Failure, Stop, World, failed};
@@ -99,6 +100,59 @@ impl Actor {
             ),
         };
         self.call(world, &request).await.map(drop)
+    }
+
+    /// Begins its user's device log, with its own device.
+    pub(crate) async fn begin_device_log(&mut self, world: &World) -> Result<(), Stop> {
+        let account = Arc::new(Key::generate());
+        let (user, device) = (self.user(), self.device());
+        let certificate = private::certificate(&self.key, &user, &device)?;
+        let (entry, hash) = private::genesis(&account, &user, certificate)?;
+        self.publish_entry(world, 0, entry).await?;
+        let public_key = Val::from(account.public_key());
+        self.session
+            .insert("account", record([("public_key", public_key), ("key", Val::Key(account))]));
+        self.note_log(world, 1, hash);
+        Ok(())
+    }
+
+    /// Adds another device of its user to the device log.
+    pub(crate) async fn approve(&mut self, other: &mut Self, world: &World) -> Result<(), Stop> {
+        let (user, own, device) = (self.user(), self.device(), other.device());
+        let certificate = private::certificate(&other.key, &user, &device)?;
+        let position = self.session.get("log_length").and_then(Val::as_int).unwrap_or(0);
+        let previous = self.session.get("log_hash").cloned().unwrap_or(Val::Null);
+        let place = (position, previous);
+        let (entry, hash) = private::add((&self.key, &own), &user, place, certificate)?;
+        self.publish_entry(world, position, entry).await?;
+        self.note_log(world, position + 1, hash);
+        Ok(())
+    }
+
+    async fn publish_entry(
+        &mut self,
+        world: &World,
+        position: i128,
+        entry: Val,
+    ) -> Result<(), Stop> {
+        let entries = literal(Val::List(vec![entry]));
+        let position = literal(Val::Int(position));
+        let fields = [("from_position", position), ("entries", entries)];
+        self.call(world, &request("publish_device_log", fields)).await.map(drop)
+    }
+
+    fn note_log(&mut self, world: &World, length: i128, hash: truth::Hash) {
+        self.session.insert("log_length", Val::Int(length));
+        self.session.insert("log_hash", Val::from(&hash[..]));
+        self.publish(world);
+    }
+
+    fn user(&self) -> Vec<u8> {
+        self.user_id.clone().unwrap_or_default()
+    }
+
+    fn device(&self) -> Vec<u8> {
+        self.device_id.clone().unwrap_or_default()
     }
 
     /// Ends the connection in good order.

@@ -11,7 +11,7 @@ use crate::{
         expr::Expr,
         frames::Request,
         functions::{Eval, Numbering, ScriptError, fault, now_ms, uuid7},
-        proofs,
+        private, proofs,
     },
     value::Val,
 };
@@ -101,12 +101,16 @@ impl Numbers {
     }
 }
 
-/// The fields of a request's body, `$message` expanded.
+/// The fields of a request's body, `$message` and the like expanded.
 fn body_of(eval: &Eval<'_>, expr: &Expr, key: &[u8]) -> Result<Val, ScriptError> {
     let Expr::Map(fields) = expr else { return eval.value(expr) };
     let mut values = Vec::new();
-    for (name, expr) in fields.iter().filter(|(name, _)| name != "$message") {
+    let is_made = |name: &str| name == "$message" || private::KEYS.contains(&name);
+    for (name, expr) in fields.iter().filter(|(name, _)| !is_made(name)) {
         values.push((name.clone(), eval.value(expr)?));
+    }
+    for (name, source) in fields.iter().filter(|(name, _)| private::KEYS.contains(&&**name)) {
+        private::expand(eval, name, source, &mut values, key)?;
     }
     if let Some((_, message)) = fields.iter().find(|(name, _)| name == "$message") {
         proofs::expand_message(eval, message, &mut values, key)?;

@@ -2,8 +2,8 @@
 
 use crate::{
     actor::{Actor, Failure, Stop, conversation, failed, literal, request},
-    script::{ActorSpec, RoomSpec, State},
-    value::Val,
+    script::{ActorSpec, GroupSpec, RoomSpec, State, expr::Expr},
+    value::{Val, record},
 };
 
 use super::Run;
@@ -17,6 +17,10 @@ impl Run<'_> {
         for group in [own, shared] {
             let joining = group.into_iter().map(|(name, spec)| self.set_up_actor(name, spec));
             futures_util::future::try_join_all(joining).await?;
+        }
+        for (name, group) in &self.script.script.groups.0 {
+            let made = self.set_up_group(name, group).await;
+            made.map_err(|stop| during(stop, &format!("group {name}")))?;
         }
         for (name, room) in &self.script.script.rooms.0 {
             self.set_up_room(name, room)
@@ -39,8 +43,53 @@ impl Run<'_> {
             return Ok(());
         }
         let endpoint = self.endpoint()?;
-        let set_up = actor.connect(&self.world, &endpoint, spec).await;
-        set_up.map_err(|stop| during(stop, &format!("actor {name}")))
+        let during = |stop| during(stop, &format!("actor {name}"));
+        actor.connect(&self.world, &endpoint, spec).await.map_err(during)?;
+        if spec.approved {
+            match &spec.of {
+                None => actor.begin_device_log(&self.world).await.map_err(during)?,
+                Some(of) => {
+                    let mut parent = self.actor(of).await?;
+                    parent.approve(&mut actor, &self.world).await.map_err(during)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes a private conversation with its group, at epoch 1.
+    async fn set_up_group(&self, name: &str, group: &GroupSpec) -> Result<(), Stop> {
+        let variable = |name: &str| self.world.variables.value(name).unwrap_or(Val::Null);
+        let mut leaves = vec![variable(&group.owner)];
+        leaves.extend(group.leaves.iter().map(|leaf| variable(leaf)));
+        let made = match group.direct {
+            false => request("create_group", []),
+            true => {
+                let peer = leaves.get(1).and_then(|leaf| leaf.field("user_id")).cloned();
+                request("open_direct", [("user_id", literal(peer.unwrap_or(Val::Null)))])
+            }
+        };
+        let mut owner = self.actor(&group.owner).await?;
+        let made = owner.call(&self.world, &made).await?;
+        let Some(id) = made.field("conversation").and_then(|c| c.field("conversation_id")) else {
+            return failed("a conversation", made.to_string());
+        };
+        let header = record([("conversation_id", id.clone()), ("leaves", Val::List(leaves))]);
+        let Val::Map(header) = header else { return Ok(()) };
+        let header = header.into_iter().map(|(name, value)| (name, Expr::Literal(value)));
+        let establish = request("establish_group", [("$establish", Expr::Map(header.collect()))]);
+        owner.call(&self.world, &establish).await?;
+        let head = Val::Int(2);
+        self.consume(&mut owner, id, &head).await?;
+        drop(owner);
+        for leaf in &group.leaves {
+            let mut leaf = self.actor(leaf).await?;
+            self.consume(&mut leaf, id, &head).await?;
+            leaf.event(&self.world, "the Welcome in the inbox").await?;
+        }
+        self.world.variables.set(name, id.clone());
+        self.world.variables.set(&format!("{name}_head"), head);
+        Ok(())
     }
 
     async fn set_up_room(&self, name: &str, room: &RoomSpec) -> Result<(), Stop> {
@@ -73,6 +122,9 @@ impl Run<'_> {
             let event = actor
                 .event(&self.world, "the entries that making and joining the room pushed")
                 .await?;
+            if event.field("device_log_changed").is_some() {
+                continue;
+            }
             if conversation(&event) != room.as_bytes() {
                 return failed("entries of the room that was made", event.to_string());
             }

@@ -18,6 +18,8 @@ use super::Run;
 
 /// MESSAGE of EntryKind.
 const MESSAGE: i128 = 1;
+/// PRIVATE_MESSAGE of EntryKind.
+const PRIVATE_MESSAGE: i128 = 11;
 /// REDACTED of EntryKind.
 const REDACTED: i128 = 8;
 /// The most pages of a log that are read.
@@ -354,10 +356,10 @@ impl Log {
             return broken("LOG-012", "salt and payload, or payload_hash alone", entry.to_string());
         }
         let kind = int(entry, "kind");
-        if redacted && kind != MESSAGE {
+        if redacted && ![MESSAGE, PRIVATE_MESSAGE].contains(&kind) {
             return broken("REDACT-004", "a payload in all but messages", entry.to_string());
         }
-        let has_payload = (2..=9).contains(&kind);
+        let has_payload = (2..=16).contains(&kind) && whole;
         if has_payload && entry.field("body").is_none() {
             return broken("LOG-008", "a payload of the entry's kind", entry.to_string());
         }

@@ -9,7 +9,10 @@ use serde_json::Value as Json;
 
 use crate::value::Val;
 
-use super::functions::{self, Shape};
+use super::{
+    functions::{self, Shape},
+    private,
+};
 
 /// A value to be computed.
 #[derive(Debug, Clone)]
@@ -39,7 +42,8 @@ pub(crate) enum Step {
 }
 
 /// Keys that stand inside messages and are no function.
-pub(crate) const MESSAGE_KEYS: [&str; 2] = ["$unknown", "$message"];
+pub(crate) const MESSAGE_KEYS: [&str; 5] =
+    ["$unknown", "$message", private::KEYS[0], private::KEYS[1], private::KEYS[2]];
 
 impl Expr {
     /// Compiles a YAML value.

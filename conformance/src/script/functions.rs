@@ -63,6 +63,8 @@ const FUNCTIONS: &[(&str, Shape, std::ops::RangeInclusive<usize>)] = &[
     ("payload_hash", Shape::Value, 2..=2),
     ("chain_start", Shape::Value, 1..=1),
     ("chain", Shape::Value, 2..=2),
+    ("label_hash", Shape::Value, 2..=99),
+    ("encode", Shape::Value, 2..=2),
     ("sign", Shape::Value, 2..=99),
     ("frame", Shape::Value, 1..=1),
     ("body", Shape::Value, 1..=1),
@@ -254,6 +256,20 @@ impl Eval<'_> {
             "content" => {
                 let content = self.value(&arguments[0])?;
                 Ok(Val::Bytes(codec::encode(&proto::message("Content"), &content)?))
+            }
+            "encode" => {
+                let message = self.text(&arguments[0])?;
+                let Some(message) = proto::find_message(&message) else {
+                    return fault(format!("the schema has no message {message}"));
+                };
+                Ok(Val::Bytes(codec::encode(&message, &self.value(&arguments[1])?)?))
+            }
+            "label_hash" => {
+                let label = self.text(&arguments[0])?;
+                let fields: Vec<_> =
+                    arguments[1..].iter().map(|e| self.bytes(e)).collect::<Result<_, _>>()?;
+                let fields: Vec<_> = fields.iter().map(Vec::as_slice).collect();
+                Ok(Val::Bytes(truth::hash(&label, &fields).to_vec()))
             }
             "new_key" => Ok(proofs::new_key()),
             "sign" => {

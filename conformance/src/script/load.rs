@@ -197,6 +197,7 @@ fn check(name: &str, script: &Script, raw: &Json) -> Result<(), String> {
     }
     for need in &script.needs {
         let known = [
+            "private",
             "sync",
             "talk",
             "websocket",
@@ -235,6 +236,16 @@ fn check_actors(script: &Script) -> Result<(), String> {
         if let Some(unknown) = room.members.iter().chain([&room.owner]).find(|actor| !exists(actor))
         {
             return Err(format!("room {name}: there is no actor {unknown}"));
+        }
+    }
+    let is_approved = |name: &&String| script.actors.find(name).is_some_and(|spec| spec.approved);
+    for (name, group) in &script.groups.0 {
+        let mut actors = group.leaves.iter().chain([&group.owner]);
+        if let Some(unknown) = actors.find(|actor| !is_approved(actor)) {
+            return Err(format!("group {name}: there is no actor {unknown} that is approved"));
+        }
+        if group.direct && group.leaves.is_empty() {
+            return Err(format!("group {name}: a DIRECT has a leaf of the other user"));
         }
     }
     Ok(())
@@ -314,7 +325,8 @@ fn check_action(action: &Action) -> Result<(), String> {
 fn check_variables(script: &Script, raw: &Json) -> Result<(), String> {
     let mut known: BTreeSet<String> =
         script.actors.0.iter().map(|(name, _)| name.clone()).collect();
-    for (room, _) in &script.rooms.0 {
+    let rooms = script.rooms.0.iter().map(|(name, _)| name);
+    for room in rooms.chain(script.groups.0.iter().map(|(name, _)| name)) {
         known.extend([room.clone(), format!("{room}_name"), format!("{room}_head")]);
     }
     definitions(raw, &mut known);

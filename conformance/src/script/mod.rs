@@ -6,6 +6,7 @@ pub(crate) mod frames;
 pub(crate) mod functions;
 pub(crate) mod load;
 pub(crate) mod pattern;
+pub(crate) mod private;
 pub(crate) mod proofs;
 mod verbs;
 
@@ -53,6 +54,9 @@ pub(crate) struct Script {
     /// Rooms made before the first step, by name.
     #[serde(default)]
     pub(crate) rooms: Named<RoomSpec>,
+    /// Private conversations made before the first step, by name.
+    #[serde(default)]
+    pub(crate) groups: Named<GroupSpec>,
     /// What happens, in order.
     pub(crate) steps: Vec<Step>,
     /// Why the script is known to fail.
@@ -95,6 +99,9 @@ pub(crate) struct ActorSpec {
     pub(crate) ws: Option<WsSpec>,
     /// Bytes of kernel buffer for reading.
     pub(crate) receive_buffer: Option<u32>,
+    /// Whether its device is in its user's device log when the script begins.
+    #[serde(default)]
+    pub(crate) approved: bool,
 }
 
 impl ActorSpec {
@@ -114,6 +121,7 @@ impl ActorSpec {
             tls: other.tls.clone().or_else(|| self.tls.clone()),
             ws: other.ws.clone().or_else(|| self.ws.clone()),
             receive_buffer: other.receive_buffer.or(self.receive_buffer),
+            approved: self.approved,
         }
     }
 }
@@ -224,6 +232,20 @@ pub(crate) struct RoomSpec {
     /// Actors who join it, in order.
     #[serde(default)]
     pub(crate) members: Vec<String>,
+}
+
+/// A private conversation made before the first step, with its MLS group.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct GroupSpec {
+    /// The actor who makes it.
+    pub(crate) owner: String,
+    /// The other leaves, actors that are approved.
+    #[serde(default)]
+    pub(crate) leaves: Vec<String>,
+    /// Whether it is the DIRECT of the owner and the first of the leaves, instead of a GROUP.
+    #[serde(default)]
+    pub(crate) direct: bool,
 }
 
 /// A step, with its line.

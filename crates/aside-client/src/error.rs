@@ -200,7 +200,7 @@ impl From<IdLengthError> for Error {
 impl From<CloseReason> for Error {
     fn from(reason: CloseReason) -> Self {
         match reason {
-            CloseReason::Refused(error) => error.into(),
+            CloseReason::Refused(error) => (*error).into(),
             CloseReason::Violation(violation) => violation.into(),
             CloseReason::Unresponsive => Self::Unanswered,
             CloseReason::Requested => Self::Gone,

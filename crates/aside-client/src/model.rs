@@ -449,7 +449,8 @@ impl TryFrom<v1::Room> for Room {
     fn try_from(room: v1::Room) -> Result<Self, IdLengthError> {
         let role = match room.role() {
             v1::Role::Unspecified => None,
-            v1::Role::Member => Some(Role::Member),
+            // Rooms have no admins.
+            v1::Role::Member | v1::Role::Admin => Some(Role::Member),
             v1::Role::Owner => Some(Role::Owner),
         };
         Ok(Self {

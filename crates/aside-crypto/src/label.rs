@@ -53,6 +53,9 @@ pub const FRANKING: &str = "franking";
 /// Hashed: an MLS message's clear header.
 pub const MLS_HEADER: &str = "mls-header";
 
+/// Hashed: the lower user id, the higher one.
+pub const DIRECT: &str = "direct";
+
 const PREFIX: &str = "aside/1 ";
 
 /// The bytes of `Label(label, fields…)`, for whoever shows or checks them; [`hash`] needs no copy.

@@ -43,6 +43,7 @@ mod approval;
 mod certificate;
 mod derive;
 mod device_log;
+mod direct;
 mod franking;
 #[cfg(any(test, feature = "fuzz"))]
 pub mod fuzz;
@@ -68,6 +69,7 @@ pub use device_log::{
     Change, DeviceLog, EntryError, Judgement, LogHead, MAX_DEVICES, MAX_ENTRIES, MAX_LOG_BYTES,
     MAX_STATEMENT_BYTES, Pin, PinBreach, RESERVED_BYTES, RESERVED_ENTRIES, Signer,
 };
+pub use direct::direct_id;
 pub use franking::{FRANKING_KEY_BYTES, FrankingKey, TagInvalid};
 pub use head::{Rotation, RotationError, follow_rotations, sign_head, sign_rotation, verify_head};
 pub use key::{KeyError, PublicKey, Signature, SignatureInvalid, SignatureLengthError, SigningKey};

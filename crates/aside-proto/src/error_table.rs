@@ -259,7 +259,7 @@ pub fn info(code: ErrorCode) -> ErrorInfo {
         ErrorCode::NoSuchUser => (
             Scope::Request,
             Retry::No,
-            "A handle that no account has now.",
+            "A handle that no account has now; for private conversations also a user_id that no account has, or that is no member's.",
             "Ask for the handle: it may have been changed.",
         ),
         ErrorCode::TooManyInvitations => (
@@ -324,6 +324,78 @@ pub fn info(code: ErrorCode) -> ErrorInfo {
             Retry::No,
             "IssueToken with the name of another token of the account that has neither ended nor been revoked.",
             "Choose another name, or revoke the token that has it.",
+        ),
+        ErrorCode::DeviceNotApproved => (
+            Scope::Request,
+            Retry::No,
+            "A request about private conversations by a device that is not active in its user's device log, or by a token; or one that would make a leaf of such a device: devices names them.",
+            "Have the device approved by another of its user's, or by the recovery phrase, and publish the device log.",
+        ),
+        ErrorCode::WrongConversationKind => (
+            Scope::Request,
+            Retry::No,
+            "A request for rooms about a private conversation, or the other way about.",
+            "Look at the kind of the conversation, and send the request that is for it.",
+        ),
+        ErrorCode::WrongEpoch => (
+            Scope::Request,
+            Retry::No,
+            "SubmitCommit that does not build on the present epoch, or EstablishGroup that does not follow the present generation and entry; generation, epoch and head_seq come with it.",
+            "Fetch up to head_seq, take in what was missed, discard the pending commit, and build another if it is still wanted.",
+        ),
+        ErrorCode::StaleEpoch => (
+            Scope::Request,
+            Retry::No,
+            "SendPrivate for another epoch than the present one; generation, epoch and head_seq come with it.",
+            "Fetch up to head_seq, take the commits in, encrypt anew, and send with the same message_id.",
+        ),
+        ErrorCode::RemovalPending => (
+            Scope::Request,
+            Retry::No,
+            "SubmitCommit that leaves out a leaf that is to be removed, or SendPrivate while there is one; devices names them all.",
+            "Commit their removal, then send again.",
+        ),
+        ErrorCode::NotInGroup => (
+            Scope::Request,
+            Retry::No,
+            "A request that only a leaf of the group may make, by a device that is none, or is to be removed.",
+            "Join by an external commit made from GetGroupInfo, then send again.",
+        ),
+        ErrorCode::RosterMismatch => (
+            Scope::Request,
+            Retry::No,
+            "A commit that adds a leaf that is there or removes one that is not, an external commit that does more than it may, Welcomes that do not cover exactly the new leaves, or an EstablishGroup whose leaves are not those that it must have.",
+            "Fetch the log and GetGroupInfo, and build it anew from what is there.",
+        ),
+        ErrorCode::TooManyLeaves => (
+            Scope::Request,
+            Retry::No,
+            "A commit or a group with more than max_leaves leaves.",
+            "Add fewer devices, or remove some that are no longer used.",
+        ),
+        ErrorCode::ResetNotAllowed => (
+            Scope::Request,
+            Retry::No,
+            "EstablishGroup in place of a group that has a leaf, without a rejected commit of its generation, or by a member who may not.",
+            "Go on with the group; if a commit can't be followed, RejectCommit, and leave the reset to an owner.",
+        ),
+        ErrorCode::TooManyKeyPackages => (
+            Scope::Request,
+            Retry::No,
+            "PublishKeyPackages after which more than max_key_packages of the suite, or more than eight suites, would be there.",
+            "Publish fewer, or replace those that are there.",
+        ),
+        ErrorCode::DeviceLogConflict => (
+            Scope::Request,
+            Retry::No,
+            "PublishDeviceLog with another from_position, or replaces, than the log has entries; length comes with it.",
+            "Fetch the log, judge it, and sign anew on top of it.",
+        ),
+        ErrorCode::DeviceLogInvalid => (
+            Scope::Request,
+            Retry::No,
+            "PublishDeviceLog with an entry that the rules of device logs refuse.",
+            "Apply the entry to the log as it is before it is sent: that says what is wrong.",
         ),
     };
     ErrorInfo { scope, retry, trigger, remedy }

@@ -68,7 +68,7 @@ id! {
     DeviceId
 }
 id! {
-    /// A conversation, for ever. UUIDv7, made by the server.
+    /// A conversation, for ever. UUIDv7, made by the server; of a DIRECT a UUIDv8, made of its two users' ids (PRIV-003).
     ConversationId
 }
 id! {
@@ -97,6 +97,20 @@ pub fn uuid_v7(time_ms: u64, random: [u8; 10]) -> [u8; 16] {
     bytes
 }
 
+/// The bytes of a UUIDv8 (RFC 9562) made of a hash.
+#[must_use]
+pub const fn uuid_v8(hash: &[u8; 32]) -> [u8; 16] {
+    let mut bytes = [0; 16];
+    let mut at = 0;
+    while at < bytes.len() {
+        bytes[at] = hash[at];
+        at += 1;
+    }
+    bytes[6] = bytes[6] & 0x0f | 0x80;
+    bytes[8] = bytes[8] & 0x3f | 0x80;
+    bytes
+}
+
 fn fmt_uuid(bytes: &[u8; 16], f: &mut fmt::Formatter<'_>) -> fmt::Result {
     for (i, byte) in bytes.iter().enumerate() {
         if matches!(i, 4 | 6 | 8 | 10) {
@@ -117,6 +131,15 @@ mod tests {
         assert_eq!(UserId::try_from(&[1; 16][..]), Ok(UserId::new([1; 16])));
         assert_eq!(UserId::try_from(&[1; 15][..]), Err(IdLengthError(15)));
         assert_eq!(DeviceId::try_from(&[][..]), Err(IdLengthError(0)));
+    }
+
+    // cites: PRIV-003
+    #[test]
+    fn a_uuid_v8_is_a_hash_but_for_six_bits() {
+        let bytes = uuid_v8(&[0xff; 32]);
+        let text = ConversationId::new(bytes).to_string();
+        assert_eq!(text, "ffffffff-ffff-8fff-bfff-ffffffffffff");
+        assert_eq!(IdempotencyKey::new(bytes).time_ms(), None);
     }
 
     // cites: IDEM-002

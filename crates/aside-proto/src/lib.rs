@@ -30,6 +30,7 @@ pub mod frame;
 pub mod id;
 pub mod limits;
 pub mod name;
+pub mod private;
 pub mod request;
 pub mod retention;
 pub mod token;
@@ -62,3 +63,5 @@ pub const TALK: &str = "talk";
 /// The capability of summaries, watermarks, and what members do with a room (SUM-001, MARK-001, ROOM-022).
 /// The capability of summaries, watermarks and presence (SUM-001, MARK-001, PRES-001).
 pub const SYNC: &str = "sync";
+/// The capability of private conversations (PRIV-001).
+pub const PRIVATE: &str = "private";

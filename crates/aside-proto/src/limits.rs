@@ -52,6 +52,16 @@ pub const MAX_PAGE_TOKEN_BYTES: usize = 64;
 pub const MAX_QUERY_BYTES: usize = 256;
 /// SEARCH-017.
 pub const MAX_QUERY_WORDS: usize = 16;
+/// LIM-011: what a leaf adds to a frame that names it, at most: in a header, and where a Welcome is for it.
+pub const LEAF_OVERHEAD_BYTES: u32 = 64;
+/// LIM-011: what else is in such a frame, at most.
+pub const COMMIT_OVERHEAD_BYTES: u32 = 1024;
+/// Bytes of a franking tag (DS-031), and of what is reported of an epoch (FORK-001).
+pub const TAG_BYTES: usize = 32;
+/// KP-013: cipher suites that a device has KeyPackages of: as many as a certificate has keys for.
+pub const MAX_SUITES: u32 = 8;
+/// INBOX-006: how long a Welcome waits.
+pub const INBOX_DAYS: u64 = 90;
 /// Bytes of a token's secret, and of its hash (TOKEN-002).
 pub const TOKEN_BYTES: usize = 32;
 /// ERR-005.
@@ -96,10 +106,20 @@ pub const DEFAULT: v1::Limits = v1::Limits {
     presence_grace_ms: 10 * 1000,
     max_token_lifetime_s: 365 * 24 * 3600,
     max_tokens_per_user: 16,
+    // A tree of so many leaves still fits into a frame.
+    max_leaves: 1000,
+    max_commit_bytes: 192 * 1024,
+    max_welcome_bytes: 384 * 1024,
+    max_group_info_bytes: 384 * 1024,
+    max_key_packages: 100,
+    max_key_package_bytes: 8 * 1024,
+    key_packages_low: 20,
 };
 
 const _: () = {
     assert!(DEFAULT.max_payload_bytes + MESSAGE_OVERHEAD_BYTES <= DEFAULT.max_frame_bytes);
+    assert!(greatest_commit(&DEFAULT) <= DEFAULT.max_frame_bytes as u64);
+    assert!(DEFAULT.key_packages_low <= DEFAULT.max_key_packages);
     assert!(DEFAULT.idempotency_window_s >= MIN_IDEMPOTENCY_WINDOW_S);
     assert!(DEFAULT.max_frame_bytes as usize <= CLIENT_MAX_FRAME_BYTES);
     assert!(DEFAULT.handshake_timeout_ms < DEFAULT.idle_timeout_ms);
@@ -180,6 +200,24 @@ pub fn check(limits: &v1::Limits) -> Result<(), LimitError> {
             "1 to 256",
             "REDACT-018",
         ),
+        (l.max_leaves >= 2, "max_leaves", "at least 2", "LIM-011"),
+        (l.max_commit_bytes >= 1, "max_commit_bytes", "at least 1", "HELLO-011"),
+        (l.max_welcome_bytes >= 1, "max_welcome_bytes", "at least 1", "HELLO-011"),
+        (
+            greatest_commit(l) <= u64::from(l.max_frame_bytes),
+            "max_group_info_bytes",
+            "with max_commit_bytes, max_welcome_bytes, 64 for each of max_leaves and 1024 at most max_frame_bytes",
+            "LIM-011",
+        ),
+        (l.max_group_info_bytes >= 1, "max_group_info_bytes", "at least 1", "HELLO-011"),
+        (l.max_key_packages >= 1, "max_key_packages", "at least 1", "HELLO-011"),
+        (l.max_key_package_bytes >= 1, "max_key_package_bytes", "at least 1", "HELLO-011"),
+        (
+            (1..=l.max_key_packages).contains(&l.key_packages_low),
+            "key_packages_low",
+            "1 to max_key_packages",
+            "KP-012",
+        ),
         (l.presence_grace_ms >= 1, "presence_grace_ms", "at least 1", "HELLO-011"),
         (l.max_token_lifetime_s >= 1, "max_token_lifetime_s", "at least 1", "HELLO-011"),
         (l.max_tokens_per_user >= 1, "max_tokens_per_user", "at least 1", "HELLO-011"),
@@ -190,16 +228,27 @@ pub fn check(limits: &v1::Limits) -> Result<(), LimitError> {
     }
 }
 
+/// The frame of the greatest SubmitCommit, at most.
+const fn greatest_commit(l: &v1::Limits) -> u64 {
+    l.max_commit_bytes as u64
+        + l.max_welcome_bytes as u64
+        + l.max_group_info_bytes as u64
+        + l.max_leaves as u64 * LEAF_OVERHEAD_BYTES as u64
+        + COMMIT_OVERHEAD_BYTES as u64
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    // cites: HELLO-011, MSG-006
+    // cites: HELLO-011, MSG-006, LIM-011
     #[test]
     fn the_defaults_hold_and_breaches_are_named() {
         assert_eq!(check(&DEFAULT), Ok(()));
         let broken = check(&v1::Limits { max_payload_bytes: 1024 * 1024, ..DEFAULT });
         assert_eq!(broken.map_err(|e| e.requirement), Err("MSG-006"));
+        let broken = check(&v1::Limits { max_leaves: 1_100, ..DEFAULT });
+        assert_eq!(broken.map_err(|e| e.requirement), Err("LIM-011"));
         let broken = check(&v1::Limits { max_in_flight: 0, ..DEFAULT });
         assert_eq!(broken.map_err(|e| e.name), Err("max_in_flight"));
     }

@@ -8,7 +8,7 @@ use std::{
 
 use aside_crypto::SigningKey;
 use aside_proto::{
-    SYNC, TALK,
+    PRIVATE, SYNC, TALK,
     id::{DeviceId, UserId},
     name::Name,
     v1::{self, ErrorCode},
@@ -19,6 +19,7 @@ use aside_session::{
 };
 use aside_store::{Entropy, LogKey, LogKeys, Options, SetLogKey, Store};
 use futures_util::future::BoxFuture;
+use tokio::sync::Semaphore;
 
 use crate::{
     StartError, USER_AGENT,
@@ -29,6 +30,9 @@ use crate::{
     rates::{ConnectionCount, RateLimits, RetryAfter},
     seen::Seen,
 };
+
+/// Device logs that are verified at once: each takes a core.
+const MAX_VERIFYING: usize = 2;
 
 /// What all connections share.
 pub(crate) struct App {
@@ -41,6 +45,8 @@ pub(crate) struct App {
     pub(crate) rates: RateLimits,
     pub(crate) connections: Arc<ConnectionCount>,
     pub(crate) log_key: SigningKey,
+    /// Device logs that may be verified at once.
+    pub(crate) verifying: Semaphore,
     clock: Clock,
 }
 
@@ -108,6 +114,7 @@ impl App {
             rates: RateLimits::new(&config.rates),
             connections: Arc::new(ConnectionCount::new(config.connections.clone())),
             log_key,
+            verifying: Semaphore::new(MAX_VERIFYING),
             store,
             clock,
             config,
@@ -130,9 +137,31 @@ impl App {
             let refusal = Refusal::after(ErrorCode::RateLimited, ms);
             return Box::pin(std::future::ready(Outcome::Refused(refusal)));
         }
+        if !self.is_approved_for(from, &command) {
+            let refusal = Refusal::of(ErrorCode::DeviceNotApproved);
+            return Box::pin(std::future::ready(Outcome::Refused(refusal)));
+        }
         match from.identity {
             None => Box::pin(self.log_in(from, command)),
             Some(identity) => self.authenticated(identity, from.attachment, command),
+        }
+    }
+
+    /// PRIV-002, for requests that are the same for rooms and for private conversations. What is for the latter alone, the store
+    /// judges.
+    fn is_approved_for(&self, from: Origin, command: &Command) -> bool {
+        match command {
+            Command::Leave { conversation, .. }
+            | Command::ListMembers { conversation, .. }
+            | Command::Fetch { conversation, .. }
+            | Command::GetHead { conversation }
+            | Command::Redact { conversation, .. }
+            | Command::Mark { conversation, .. }
+            | Command::ListWatermarks { conversation, .. }
+            | Command::SetTyping { conversation, .. } => {
+                self.hub.admits(from.attachment, *conversation)
+            }
+            _ => true,
         }
     }
 
@@ -147,7 +176,18 @@ impl App {
             }
             (Command::Search { .. }, Some(identity)) => self.rates.search(identity.user),
             (Command::SetPresence { .. }, Some(identity)) => self.rates.presence(identity.user),
-            (Command::SendMessage { .. }, Some(identity)) => self.rates.message(identity.user),
+            (Command::SendMessage { .. } | Command::SendPrivate { .. }, Some(identity)) => {
+                self.rates.message(identity.user)
+            }
+            (Command::SubmitCommit { .. } | Command::EstablishGroup { .. }, Some(identity)) => {
+                self.rates.commit(identity.user)
+            }
+            (Command::PublishDeviceLog { .. }, Some(identity)) => {
+                self.rates.device_log(identity.user)
+            }
+            (Command::ClaimKeyPackages { targets, .. }, Some(identity)) => {
+                self.rates.claim(identity.user, targets.iter().map(|(user, _)| *user))
+            }
             (Command::ChangePassword { .. }, Some(identity)) => {
                 self.rates.password_change(identity.user)
             }
@@ -259,7 +299,8 @@ impl App {
                 answer!(self.list_pins(who, list))
             }
             Command::ListSummaries { page_token, page_size } => {
-                answer!(self.list_summaries(who, page_token, page_size))
+                let private = self.hub.is_approved(attachment);
+                answer!(self.list_summaries(who, private, page_token, page_size))
             }
             Command::Mark { conversation, delivered_seq, read_seq } => {
                 let (user, device) = (who.user, who.device);
@@ -293,7 +334,7 @@ impl App {
                 answer!(std::future::ready(self.get_presence(who, user_ids)))
             }
             Command::SetTyping { conversation, typing } => {
-                answer!(self.set_typing(who, conversation, typing))
+                answer!(self.set_typing(who, attachment, conversation, typing))
             }
             Command::Search { conversation, query, page_token, page_size } => {
                 answer!(self.search(who, conversation, query, page_token, page_size))
@@ -315,6 +356,118 @@ impl App {
             Command::RevokeToken { key, token_id } => {
                 answer!(self.revoke_token(who, key, token_id))
             }
+            Command::PublishDeviceLog { key, from_position, entries, replaces } => {
+                let (user, device) = (who.user, who.device);
+                let publish = aside_store::PublishDeviceLog {
+                    key,
+                    user,
+                    device,
+                    from_position,
+                    entries,
+                    replaces,
+                    verified: None,
+                };
+                answer!(self.publish_device_log(publish))
+            }
+            Command::FetchDeviceLogs { user_ids, from_position } => {
+                answer!(self.fetch_device_logs(user_ids, from_position))
+            }
+            Command::PublishKeyPackages { key, suite, key_packages, last_resort, replace } => {
+                let (user, device) = (who.user, who.device);
+                let publish = aside_store::PublishKeyPackages {
+                    key,
+                    user,
+                    device,
+                    suite,
+                    key_packages,
+                    last_resort,
+                    replace,
+                };
+                answer!(self.publish_key_packages(publish))
+            }
+            Command::ClaimKeyPackages { key, suite, targets } => {
+                let (user, device, max_bytes) = (who.user, who.device, self.max_reply_bytes());
+                let claim =
+                    aside_store::ClaimKeyPackages { key, user, device, suite, targets, max_bytes };
+                answer!(self.claim_key_packages(claim))
+            }
+            Command::OpenDirect { key, peer } => {
+                let (user, device) = (who.user, who.device);
+                answer!(self.open_direct(aside_store::OpenDirect { key, user, device, peer }))
+            }
+            Command::CreateGroup { key } => {
+                let (user, device) = (who.user, who.device);
+                answer!(self.create_group(aside_store::CreateGroup { key, user, device }))
+            }
+            Command::EstablishGroup { key, plan, header, salt, welcomes, group_info } => {
+                let (user, device) = (who.user, who.device);
+                let establish = aside_store::EstablishGroup {
+                    key,
+                    user,
+                    device,
+                    plan,
+                    header,
+                    salt,
+                    welcomes,
+                    group_info,
+                };
+                answer!(self.establish_group(establish))
+            }
+            Command::SubmitCommit { key, plan, payload, salt, welcomes, group_info } => {
+                let (user, device) = (who.user, who.device);
+                let submit = aside_store::SubmitCommit {
+                    key,
+                    user,
+                    device,
+                    plan,
+                    payload,
+                    salt,
+                    welcomes,
+                    group_info,
+                };
+                answer!(self.submit_commit(submit))
+            }
+            Command::SendPrivate { key, conversation, epoch, payload, salt } => {
+                let (user, device) = (who.user, who.device);
+                let send = aside_store::SendPrivate {
+                    user,
+                    device,
+                    conversation,
+                    message_id: key,
+                    epoch,
+                    payload,
+                    salt,
+                };
+                answer!(self.send_private(send))
+            }
+            Command::SetRole { key, conversation, user_id, role } => {
+                let (user, device) = (who.user, who.device);
+                let member = user_id;
+                let set = aside_store::SetRole { key, user, device, conversation, member, role };
+                answer!(self.set_role(set))
+            }
+            Command::RejectCommit { key, conversation, seq, code } => {
+                let (user, device) = (who.user, who.device);
+                let reject =
+                    aside_store::RejectCommit { key, user, device, conversation, seq, code };
+                answer!(self.reject_commit(reject))
+            }
+            Command::GetGroupInfo { conversation } => {
+                answer!(self.get_group_info(who, conversation))
+            }
+            Command::FetchInbox { after, max_items } => {
+                answer!(self.fetch_inbox(who, after, max_items))
+            }
+            Command::AckInbox { up_to } => {
+                let (user, device) = (who.user, who.device);
+                answer!(self.ack_inbox(aside_store::AckInbox { user, device, up_to }))
+            }
+            Command::ReportForkCheck { conversation, epoch, value } => {
+                let (user, device) = (who.user, who.device);
+                let report =
+                    aside_store::ReportForkCheck { user, device, conversation, epoch, value };
+                answer!(self.report_fork_check(report))
+            }
             Command::Register { .. }
             | Command::PasswordLogin { .. }
             | Command::FindDevice { .. }
@@ -331,7 +484,7 @@ fn session_config(config: &Config, keys: &LogKeys) -> session::Config {
     session::Config {
         limits: config.limits,
         server_names: config.server.names.clone(),
-        capabilities: vec![SYNC.to_owned(), TALK.to_owned()],
+        capabilities: vec![PRIVATE.to_owned(), SYNC.to_owned(), TALK.to_owned()],
         registration: match config.registration {
             Registration::Open => v1::RegistrationMode::Open,
             Registration::Closed => v1::RegistrationMode::Closed,

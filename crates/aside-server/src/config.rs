@@ -116,6 +116,14 @@ pub struct Rates {
     pub searches_per_user: Rate,
     /// Changes of what one account lets others see, of which everyone is told who shares a room with it.
     pub presence_per_user: Rate,
+    /// Requests of one account for KeyPackages, which are used up by it (KP-010).
+    pub claims_per_user: Rate,
+    /// Such requests of others for one account's KeyPackages.
+    pub claims_per_target: Rate,
+    /// Commits and new groups of one account (DS-026).
+    pub commits_per_user: Rate,
+    /// Entries that one account publishes to its device log: all of it is verified anew each time (DEVLOG-011).
+    pub device_logs_per_user: Rate,
 }
 
 /// Connections the server takes.
@@ -204,6 +212,12 @@ impl Default for Config {
                 requests_per_user: rate(50.0, 500),
                 searches_per_user: rate(2.0, 20),
                 presence_per_user: rate(0.2, 20),
+                // What was claimed is kept to be said again, for as long as keys are (IDEM-006).
+                claims_per_user: rate(0.05, 50),
+                claims_per_target: rate(0.2, 100),
+                // Each may be as large as a frame, and stays in a log.
+                commits_per_user: rate(1.0, 100),
+                device_logs_per_user: rate(0.1, 20),
             },
             connections: Connections {
                 total: 20_000,
@@ -240,6 +254,10 @@ impl Config {
                 requests_per_user: endless,
                 searches_per_user: endless,
                 presence_per_user: endless,
+                claims_per_user: endless,
+                claims_per_target: endless,
+                commits_per_user: endless,
+                device_logs_per_user: endless,
             },
             connections: Connections {
                 total: 20_000,
@@ -305,6 +323,10 @@ impl Config {
                 "message_rate" => &["rates.messages_per_user"],
                 "search_rate" => &["rates.searches_per_user"],
                 "presence_rate" => &["rates.presence_per_user"],
+                "claim_rate" => &["rates.claims_per_user"],
+                "claimed_rate" => &["rates.claims_per_target"],
+                "commit_rate" => &["rates.commits_per_user"],
+                "device_log_rate" => &["rates.device_logs_per_user"],
                 "password" => &["password"],
                 "login_rate" => &["rates.login_per_address", "rates.login_per_handle"],
                 limit => &[&*format!("limits.{limit}")],
@@ -360,6 +382,10 @@ impl Config {
             ("requests_per_user", r.requests_per_user),
             ("searches_per_user", r.searches_per_user),
             ("presence_per_user", r.presence_per_user),
+            ("claims_per_user", r.claims_per_user),
+            ("claims_per_target", r.claims_per_target),
+            ("commits_per_user", r.commits_per_user),
+            ("device_logs_per_user", r.device_logs_per_user),
         ];
         for (name, rate) in buckets {
             if !(rate.per_second.is_finite() && rate.per_second >= 1e-6) || rate.burst == 0 {

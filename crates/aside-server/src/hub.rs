@@ -5,6 +5,7 @@
 //! (PUSH-001, PUSH-002, ROOM-009, PUSH-006).
 
 mod presence;
+mod private;
 
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
@@ -16,15 +17,18 @@ use std::{
 };
 
 use aside_proto::{
-    SYNC, frame,
+    PRIVATE, SYNC, frame,
     id::{ConversationId, DeviceId, UserId},
     v1,
 };
-use aside_store::{Effect, Observer, PresenceSettings};
+use aside_store::{AttachedPrivate, Effect, Observer, PresenceSettings};
 use bytes::Bytes;
 use tokio::sync::Notify;
 
-use self::presence::{People, event_frame};
+use self::{
+    presence::{People, event_frame},
+    private::{Private, low_event},
+};
 use crate::{
     push::{CloseSignal, PushQueue},
     typing::Typing,
@@ -58,6 +62,8 @@ struct Connection {
     queue: Arc<PushQueue>,
     /// Whether the capability `sync` is in force, which its events need (EXT-006).
     sync: bool,
+    /// The same of the capability `private`.
+    private: bool,
     attached: Option<Attached>,
 }
 
@@ -65,7 +71,9 @@ struct Connection {
 struct Attached {
     user: UserId,
     device: DeviceId,
+    /// Whatever its user is a member of.
     conversations: HashSet<ConversationId>,
+    private: Private,
 }
 
 /// A conversation that somebody who is connected is a member of.
@@ -74,6 +82,8 @@ struct Subscribed {
     /// How many members it has, connected or not.
     members: u64,
     queues: HashMap<u64, Arc<PushQueue>>,
+    /// Connections of members that are pushed nothing: their devices are no leaves (PRIV-008).
+    silent: HashSet<u64>,
 }
 
 impl Connection {
@@ -117,7 +127,8 @@ impl Hub {
         if state.stopping {
             queue.signal(CloseSignal::ShuttingDown);
         }
-        let connection = Connection { queue: Arc::clone(&queue), sync: false, attached: None };
+        let connection =
+            Connection { queue: Arc::clone(&queue), sync: false, private: false, attached: None };
         state.connections.insert(id, connection);
         drop(state);
         Attachment { hub: Arc::clone(self), id, queue }
@@ -126,7 +137,9 @@ impl Hub {
     /// Notes which capabilities are in force on a connection, before it is attached.
     pub(crate) fn agree(&self, id: u64, capabilities: &[String]) {
         if let Some(connection) = self.lock().connections.get_mut(&id) {
-            connection.sync = capabilities.iter().any(|name| name == SYNC);
+            let is_in_force = |capability| capabilities.iter().any(|name| name == capability);
+            connection.sync = is_in_force(SYNC);
+            connection.private = is_in_force(PRIVATE);
         }
     }
 
@@ -154,7 +167,7 @@ impl Hub {
     ) -> Vec<UserId> {
         let state = self.lock();
         let rooms = state.subscribers.get(&conversation).into_iter();
-        let ids = rooms.flat_map(|room| room.queues.keys());
+        let ids = rooms.flat_map(|room| room.queues.keys().chain(&room.silent));
         let users = ids.filter_map(|id| Some(state.connections.get(id)?.attached.as_ref()?.user));
         let users: BTreeSet<UserId> = users
             .filter(|user| Some(*user) > after && state.appears_online(asker, *user))
@@ -235,6 +248,7 @@ impl State {
                         self.connections.get_mut(id).and_then(|c| c.attached.as_mut())
                     {
                         attached.conversations.remove(conversation);
+                        attached.private.conversations.remove(conversation);
                         unsubscribe(&mut self.subscribers, *id, conversation);
                     }
                 }
@@ -257,8 +271,31 @@ impl State {
                     self.hint(*conversation, whose, *attachment, &frame);
                 }
             }
-            Effect::Attached { user, device, attachment, conversations, settings } => {
-                self.attach((*user, *device), *attachment, conversations, settings);
+            Effect::Attached { user, device, attachment, conversations, settings, private } => {
+                self.attach((*user, *device), *attachment, conversations, private, settings);
+            }
+            Effect::JoinedPrivate { user, conversation, members } => {
+                self.join_private(*user, *conversation, *members);
+            }
+            Effect::LeafAdded { device, conversation, members } => {
+                self.add_leaf(*device, *conversation, *members);
+            }
+            Effect::LeafRemoved { device, conversation } => {
+                self.remove_leaf(*device, *conversation);
+            }
+            Effect::DeviceLogChanged { user, length, approved } => {
+                self.change_device_log(*user, *length, approved);
+            }
+            Effect::KeyPackagesLow { device, suite, available } => {
+                self.tell_device(*device, low_event(*suite, *available));
+            }
+            Effect::InboxItem { device, position, conversation } => {
+                let (position, conversation_id) = (*position, conversation.to_bytes());
+                let item = v1::InboxItem { position, conversation_id };
+                self.tell_device(*device, v1::server_frame::Body::InboxItem(item));
+            }
+            Effect::ForkCheckMismatch { conversation, epoch } => {
+                self.tell_mismatch(*conversation, *epoch);
             }
             Effect::PresenceSet { user, attachment, settings } => {
                 self.set_presence(*user, *attachment, settings);
@@ -303,12 +340,18 @@ impl State {
         (user, device): (UserId, DeviceId),
         id: u64,
         conversations: &[(ConversationId, u64)],
+        private: &AttachedPrivate,
         settings: &PresenceSettings,
     ) {
         let before = self.seen(user);
         // The connection may have ended while it was being attached.
         let Some(connection) = self.connections.get_mut(&id) else { return };
-        connection.attached = Some(Attached { user, device, conversations: HashSet::new() });
+        connection.attached = Some(Attached {
+            user,
+            device,
+            conversations: HashSet::new(),
+            private: Private::default(),
+        });
         for conversation in conversations {
             subscribe(&mut self.subscribers, id, connection, *conversation);
         }
@@ -316,6 +359,7 @@ impl State {
             connection.queue.hint(greeting);
         }
         self.attached_by_user.entry(user).or_default().insert(id);
+        self.seat(id, private);
         self.people.arrive(user, settings.clone());
         self.tell_others(user, before.as_deref());
     }
@@ -358,6 +402,7 @@ fn subscribe(
         attached.conversations.insert(conversation);
         let room = subscribers.entry(conversation).or_default();
         room.members = members;
+        room.silent.remove(&id);
         room.queues.insert(id, Arc::clone(&connection.queue));
     }
 }
@@ -365,7 +410,8 @@ fn subscribe(
 fn unsubscribe(subscribers: &mut Subscribers, id: u64, conversation: &ConversationId) {
     if let Some(room) = subscribers.get_mut(conversation) {
         room.queues.remove(&id);
-        if room.queues.is_empty() {
+        room.silent.remove(&id);
+        if room.queues.is_empty() && room.silent.is_empty() {
             subscribers.remove(conversation);
         }
     }
@@ -449,7 +495,8 @@ mod tests {
     fn attached_of(user: UserId, at: &Attachment, conversations: &[ConversationId]) -> Effect {
         let conversations = conversations.iter().map(|id| (*id, 2)).collect();
         let (device, attachment, settings) = (PHONE, at.id, PresenceSettings::default());
-        Effect::Attached { user, device, attachment, conversations, settings }
+        let private = AttachedPrivate::default();
+        Effect::Attached { user, device, attachment, conversations, settings, private }
     }
 
     fn pushed(attachment: &Attachment) -> usize {
@@ -577,6 +624,7 @@ mod tests {
             attachment: laptop.id,
             conversations: Vec::new(),
             settings: PresenceSettings::default(),
+            private: AttachedPrivate::default(),
         };
         let revoked = Effect::DeviceRevoked { device: PHONE };
         hub.committed(&[attached(&phone, &[]), laptop_attached, revoked]);

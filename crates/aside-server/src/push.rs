@@ -232,7 +232,7 @@ mod tests {
         assert_eq!(drain(&queue), [gap(ROOM, 2), entry(3)]);
     }
 
-    // cites: MARK-013, INV-009, TYPE-008, PUSH-005
+    // cites: MARK-013, INV-009, TYPE-008, PUSH-005, INBOX-007
     #[test]
     fn past_the_bound_hints_are_left_out_without_a_gap() {
         let queue = PushQueue::new(40);

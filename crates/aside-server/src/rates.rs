@@ -1,7 +1,7 @@
 //! Token buckets, and the count of connections. Each refusal says when to come back (LIM-004 to LIM-008).
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     hash::Hash,
     net::IpAddr,
     num::NonZero,
@@ -54,6 +54,10 @@ pub(crate) struct RateLimits {
     searches_per_user: Buckets<UserId>,
     presence_per_user: Buckets<UserId>,
     password_changes_per_user: Buckets<UserId>,
+    claims_per_user: Buckets<UserId>,
+    claims_per_target: Buckets<UserId>,
+    commits_per_user: Buckets<UserId>,
+    device_logs_per_user: Buckets<UserId>,
 }
 
 impl RateLimits {
@@ -66,6 +70,10 @@ impl RateLimits {
             requests_per_user: Buckets::new(rates.requests_per_user),
             searches_per_user: Buckets::new(rates.searches_per_user),
             presence_per_user: Buckets::new(rates.presence_per_user),
+            claims_per_user: Buckets::new(rates.claims_per_user),
+            claims_per_target: Buckets::new(rates.claims_per_target),
+            commits_per_user: Buckets::new(rates.commits_per_user),
+            device_logs_per_user: Buckets::new(rates.device_logs_per_user),
             // A guess at the password, as a log-in is.
             password_changes_per_user: Buckets::new(rates.login_per_handle),
         }
@@ -108,6 +116,25 @@ impl RateLimits {
         self.password_changes_per_user.take(&user)
     }
 
+    /// KeyPackages are used up by being claimed: so both who claims them and whose they are is counted (KP-010).
+    pub(crate) fn claim(
+        &self,
+        user: UserId,
+        targets: impl Iterator<Item = UserId>,
+    ) -> Result<(), RetryAfter> {
+        self.claims_per_user.take(&user)?;
+        let targets: BTreeSet<_> = targets.filter(|target| *target != user).collect();
+        targets.iter().try_for_each(|target| self.claims_per_target.take(target))
+    }
+
+    pub(crate) fn commit(&self, user: UserId) -> Result<(), RetryAfter> {
+        self.commits_per_user.take(&user)
+    }
+
+    pub(crate) fn device_log(&self, user: UserId) -> Result<(), RetryAfter> {
+        self.device_logs_per_user.take(&user)
+    }
+
     /// Forgets the buckets that are full again, so that memory follows who is active.
     pub(crate) fn forget_idle(&self) {
         self.register_per_address.limiter.retain_recent();
@@ -118,6 +145,10 @@ impl RateLimits {
         self.searches_per_user.limiter.retain_recent();
         self.presence_per_user.limiter.retain_recent();
         self.password_changes_per_user.limiter.retain_recent();
+        self.claims_per_user.limiter.retain_recent();
+        self.claims_per_target.limiter.retain_recent();
+        self.commits_per_user.limiter.retain_recent();
+        self.device_logs_per_user.limiter.retain_recent();
     }
 }
 
@@ -222,6 +253,7 @@ mod tests {
         let limits = |login_per_address, login_per_handle| {
             let (register_per_address, messages_per_user, requests_per_user) = (many, many, many);
             let (searches_per_user, presence_per_user) = (many, many);
+            let (claims_per_user, claims_per_target) = (many, many);
             RateLimits::new(&Rates {
                 register_per_address,
                 login_per_address,
@@ -230,6 +262,10 @@ mod tests {
                 requests_per_user,
                 searches_per_user,
                 presence_per_user,
+                claims_per_user,
+                claims_per_target,
+                commits_per_user: many,
+                device_logs_per_user: many,
             })
         };
 

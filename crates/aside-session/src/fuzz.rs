@@ -12,7 +12,8 @@ pub use decoding::{frame_decoding, request_decoding};
 pub use operations::session_operations;
 pub use timeline::timeline;
 
-use aside_proto::v1;
+use aside_proto::{private::WelcomeFor, v1};
+use bytes::Bytes;
 
 use crate::server::Command;
 
@@ -94,7 +95,40 @@ fn check_command(command: &Command, limits: &v1::Limits) {
         Command::GetPresence { user_ids } => {
             assert!(user_ids.len() <= limits.max_page_items as usize);
         }
+        Command::PublishDeviceLog { entries, .. } => assert!(!entries.is_empty()),
+        Command::FetchDeviceLogs { user_ids, .. } => {
+            assert!((1..=limits.max_page_items as usize).contains(&user_ids.len()));
+        }
+        Command::PublishKeyPackages { suite, key_packages, last_resort, .. } => {
+            assert!(*suite > 0 && key_packages.len() <= limits.max_key_packages as usize);
+            let most = limits.max_key_package_bytes as usize;
+            let mut all = key_packages.iter().chain(last_resort);
+            assert!(all.all(|package| (1..=most).contains(&package.len())));
+        }
+        Command::ClaimKeyPackages { suite, targets, .. } => {
+            assert!(*suite > 0);
+            assert!((1..=limits.max_page_items as usize).contains(&targets.len()));
+        }
+        Command::EstablishGroup { header, welcomes, group_info, .. } => {
+            check_commit(limits, header, welcomes, group_info);
+        }
+        Command::SubmitCommit { payload, welcomes, group_info, .. } => {
+            check_commit(limits, payload, welcomes, group_info);
+        }
+        Command::SendPrivate { payload, .. } => {
+            assert!((1..=limits.max_payload_bytes as usize).contains(&payload.len()));
+        }
+        Command::FetchInbox { max_items, .. } => {
+            assert!((1..=limits.max_page_items).contains(max_items));
+        }
         Command::FindDevice { .. }
+        | Command::OpenDirect { .. }
+        | Command::CreateGroup { .. }
+        | Command::SetRole { .. }
+        | Command::RejectCommit { .. }
+        | Command::GetGroupInfo { .. }
+        | Command::AckInbox { .. }
+        | Command::ReportForkCheck { .. }
         | Command::SetTyping { .. }
         | Command::FindToken { .. }
         | Command::Attach { .. }
@@ -107,6 +141,14 @@ fn check_command(command: &Command, limits: &v1::Limits) {
         | Command::SetPin { .. }
         | Command::GetHead { .. } => {}
     }
+}
+
+fn check_commit(limits: &v1::Limits, payload: &Bytes, welcomes: &[WelcomeFor], group_info: &Bytes) {
+    assert!((1..=limits.max_commit_bytes as usize).contains(&payload.len()));
+    assert!((1..=limits.max_group_info_bytes as usize).contains(&group_info.len()));
+    let bytes: usize = welcomes.iter().map(|welcome| welcome.welcome.len()).sum();
+    assert!(bytes <= limits.max_welcome_bytes as usize);
+    assert!(welcomes.iter().all(|w| !w.welcome.is_empty() && !w.devices.is_empty()));
 }
 
 #[cfg(test)]

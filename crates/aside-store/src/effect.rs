@@ -2,6 +2,7 @@
 
 use aside_proto::{
     id::{ConversationId, DeviceId, UserId},
+    private::Epoch,
     v1,
 };
 
@@ -73,10 +74,71 @@ pub enum Effect {
         device: DeviceId,
         /// The number that [`Store::attach`](crate::Store::attach) was given.
         attachment: u64,
-        /// What the user is a member of at this point, in no order, and how many members each has.
+        /// The rooms that the user is a member of at this point, in no order, and how many members each has.
         conversations: Vec<(ConversationId, u64)>,
         /// What the user lets others see.
         settings: PresenceSettings,
+        /// What there is to know for private conversations.
+        private: AttachedPrivate,
+    },
+    /// A user is a member of a private conversation from here on. Its devices are pushed nothing by that: leaves are.
+    JoinedPrivate {
+        /// Who.
+        user: UserId,
+        /// Where.
+        conversation: ConversationId,
+        /// How many members there are now.
+        members: u64,
+    },
+    /// A device is a leaf from here on, and is pushed what is appended. Comes before the entry that says so (PRIV-008).
+    LeafAdded {
+        /// Which.
+        device: DeviceId,
+        /// Where.
+        conversation: ConversationId,
+        /// How many members there are.
+        members: u64,
+    },
+    /// A device is no leaf from here on, or one that is to be removed.
+    LeafRemoved {
+        /// Which.
+        device: DeviceId,
+        /// Where.
+        conversation: ConversationId,
+    },
+    /// A user's device log has grown, or was replaced (DEVLOG-009).
+    DeviceLogChanged {
+        /// Whose.
+        user: UserId,
+        /// How many entries it has now.
+        length: u32,
+        /// Its devices that are approved now.
+        approved: Vec<DeviceId>,
+    },
+    /// A device has few KeyPackages (KP-011).
+    KeyPackagesLow {
+        /// Which.
+        device: DeviceId,
+        /// Of which cipher suite.
+        suite: u16,
+        /// How many.
+        available: u32,
+    },
+    /// Something waits for a device (INBOX-005).
+    InboxItem {
+        /// Which.
+        device: DeviceId,
+        /// Where in its inbox.
+        position: u64,
+        /// Where it leads.
+        conversation: ConversationId,
+    },
+    /// Two leaves computed different values for an epoch (FORK-003).
+    ForkCheckMismatch {
+        /// Where.
+        conversation: ConversationId,
+        /// When.
+        epoch: Epoch,
     },
     /// A user lets others see something else from here on (PRES-001).
     PresenceSet {
@@ -87,6 +149,28 @@ pub enum Effect {
         /// All there is.
         settings: PresenceSettings,
     },
+}
+
+/// What a device that logs in has to do with private conversations.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AttachedPrivate {
+    /// Whether it is approved (DEVLOG-006).
+    pub is_approved: bool,
+    /// Those that its user is a member of, in no order.
+    pub conversations: Vec<Seat>,
+    /// Its cipher suites with fewer KeyPackages than `key_packages_low`, and how many these are.
+    pub key_packages_low: Vec<(u16, u32)>,
+}
+
+/// A private conversation, as one device has to do with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Seat {
+    /// Which.
+    pub conversation: ConversationId,
+    /// How many members it has.
+    pub members: u64,
+    /// Whether the device is a leaf that is not to be removed.
+    pub is_leaf: bool,
 }
 
 /// Told of every change, once and in commit order, after it is durable and before anyone's request is acknowledged:

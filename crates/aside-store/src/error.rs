@@ -3,6 +3,7 @@
 use std::{error::Error, fmt, io, path::PathBuf, sync::Arc};
 
 use aside_crypto::Hash;
+use aside_proto::private::{Epoch, Leaf};
 
 /// The database can't be opened, or failed. The requests at hand took no effect, unless the failure hid a success:
 /// a client that sends them again finds out (IDEM-006).
@@ -144,6 +145,61 @@ pub enum Refused {
     /// NOT_PERMITTED (ROOM-022, INV-002, PIN-001, REDACT-005).
     #[error("the member's role does not allow it")]
     NotPermitted,
+    /// DEVICE_NOT_APPROVED (PRIV-002, DS-014).
+    #[error("not active in the user's device log")]
+    DeviceNotApproved {
+        /// Those that the request would make leaves; none if it is the device that asks.
+        devices: Vec<Leaf>,
+    },
+    /// WRONG_CONVERSATION_KIND (PRIV-005).
+    #[error("the request is not for conversations of this kind")]
+    WrongConversationKind,
+    /// INVALID_ARGUMENT, the field that names the peer (PRIV-004).
+    #[error("a user has no DIRECT with itself")]
+    Oneself,
+    /// WRONG_EPOCH (DS-004, DS-011).
+    #[error("the group is at {at:?}, and the log ends at {head_seq}")]
+    WrongEpoch {
+        /// Where the group is.
+        at: Epoch,
+        /// The last entry.
+        head_seq: u64,
+    },
+    /// STALE_EPOCH (DS-032).
+    #[error("the group is at {at:?}, and the log ends at {head_seq}")]
+    StaleEpoch {
+        /// Where the group is.
+        at: Epoch,
+        /// The last entry.
+        head_seq: u64,
+    },
+    /// REMOVAL_PENDING (DS-013, DS-033).
+    #[error("leaves are to be removed first")]
+    RemovalPending {
+        /// All of them.
+        devices: Vec<Leaf>,
+    },
+    /// NOT_IN_GROUP (DS-012).
+    #[error("the device is no leaf of the group")]
+    NotInGroup,
+    /// ROSTER_MISMATCH (DS-005, DS-015).
+    #[error("the leaves do not fit the group")]
+    RosterMismatch,
+    /// TOO_MANY_LEAVES (DS-017).
+    #[error("the group would have more leaves than it may")]
+    TooManyLeaves,
+    /// RESET_NOT_ALLOWED (DS-022).
+    #[error("nothing permits to put another group in the place of this one")]
+    ResetNotAllowed,
+    /// TOO_MANY_KEY_PACKAGES (KP-003).
+    #[error("the device would have more KeyPackages than it may")]
+    TooManyKeyPackages,
+    /// DEVICE_LOG_CONFLICT (DEVLOG-002).
+    #[error("the device log has {length} entries")]
+    DeviceLogConflict {
+        /// How many.
+        length: u32,
+    },
     /// IDEMPOTENCY_KEY_REUSED (IDEM-007, IDEM-010).
     #[error("the idempotency key was used for something else")]
     KeyReused,

@@ -57,6 +57,7 @@ mod error;
 mod journal;
 mod logs;
 mod pins;
+mod private;
 mod recall;
 mod request;
 mod retention;
@@ -70,13 +71,15 @@ mod tests;
 mod tokens;
 mod write;
 
-pub use effect::{Effect, Observer};
+pub use effect::{AttachedPrivate, Effect, Observer, Seat};
 pub use error::{DatabaseError, Refused, StoreError};
 pub use journal::Reply;
 pub use request::{
-    Append, BindDevice, ChangePassword, CreateRoom, DeviceRecord, HeadState, Invite, IssueToken,
-    Join, Leave, ListPins, ListRooms, ListSummaries, ListWatermarks, LogKey, LogKeys, LoggedIn,
-    Mark, MembersPage, PresenceSettings, PublicKeyBytes, Redact, Register, Rename, RevokeDevice,
-    RevokeToken, Search, SetLogKey, SetPin, SetPresence, TokenRecord, UpdateRoom,
+    AckInbox, Append, BindDevice, ChangePassword, ClaimKeyPackages, CreateGroup, CreateRoom,
+    DeviceRecord, EstablishGroup, HeadState, Invite, IssueToken, Join, Leave, ListPins, ListRooms,
+    ListSummaries, ListWatermarks, LogKey, LogKeys, LoggedIn, Mark, MembersPage, OpenDirect,
+    PresenceSettings, PublicKeyBytes, PublishDeviceLog, PublishKeyPackages, Redact, Register,
+    RejectCommit, Rename, ReportForkCheck, RevokeDevice, RevokeToken, Search, SendPrivate,
+    SetLogKey, SetPin, SetPresence, SetRole, SubmitCommit, TokenRecord, UpdateRoom, VerifiedLog,
 };
 pub use store::{Clock, Entropy, Options, Store};

@@ -26,7 +26,7 @@ pub(crate) const FETCH: &str = "SELECT c.first_seq, c.anchor,
      FROM conversations c
      LEFT JOIN members m ON m.conversation = c.id AND m.user_id = ?
      LEFT JOIN entries e ON e.conversation = c.id AND m.role IS NOT NULL AND e.seq BETWEEN ? AND ?
-     WHERE c.conversation_id = ? ORDER BY e.seq";
+     WHERE c.conversation_id = ? AND (c.kind = 1 OR m.role IS NOT NULL) ORDER BY e.seq";
 
 /// A log and its last entry.
 pub(crate) const HEAD: &str =
@@ -36,7 +36,7 @@ pub(crate) const HEAD: &str =
      LEFT JOIN members m ON m.conversation = c.id AND m.user_id = ?
      LEFT JOIN entries e ON e.conversation = c.id
          AND e.seq = (SELECT MAX(seq) FROM entries l WHERE l.conversation = c.id)
-     WHERE c.conversation_id = ?";
+     WHERE c.conversation_id = ? AND (c.kind = 1 OR m.role IS NOT NULL)";
 
 /// A log as one statement saw it.
 struct View {

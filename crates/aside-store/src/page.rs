@@ -41,8 +41,9 @@ pub fn token(list: List, last: &[u8; 16]) -> Bytes {
 pub fn after(list: List, token: &[u8]) -> Result<Option<[u8; 16]>, TokenInvalid> {
     let Some((&first, id)) = token.split_first() else { return Ok(None) };
     let id: [u8; 16] = id.try_into().map_err(|_| TokenInvalid)?;
-    // Every id that this server makes is a UUIDv7, as an idempotency key is.
-    if first != tag(list) || IdempotencyKey::new(id).time_ms().is_none() {
+    // Every id that this server makes is a UUIDv7, as an idempotency key is, or a UUIDv8 (PRIV-003).
+    let is_hashed = id[6] >> 4 == 8 && id[8] >> 6 == 0b10;
+    if first != tag(list) || !is_hashed && IdempotencyKey::new(id).time_ms().is_none() {
         return Err(TokenInvalid);
     }
     Ok(Some(id))

@@ -30,7 +30,7 @@ pub(crate) async fn list(pool: &Pool, user: UserId, list: &ListPins) -> Result<v
     let before = page::after_seq(List::Pins, &list.page_token)
         .map_err(|_| Refused::PageTokenInvalid)?
         .unwrap_or(u64::MAX);
-    let key = rooms::membership(pool, list.conversation, user).await?;
+    let key = rooms::room_membership(pool, list.conversation, user).await?;
     let mut rows = sqlx::query(PINS)
         .bind(key)
         .bind(signed(before))

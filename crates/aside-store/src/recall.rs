@@ -25,6 +25,15 @@ pub(crate) enum Kind {
     SetPin = 53,
     IssueToken = 70,
     RevokeToken = 72,
+    PublishDeviceLog = 80,
+    PublishKeyPackages = 82,
+    ClaimKeyPackages = 83,
+    OpenDirect = 84,
+    CreateGroup = 85,
+    EstablishGroup = 86,
+    SubmitCommit = 87,
+    SetRole = 89,
+    RejectCommit = 90,
 }
 
 /// What a device used a key for: a request, or a message.

@@ -1,5 +1,7 @@
 //! What is asked of the store, and what it answers beyond the messages of `aside.v1`.
 
+mod private;
+
 use std::fmt;
 
 use aside_crypto::Hash;
@@ -12,6 +14,12 @@ use aside_proto::{
 };
 use bytes::Bytes;
 use zeroize::Zeroizing;
+
+pub use private::{
+    AckInbox, ClaimKeyPackages, CreateGroup, EstablishGroup, OpenDirect, PublishDeviceLog,
+    PublishKeyPackages, RejectCommit, ReportForkCheck, SendPrivate, SetRole, SubmitCommit,
+    VerifiedLog,
+};
 
 /// A device's public key: a P-256 point, uncompressed. The store takes it as it is: whoever asks has checked it.
 pub type PublicKeyBytes = [u8; PUBLIC_KEY_BYTES];
@@ -352,6 +360,8 @@ pub struct SetPresence {
 /// Which page of a user's summaries to list.
 #[derive(Debug, Clone, Default)]
 pub struct ListSummaries {
+    /// Whether private conversations are listed too: only to an approved device (PRIV-006).
+    pub private: bool,
     /// As the client sent it; empty for the first page.
     pub page_token: Bytes,
     /// 1 to `max_page_items`.

@@ -8,7 +8,7 @@ use prost::Message as _;
 use sqlx::AssertSqlSafe;
 
 use crate::{
-    db::{Columns as _, Executor, Pool, Row, signed},
+    db::{Columns as _, Executor, Pool, Row, decode_error, signed},
     error::{Refused, Stop},
     page::{self, List},
     request::{ListRooms, MembersPage},
@@ -28,11 +28,22 @@ pub(crate) struct Standing {
     pub(crate) is_owner: bool,
     /// Whether only who is invited may join.
     pub(crate) invite_only: bool,
+    pub(crate) kind: v1::ConversationKind,
+}
+
+impl Standing {
+    /// Refuses what is for rooms alone (PRIV-005).
+    pub(crate) fn of_room(self) -> Result<Self, Stop> {
+        match self.kind {
+            v1::ConversationKind::PublicRoom => Ok(self),
+            _ => Err(Refused::WrongConversationKind.into()),
+        }
+    }
 }
 
 /// Columns of a room as the user of `m` and `i` sees it: see [`from_row`].
 pub(crate) const COLUMNS: &str =
-    "c.conversation_id, c.kind, c.name, c.member_count, m.role, c.is_default, c.first_seq,
+    "c.conversation_id, c.kind, CASE c.kind WHEN 1 THEN c.name ELSE '' END, c.member_count, m.role, c.is_default, c.first_seq,
     COALESCE((SELECT MAX(seq) FROM entries e WHERE e.conversation = c.id), c.first_seq - 1),
     c.topic, c.description, c.invite_only, i.conversation, c.max_age_s, c.max_entries";
 /// How many they are.
@@ -56,15 +67,16 @@ const MEMBERS: &str =
 pub(crate) static MEMBERS_AMONG: Listing =
     Listing::new(|count| format!("{MEMBERS} AND m.user_id IN ({})", placeholders(count)));
 
-/// ROOM-012.
+/// ROOM-012, PRIV-007: a private conversation is there for its members alone.
 pub(crate) async fn standing(
     executor: impl Executor<'_>,
     conversation: ConversationId,
     user: UserId,
 ) -> Result<Standing, Stop> {
     let row = sqlx::query(
-        "SELECT c.id, m.role, c.invite_only FROM conversations c
-         LEFT JOIN members m ON m.conversation = c.id AND m.user_id = ? WHERE c.conversation_id = ?",
+        "SELECT c.id, m.role, c.invite_only, c.kind FROM conversations c
+         LEFT JOIN members m ON m.conversation = c.id AND m.user_id = ?
+         WHERE c.conversation_id = ? AND (c.kind = 1 OR m.role IS NOT NULL)",
     )
     .bind(user.as_bytes().as_slice())
     .bind(conversation.as_bytes().as_slice())
@@ -77,7 +89,14 @@ pub(crate) async fn standing(
         is_member: role.is_some(),
         is_owner: role == Some(v1::Role::Owner as i64),
         invite_only: row.number(2)? == 1,
+        kind: kind(&row, 3)?,
     })
+}
+
+/// What a conversation is.
+pub(crate) fn kind(row: &Row, column: usize) -> Result<v1::ConversationKind, sqlx::Error> {
+    let number = row.number(column)? as i32;
+    v1::ConversationKind::try_from(number).map_err(|error| decode_error(column, error))
 }
 
 /// One room, as a user sees it, on a server with these limits to what is kept.
@@ -134,7 +153,7 @@ pub(crate) async fn list(
     Ok(v1::Rooms { rooms, next_page_token })
 }
 
-/// The statement for a page of rooms. Nobody is a member of a room and invited to it (INV-005).
+/// The statement for a page of rooms; private conversations are none (PRIV-006). Nobody is a member of a room and invited to it (INV-005).
 pub(crate) fn listing(list: &ListRooms) -> String {
     let (from, joined) = match (list.joined_only, list.invited_only) {
         (false, false) => (ALL, ""),
@@ -144,7 +163,7 @@ pub(crate) fn listing(list: &ListRooms) -> String {
     };
     let named = if list.name.is_some() { "AND c.name = ?" } else { "" };
     format!(
-        "SELECT {COLUMNS} FROM {from} WHERE c.conversation_id > ? {joined} {named}
+        "SELECT {COLUMNS} FROM {from} WHERE c.kind = 1 AND c.conversation_id > ? {joined} {named}
          ORDER BY c.conversation_id LIMIT ?"
     )
 }
@@ -205,6 +224,16 @@ pub(crate) async fn membership(
     user: UserId,
 ) -> Result<i64, Stop> {
     let standing = standing(pool, conversation, user).await?;
+    if standing.is_member { Ok(standing.key) } else { Err(Refused::NotAMember.into()) }
+}
+
+/// The same of what has to be a room (PRIV-005).
+pub(crate) async fn room_membership(
+    pool: &Pool,
+    conversation: ConversationId,
+    user: UserId,
+) -> Result<i64, Stop> {
+    let standing = standing(pool, conversation, user).await?.of_room()?;
     if standing.is_member { Ok(standing.key) } else { Err(Refused::NotAMember.into()) }
 }
 

@@ -1,4 +1,6 @@
-//! The store's handle: opening, and everything that can be asked of it.
+//! The store's handle: opening, and everything that can be asked of it; of private conversations in `private`.
+
+mod private;
 
 use std::{future::Future, sync::Arc, time::Duration};
 

@@ -23,7 +23,7 @@ const SUMMARY_OVERHEAD_BYTES: usize = 1 + 5;
 /// A user's conversations in order: no more than a user may be in are sorted.
 pub(crate) const PAGE: &str = "SELECT c.conversation_id FROM members m
      CROSS JOIN conversations c ON c.id = m.conversation
-     WHERE m.user_id = ? AND c.conversation_id > ? ORDER BY c.conversation_id LIMIT ?";
+     WHERE m.user_id = ? AND c.conversation_id > ? AND (c.kind = 1 OR ?) ORDER BY c.conversation_id LIMIT ?";
 
 /// One conversation as a member sees it. However much is unread, no more is counted than what is shown of it.
 pub(crate) static SUMMARY: LazyLock<String> = LazyLock::new(|| {
@@ -66,6 +66,7 @@ pub(crate) async fn list(
     let rows = sqlx::query(PAGE)
         .bind(user.as_bytes().as_slice())
         .bind(after.as_ref().map_or(&[][..], |id| &id[..]))
+        .bind(list.private)
         .bind(signed(list.page_size.into()) + 1)
         .fetch_all(&mut *transaction)
         .await?;

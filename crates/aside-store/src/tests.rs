@@ -18,7 +18,7 @@ use crate::{
     HeadState, ListRooms, Options, Refused, Register, SetPin, Store, StoreError, UpdateRoom,
     accounts,
     db::{Connection, Database},
-    logs, pins, recall, retention, rooms, search,
+    logs, pins, private, recall, retention, rooms, search,
     suite::{
         Actor, Lab,
         search::{Den, searching, text},
@@ -110,7 +110,7 @@ async fn a_newer_schema_is_refused() {
         )
         .await;
     let error = open(&fixture.lab.url).await.err().expect("refused");
-    assert!(matches!(error, StoreError::NewerSchema { found: 9999, known: 10 }), "{error}");
+    assert!(matches!(error, StoreError::NewerSchema { found: 9999, known: 11 }), "{error}");
     // Refused, but not harmed or held.
     fixture.sql("DELETE FROM _sqlx_migrations WHERE version = 9999").await;
     open(&fixture.lab.url).await.unwrap().close().await;
@@ -446,6 +446,12 @@ async fn the_paths_that_are_hot_use_indexes() {
         (&write::ASK, "m USING PRIMARY KEY (conversation=? AND user_id=?)"),
         (&write::ASK, "r USING PRIMARY KEY (key=? AND device=?)"),
         (&write::ASK, "t USING PRIMARY KEY (message_id=? AND device=?)"),
+        (&write::ASK_PRIVATE, "entries_by_message (message_id=? AND device=?)"),
+        (&write::ASK_PRIVATE, "a USING INTEGER PRIMARY KEY (rowid=?)"),
+        (&write::ASK_PRIVATE, "g USING INTEGER PRIMARY KEY (rowid=?)"),
+        (&write::ASK_PRIVATE, "l USING PRIMARY KEY (conversation=? AND device=?)"),
+        (&write::ASK_PRIVATE, "p USING COVERING INDEX pending_removals (conversation=?)"),
+        (&write::APPROVED, "a USING INTEGER PRIMARY KEY (rowid=?)"),
         (&write::ASK_MARKS, "m USING PRIMARY KEY (conversation=? AND user_id=?)"),
         (&write::ASK_MARKS, "d USING INDEX"),
         (&write::ASK_MARKS, "p USING PRIMARY KEY (user_id=?)"),
@@ -469,6 +475,29 @@ async fn the_paths_that_are_hot_use_indexes() {
         (recall::USE, "entries_by_message (message_id=? AND device=?)"),
         (recall::USE, "trimmed USING PRIMARY KEY (message_id=? AND device=?)"),
         (write::MEMBERSHIPS, "members_by_user (user_id=?)"),
+        (write::SEATS, "members_by_user (user_id=?)"),
+        (write::SEATS, "l USING PRIMARY KEY (conversation=? AND device=?)"),
+        (write::DEVICES, "d USING INDEX devices_of_user (user_id=?)"),
+        (write::COMMITTERS, "r USING"),
+        (write::WAITING, "inbox USING PRIMARY KEY (device=? AND position<?)"),
+        (write::SUPERSEDED, "i USING PRIMARY KEY (device=?)"),
+        (write::FORGET_WELCOME, "inbox USING COVERING INDEX inbox_by_welcome (welcome=?)"),
+        (
+            write::NEXT_PACKAGE,
+            "key_packages USING INDEX key_packages_of_device (device=? AND suite=?)",
+        ),
+        (write::AVAILABLE, "key_packages_of_device (device=? AND suite=? AND last_resort=?)"),
+        (write::APPROVED_OF, "d USING INDEX devices_of_user (user_id=?)"),
+        (write::SUITES, "s USING PRIMARY KEY (device=?)"),
+        (write::COMMIT, "entries USING INDEX entries_by_seq (conversation=? AND seq=?)"),
+        (write::OTHERS, "f USING PRIMARY KEY (conversation=?)"),
+        (write::LEAF_OF, "l USING INDEX leaves_by_device (device=?)"),
+        (write::LEAVES_OF_USER, "USING"),
+        (private::MEMBERSHIP, "l USING PRIMARY KEY (conversation=? AND device=?)"),
+        (private::LEAVES, "l USING PRIMARY KEY (conversation=?)"),
+        (private::INBOX, "i USING PRIMARY KEY (device=? AND position>?)"),
+        (private::DEVICE_LOG, "(user_id=? AND position>?)"),
+        (private::DEVICE_LOG_LENGTH, "(user_id=?)"),
         (write::OWN, "handles_of_user (user_id=?)"),
         (write::UNUSED, "USING PRIMARY KEY (handle=?)"),
         (write::FORGET, "entries USING INDEX entries_by_seq (conversation=? AND seq=?)"),

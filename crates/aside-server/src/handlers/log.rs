@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use aside_crypto::sign_head;
 use aside_proto::{
-    id::ConversationId,
+    id::{ConversationId, UserId},
     v1::{self, server_frame::Body},
 };
-use aside_store::Append;
+use aside_session::server::Refusal;
+use aside_store::{Append, Refused};
 use prost::Message as _;
 
 use super::{PLAIN, refusal};
@@ -18,15 +19,24 @@ const FETCHED_OVERHEAD_BYTES: usize = 1024;
 
 impl App {
     pub(crate) async fn send_message(self: Arc<Self>, append: Append) -> Answer {
-        let (user, conversation) = (append.user, append.conversation);
+        let sent = self.say(append.user, append.conversation, self.store.append(append)).await?;
+        metrics::counter!("aside_messages_total").increment(1);
+        Ok(Body::Sent(sent))
+    }
+
+    /// A message ends its sender's writing, unless it is refused.
+    pub(super) async fn say(
+        &self,
+        user: UserId,
+        conversation: ConversationId,
+        sending: impl Future<Output = Result<v1::Sent, Refused>>,
+    ) -> Result<v1::Sent, Refusal> {
         let wrote = self.hub.end_typing(user, conversation);
-        let sent = self.store.append(append).await;
+        let sent = sending.await;
         if let (Err(_), Some(told_ms)) = (&sent, wrote) {
             self.hub.go_on_typing(user, conversation, told_ms);
         }
-        let sent = sent.map_err(|r| refusal(r, PLAIN))?;
-        metrics::counter!("aside_messages_total").increment(1);
-        Ok(Body::Sent(sent))
+        sent.map_err(|r| refusal(r, PLAIN))
     }
 
     pub(crate) async fn fetch(
@@ -63,7 +73,7 @@ impl App {
         &self,
         who: Identity,
         conversation: ConversationId,
-    ) -> Result<v1::SignedHead, aside_session::server::Refusal> {
+    ) -> Result<v1::SignedHead, Refusal> {
         let head = self.store.head(who.user, conversation).await.map_err(|r| refusal(r, PLAIN))?;
         let statement = v1::HeadStatement {
             conversation_id: conversation.to_bytes(),

@@ -1,9 +1,11 @@
 //! One method a request: ask the store, shape the reply.
 
 mod accounts;
+mod device_log;
 mod log;
 mod login;
 mod presence;
+mod private;
 mod redaction;
 mod room_settings;
 mod rooms;
@@ -60,6 +62,22 @@ fn refusal(refused: Refused, request: Request) -> Refusal {
                 "There are more than 16 words in the query.",
             );
         }
+        Refused::Oneself => {
+            return Refusal::invalid_argument("open_direct", "Nobody has a DIRECT with itself.");
+        }
+        Refused::WrongEpoch { at, head_seq } => {
+            return Refusal::epoch(ErrorCode::WrongEpoch, at, head_seq);
+        }
+        Refused::StaleEpoch { at, head_seq } => {
+            return Refusal::epoch(ErrorCode::StaleEpoch, at, head_seq);
+        }
+        Refused::RemovalPending { devices } => {
+            return Refusal::devices(ErrorCode::RemovalPending, devices);
+        }
+        Refused::DeviceNotApproved { devices } => {
+            return Refusal::devices(ErrorCode::DeviceNotApproved, devices);
+        }
+        Refused::DeviceLogConflict { length } => return Refusal::device_log_conflict(length),
         Refused::PasswordChanged => return Refusal::authentication_failed(),
         Refused::HandleTaken => ErrorCode::HandleTaken,
         Refused::TooManyDevices => ErrorCode::TooManyDevices,
@@ -78,6 +96,12 @@ fn refusal(refused: Refused, request: Request) -> Refusal {
         Refused::TooManyInvitations => ErrorCode::TooManyInvitations,
         Refused::NoSuchEntry => ErrorCode::NoSuchEntry,
         Refused::TooManyPins => ErrorCode::TooManyPins,
+        Refused::WrongConversationKind => ErrorCode::WrongConversationKind,
+        Refused::NotInGroup => ErrorCode::NotInGroup,
+        Refused::RosterMismatch => ErrorCode::RosterMismatch,
+        Refused::TooManyLeaves => ErrorCode::TooManyLeaves,
+        Refused::ResetNotAllowed => ErrorCode::ResetNotAllowed,
+        Refused::TooManyKeyPackages => ErrorCode::TooManyKeyPackages,
         Refused::KeyReused => ErrorCode::IdempotencyKeyReused,
         // No request of a client leads here.
         Refused::LogKeyUnexpected => ErrorCode::Internal,

@@ -29,12 +29,13 @@ impl App {
     pub(crate) async fn set_typing(
         self: Arc<Self>,
         who: Identity,
+        attachment: u64,
         conversation: ConversationId,
         typing: bool,
     ) -> Answer {
         let now_ms = self.now().monotonic_ms;
-        if !self.hub.set_typing(who.user, conversation, typing, now_ms) {
-            // Not a member, or no such conversation: the store says which.
+        if !self.hub.set_typing(who.user, attachment, conversation, typing, now_ms) {
+            // Not a member, or no such conversation: the store says which. To a member whose device is no leaf it says neither.
             self.store.head(who.user, conversation).await.map_err(|r| refusal(r, PLAIN))?;
         }
         Ok(Body::TypingSet(v1::TypingSet {}))

@@ -16,11 +16,12 @@ impl App {
     pub(crate) async fn list_summaries(
         self: Arc<Self>,
         who: Identity,
+        private: bool,
         page_token: Bytes,
         page_size: u32,
     ) -> Answer {
         let max_bytes = self.max_reply_bytes();
-        let list = ListSummaries { page_token, page_size, max_bytes };
+        let list = ListSummaries { private, page_token, page_size, max_bytes };
         let summaries = self.store.list_summaries(who.user, &list).await;
         summaries.map(Body::Summaries).map_err(|r| refusal(r, LIST_SUMMARIES))
     }

@@ -122,16 +122,19 @@ impl Hub {
     }
 
     /// Tells other members that a user who is connected writes, or no longer, if that is news and theirs to know (TYPE-002 to
-    /// TYPE-005); gives whether the user is a member (TYPE-001). All in one hold, so that nobody hides or sends in between.
+    /// TYPE-005); gives whether the connection is one that is pushed what is appended there (TYPE-001). All in one hold, so that
+    /// nobody hides or sends in between.
     pub(crate) fn set_typing(
         &self,
         user: UserId,
+        id: u64,
         conversation: ConversationId,
         typing: bool,
         now_ms: u64,
     ) -> bool {
         let mut state = self.lock();
-        if !state.conversations_of(user).is_some_and(|known| known.contains(&conversation)) {
+        let room = state.subscribers.get(&conversation);
+        if !room.is_some_and(|room| room.queues.contains_key(&id)) {
             return false;
         }
         let is_told = state.people.seen(user).is_some() && state.live(conversation).is_some();
@@ -272,7 +275,7 @@ impl State {
     }
 
     /// What a user who has not gone is a member of.
-    fn conversations_of(&self, user: UserId) -> Option<&HashSet<ConversationId>> {
+    pub(super) fn conversations_of(&self, user: UserId) -> Option<&HashSet<ConversationId>> {
         let attached = || {
             let id = self.attached_by_user.get(&user)?.iter().next()?;
             Some(&self.connections.get(id)?.attached.as_ref()?.conversations)

@@ -74,7 +74,7 @@ pub enum Event {
 pub enum CloseReason {
     /// The server ended it, with an error of scope connection, or refused Hello.
     #[error("the server closed the connection: {}", .0.message)]
-    Refused(v1::Error),
+    Refused(Box<v1::Error>),
     /// The server broke the protocol.
     #[error("the server breaks the protocol: {0}")]
     Violation(#[from] Violation),

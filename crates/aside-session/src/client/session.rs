@@ -290,7 +290,7 @@ impl Session {
     fn handle_event(&mut self, body: Option<server_frame::Body>) -> Result<(), CloseReason> {
         match body {
             Some(server_frame::Body::Error(error)) if scope_of(error.code) == Scope::Connection => {
-                return Err(CloseReason::Refused(error));
+                return Err(CloseReason::Refused(Box::new(error)));
             }
             Some(server_frame::Body::EntryAppended(v1::EntryAppended { entry: Some(entry) })) => {
                 self.events.push_back(Event::Pushed(entry));
@@ -333,7 +333,7 @@ impl Session {
         match body {
             // ERR-007: the range says how far an unknown code reaches.
             server_frame::Body::Error(error) if scope_of(error.code) == Scope::Connection => {
-                Err(CloseReason::Refused(error))
+                Err(CloseReason::Refused(Box::new(error)))
             }
             server_frame::Body::Error(error) => self.handle_refusal(id, asked, error),
             body if !asked.is_answered_by(&body) => Err(Violation::WrongReply(asked.name()).into()),
@@ -356,7 +356,7 @@ impl Session {
         error: v1::Error,
     ) -> Result<(), CloseReason> {
         match asked {
-            Asked::Hello => return Err(CloseReason::Refused(error)),
+            Asked::Hello => return Err(CloseReason::Refused(Box::new(error))),
             Asked::LogIn => self.events.push_back(Event::LoginRefused(error)),
             Asked::Ping => {}
             Asked::Request(_) => self.events.push_back(Event::Reply { id, result: Err(error) }),

@@ -3,6 +3,7 @@
 //! Field paths begin at ClientFrame (ERR-006). A message that is absent counts as one with no fields, as everywhere in
 //! Protobuf.
 
+mod private;
 mod rooms;
 
 use aside_crypto::PublicKey;
@@ -69,6 +70,25 @@ pub(super) fn judge(limits: &v1::Limits, request: &Admitted) -> Verdict {
         Body::IssueToken(r) => tokens::issue_token(request.key(), r).into(),
         Body::ListTokens(v1::ListTokens {}) => Verdict::Execute(Command::ListTokens),
         Body::RevokeToken(r) => tokens::revoke_token(request.key(), r).into(),
+        Body::PublishDeviceLog(r) => private::publish_device_log(request.key(), r).into(),
+        Body::FetchDeviceLogs(r) => private::fetch_device_logs(limits, r).into(),
+        Body::PublishKeyPackages(r) => {
+            private::publish_key_packages(limits, request.key(), r).into()
+        }
+        Body::ClaimKeyPackages(r) => private::claim_key_packages(limits, request.key(), r).into(),
+        Body::OpenDirect(r) => private::open_direct(limits, request.key(), r).into(),
+        Body::CreateGroup(v1::CreateGroup {}) => {
+            Verdict::Execute(Command::CreateGroup { key: request.key() })
+        }
+        Body::EstablishGroup(r) => private::establish_group(limits, request.key(), r).into(),
+        Body::SubmitCommit(r) => private::submit_commit(limits, request.key(), r).into(),
+        Body::SendPrivate(r) => private::send_private(limits, request.key(), r).into(),
+        Body::SetRole(r) => private::set_role(request.key(), r).into(),
+        Body::RejectCommit(r) => private::reject_commit(request.key(), r).into(),
+        Body::GetGroupInfo(r) => private::get_group_info(r).into(),
+        Body::FetchInbox(r) => Verdict::Execute(private::fetch_inbox(limits, r)),
+        Body::AckInbox(r) => Verdict::Execute(Command::AckInbox { up_to: r.up_to }),
+        Body::ReportForkCheck(r) => private::report_fork_check(r).into(),
         Body::Hello(_)
         | Body::Register(_)
         | Body::PasswordLogin(_)

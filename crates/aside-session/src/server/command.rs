@@ -6,6 +6,7 @@ use aside_crypto::PublicKey;
 use aside_proto::{
     id::{ConversationId, DeviceId, IdempotencyKey, UserId},
     name::Name,
+    private::{Change, Epoch, Establishment, Peer, WelcomeFor},
     token::TokenScopes,
     v1,
 };
@@ -323,6 +324,149 @@ pub enum Command {
         key: IdempotencyKey,
         /// Which.
         token_id: DeviceId,
+    },
+    /// Append to the account's device log. Outcome: `DeviceLogPublished`.
+    PublishDeviceLog {
+        /// Idempotency key.
+        key: IdempotencyKey,
+        /// How many entries the log has, as the client knows it.
+        from_position: u32,
+        /// At least one, none empty; whether they are entries is for whoever replays the log to say.
+        entries: Vec<Bytes>,
+        /// If not 0, these begin another log in the place of one of so many entries; `from_position` is 0 then.
+        replaces: u32,
+    },
+    /// Give device logs. Outcome: `DeviceLogs`.
+    FetchDeviceLogs {
+        /// 1 to `max_page_items`.
+        user_ids: Vec<UserId>,
+        /// The first entry wanted of each.
+        from_position: u32,
+    },
+    /// Keep KeyPackages. Outcome: `KeyPackagesPublished`.
+    PublishKeyPackages {
+        /// Idempotency key.
+        key: IdempotencyKey,
+        /// Not 0.
+        suite: u16,
+        /// At most `max_key_packages` of 1 to `max_key_package_bytes` bytes.
+        key_packages: Vec<Bytes>,
+        /// 1 to `max_key_package_bytes` bytes.
+        last_resort: Option<Bytes>,
+        /// Whether those that are there go first.
+        replace: bool,
+    },
+    /// Take KeyPackages. Outcome: `KeyPackagesClaimed`.
+    ClaimKeyPackages {
+        /// Idempotency key.
+        key: IdempotencyKey,
+        /// Not 0.
+        suite: u16,
+        /// 1 to `max_page_items` users, each with one device or all.
+        targets: Vec<(UserId, Option<DeviceId>)>,
+    },
+    /// Give the DIRECT of two users. Outcome: `DirectOpened`.
+    OpenDirect {
+        /// Idempotency key.
+        key: IdempotencyKey,
+        /// With whom.
+        peer: Peer,
+    },
+    /// Make a GROUP. Outcome: `GroupCreated`.
+    CreateGroup {
+        /// Idempotency key.
+        key: IdempotencyKey,
+    },
+    /// Begin an MLS group. Outcome: `GroupEstablished`.
+    EstablishGroup {
+        /// Idempotency key.
+        key: IdempotencyKey,
+        /// What the header says.
+        plan: Establishment,
+        /// 1 to `max_commit_bytes` bytes.
+        header: Bytes,
+        /// The client's salt.
+        salt: [u8; 32],
+        /// At most `max_welcome_bytes` in all.
+        welcomes: Vec<WelcomeFor>,
+        /// 1 to `max_group_info_bytes` bytes.
+        group_info: Bytes,
+    },
+    /// Take a group to its next epoch. Outcome: `Committed`.
+    SubmitCommit {
+        /// Idempotency key: the `message_id` in the header too.
+        key: IdempotencyKey,
+        /// What the header says.
+        plan: Change,
+        /// 1 to `max_commit_bytes` bytes.
+        payload: Bytes,
+        /// The client's salt.
+        salt: [u8; 32],
+        /// At most `max_welcome_bytes` in all.
+        welcomes: Vec<WelcomeFor>,
+        /// 1 to `max_group_info_bytes` bytes.
+        group_info: Bytes,
+    },
+    /// Append an encrypted message. Outcome: `Sent`.
+    SendPrivate {
+        /// Idempotency key: the message's id, in the header too.
+        key: IdempotencyKey,
+        /// To which conversation.
+        conversation: ConversationId,
+        /// What it is encrypted for.
+        epoch: Epoch,
+        /// 1 to `max_payload_bytes` bytes.
+        payload: Bytes,
+        /// The client's salt.
+        salt: [u8; 32],
+    },
+    /// Give a member another role. Outcome: `RoleSet`.
+    SetRole {
+        /// Idempotency key.
+        key: IdempotencyKey,
+        /// In which GROUP.
+        conversation: ConversationId,
+        /// To whom.
+        user_id: UserId,
+        /// Not `Unspecified`.
+        role: v1::Role,
+    },
+    /// Note that a commit can't be followed. Outcome: `CommitRejected`.
+    RejectCommit {
+        /// Idempotency key.
+        key: IdempotencyKey,
+        /// Where.
+        conversation: ConversationId,
+        /// The commit's; whether there is one is the log's to say.
+        seq: u64,
+        /// Not `Unspecified`.
+        code: v1::RejectCode,
+    },
+    /// Give what an external commit is made from. Outcome: `GroupInfo`.
+    GetGroupInfo {
+        /// Where.
+        conversation: ConversationId,
+    },
+    /// Read the device's inbox. Outcome: `Inbox`.
+    FetchInbox {
+        /// Items above this position.
+        after: u64,
+        /// 1 to `max_page_items`.
+        max_items: u32,
+    },
+    /// Delete items from the device's inbox. Outcome: `InboxAcked`.
+    AckInbox {
+        /// Up to this position.
+        up_to: u64,
+    },
+    /// Note what the device computed of an epoch. Outcome: `ForkCheckReported`.
+    ReportForkCheck {
+        /// Where.
+        conversation: ConversationId,
+        /// Of which epoch.
+        epoch: Epoch,
+        /// What.
+        value: [u8; 32],
     },
 }
 

@@ -6,6 +6,7 @@ use aside_proto::{
     error::{self, Retry},
     frame,
     limits::MAX_ERROR_MESSAGE_BYTES,
+    private::{Epoch, Leaf},
     v1,
 };
 use bytes::Bytes;
@@ -28,8 +29,21 @@ pub struct Refusal {
     pub first_seq: u64,
     /// With TRIMMED: the chain value before it, 32 bytes.
     pub anchor: Bytes,
-    /// With SEQ_OUT_OF_RANGE: the last entry.
+    /// With SEQ_OUT_OF_RANGE, WRONG_EPOCH and STALE_EPOCH: the last entry.
     pub head_seq: u64,
+    /// What goes with the codes of private conversations; none with others.
+    pub private: Option<Box<Private>>,
+}
+
+/// What goes with the codes of private conversations.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Private {
+    /// With WRONG_EPOCH and STALE_EPOCH: where the group is.
+    pub at: Epoch,
+    /// With REMOVAL_PENDING and DEVICE_NOT_APPROVED: the leaves at fault.
+    pub devices: Vec<Leaf>,
+    /// With DEVICE_LOG_CONFLICT: how many entries the log has.
+    pub length: u32,
 }
 
 impl Refusal {
@@ -49,6 +63,7 @@ impl Refusal {
             first_seq: 0,
             anchor: Bytes::new(),
             head_seq: 0,
+            private: None,
         }
     }
 
@@ -85,6 +100,29 @@ impl Refusal {
         Self { first_seq, anchor, ..Self::of(v1::ErrorCode::Trimmed) }
     }
 
+    /// WRONG_EPOCH or STALE_EPOCH, with where the group is, and where the log ends (DS-004, DS-032).
+    #[must_use]
+    pub fn epoch(code: v1::ErrorCode, at: Epoch, head_seq: u64) -> Self {
+        Self { head_seq, ..Self::with(code, Private { at, ..Private::default() }) }
+    }
+
+    /// REMOVAL_PENDING or DEVICE_NOT_APPROVED, with the leaves at fault (DS-013, DS-014).
+    #[must_use]
+    pub fn devices(code: v1::ErrorCode, devices: Vec<Leaf>) -> Self {
+        Self::with(code, Private { devices, ..Private::default() })
+    }
+
+    /// DEVICE_LOG_CONFLICT, with how many entries the log has (DEVLOG-002).
+    #[must_use]
+    pub fn device_log_conflict(length: u32) -> Self {
+        let private = Private { length, ..Private::default() };
+        Self::with(v1::ErrorCode::DeviceLogConflict, private)
+    }
+
+    fn with(code: v1::ErrorCode, private: Private) -> Self {
+        Self { private: Some(Box::new(private)), ..Self::of(code) }
+    }
+
     /// TOO_MANY_ATTEMPTS (AUTH-040).
     pub(super) fn too_many_attempts() -> Self {
         Self::after(v1::ErrorCode::TooManyAttempts, ATTEMPTS_RETRY_AFTER_MS)
@@ -92,6 +130,7 @@ impl Refusal {
 
     /// The frame that says so; `reply_to` is the request at fault, or 0.
     pub(super) fn into_frame(self, reply_to: u64) -> Bytes {
+        let Private { at, devices, length } = self.private.map(|boxed| *boxed).unwrap_or_default();
         let error = v1::Error {
             code: self.code.into(),
             message: shorten(self.message),
@@ -103,6 +142,10 @@ impl Refusal {
             first_seq: self.first_seq,
             anchor: self.anchor,
             head_seq: self.head_seq,
+            generation: at.generation,
+            epoch: at.epoch,
+            devices: devices.into_iter().map(v1::Leaf::from).collect(),
+            length,
         };
         let body = Some(v1::server_frame::Body::Error(error));
         frame::encode(&v1::ServerFrame { reply_to, body })
@@ -118,6 +161,8 @@ fn shorten(message: Cow<'static, str>) -> String {
 
 #[cfg(test)]
 mod tests {
+    use aside_proto::id::{DeviceId, UserId};
+
     use super::*;
 
     fn error(refusal: Refusal) -> v1::Error {
@@ -164,5 +209,17 @@ mod tests {
         assert_eq!(error(Refusal::seq_out_of_range(9)).head_seq, 9);
         let trimmed = error(Refusal::trimmed(5, &[3; 32]));
         assert_eq!((trimmed.first_seq, &trimmed.anchor[..]), (5, &[3; 32][..]));
+    }
+
+    // cites: DS-004, DS-013, DEVLOG-002
+    #[test]
+    fn refusals_of_epochs_and_logs_say_what_is_there() {
+        let at = Epoch { generation: 2, epoch: 7 };
+        let stale = error(Refusal::epoch(v1::ErrorCode::StaleEpoch, at, 9));
+        assert_eq!((stale.generation, stale.epoch, stale.head_seq), (2, 7, 9));
+        let leaf = Leaf { user: UserId::new([1; 16]), device: DeviceId::new([2; 16]) };
+        let pending = error(Refusal::devices(v1::ErrorCode::RemovalPending, vec![leaf]));
+        assert_eq!(pending.devices, [v1::Leaf::from(leaf)]);
+        assert_eq!(error(Refusal::device_log_conflict(3)).length, 3);
     }
 }

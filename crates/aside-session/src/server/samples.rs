@@ -2,14 +2,16 @@
 
 use aside_crypto::{Binding, SigningKey, Transcript, token_hash};
 use aside_proto::{
-    id::{ConversationId, DeviceId, UserId, uuid_v7},
+    id::{ConversationId, DeviceId, IdempotencyKey, UserId, uuid_v7},
     limits,
     name::Name,
+    private::Leaf,
     request,
     token::TokenScopes,
     v1::{self, client_frame::Body, server_frame},
 };
 use bytes::Bytes;
+use prost::Message as _;
 
 use super::{Command, Config, DeviceRecord, DeviceState, Outcome, TokenRecord, Transport};
 use crate::Now;
@@ -34,10 +36,16 @@ pub(crate) fn config() -> Config {
             max_page_items: 10,
             max_fetch_entries: 20,
             max_redactions: 3,
+            max_leaves: 4,
+            max_commit_bytes: 512,
+            max_welcome_bytes: 64,
+            max_group_info_bytes: 64,
+            max_key_packages: 3,
+            max_key_package_bytes: 16,
             ..limits::DEFAULT
         },
         server_names: vec!["localhost".into(), "Chat.Example".into()],
-        capabilities: vec!["sync".into(), "talk".into()],
+        capabilities: vec!["private".into(), "sync".into(), "talk".into()],
         registration: v1::RegistrationMode::Open,
         log_key: v1::LogKey {
             public_key: Bytes::copy_from_slice(key().public_key().as_bytes()),
@@ -73,7 +81,7 @@ pub(crate) fn transcript() -> Transcript<'static> {
 pub(crate) fn hello() -> v1::Hello {
     v1::Hello {
         versions: vec![0x0a0a, 1],
-        capabilities: vec!["talk".into(), "grease-1".into(), "sync".into()],
+        capabilities: vec!["talk".into(), "grease-1".into(), "sync".into(), "private".into()],
         client_nonce: Bytes::copy_from_slice(&CLIENT_NONCE),
         server_name: SERVER_NAME.into(),
         user_agent: "test".into(),
@@ -233,13 +241,133 @@ pub(crate) fn requests() -> Vec<Body> {
         Body::IssueToken(issue_token()),
         Body::ListTokens(v1::ListTokens {}),
         Body::RevokeToken(v1::RevokeToken { token_id: DEVICE.to_bytes() }),
+        Body::PublishDeviceLog(v1::PublishDeviceLog {
+            from_position: 1,
+            entries: vec!["entry".into()],
+            replaces: 0,
+        }),
+        Body::FetchDeviceLogs(v1::FetchDeviceLogs {
+            user_ids: vec![USER.to_bytes()],
+            from_position: 2,
+        }),
+        Body::PublishKeyPackages(publish_key_packages()),
+        Body::ClaimKeyPackages(claim_key_packages()),
+        Body::OpenDirect(v1::OpenDirect { user_id: USER.to_bytes(), handle: String::new() }),
+        Body::CreateGroup(v1::CreateGroup {}),
+        Body::EstablishGroup(establish_group(|_| {})),
+        Body::SubmitCommit(submit_commit(|_| {})),
+        Body::SendPrivate(send_private(|_| {})),
+        Body::SetRole(set_role(v1::Role::Admin.into())),
+        Body::RejectCommit(reject_commit(v1::RejectCode::HeaderMismatch.into())),
+        Body::GetGroupInfo(v1::GetGroupInfo { conversation_id: ROOM.to_bytes() }),
+        Body::FetchInbox(v1::FetchInbox { after: 3, max_items: 0 }),
+        Body::AckInbox(v1::AckInbox { up_to: 4 }),
+        Body::ReportForkCheck(report_fork_check()),
     ]
+}
+
+/// The key of a mutating [`frame`].
+pub(crate) fn idempotency_key() -> IdempotencyKey {
+    IdempotencyKey::new(uuid_v7(NOW.unix_ms, [11; 10]))
+}
+
+pub(crate) const LEAF: Leaf = Leaf { user: USER, device: DEVICE };
+
+pub(crate) fn publish_key_packages() -> v1::PublishKeyPackages {
+    v1::PublishKeyPackages {
+        suite: 2,
+        key_packages: vec!["one".into(), "two".into()],
+        last_resort: "last".into(),
+        replace: true,
+    }
+}
+
+pub(crate) fn claim_key_packages() -> v1::ClaimKeyPackages {
+    let target = |device_id| v1::ClaimTarget { user_id: USER.to_bytes(), device_id };
+    v1::ClaimKeyPackages {
+        suite: 2,
+        targets: vec![target(Bytes::new()), target(DEVICE.to_bytes())],
+    }
+}
+
+fn welcome() -> v1::Welcome {
+    v1::Welcome { welcome: "welcome".into(), device_ids: vec![DEVICE.to_bytes()] }
+}
+
+pub(crate) fn establish_group(change: impl FnOnce(&mut v1::EstablishHeader)) -> v1::EstablishGroup {
+    let mut header = v1::EstablishHeader {
+        conversation_id: ROOM.to_bytes(),
+        generation: 1,
+        head_seq: 5,
+        suite: 2,
+        leaves: vec![LEAF.into()],
+        culprit: Some(LEAF.into()),
+    };
+    change(&mut header);
+    v1::EstablishGroup {
+        header: header.encode_to_vec().into(),
+        salt: vec![9; 32].into(),
+        welcomes: vec![welcome()],
+        group_info: "info".into(),
+    }
+}
+
+pub(crate) fn submit_commit(change: impl FnOnce(&mut v1::CommitHeader)) -> v1::SubmitCommit {
+    let mut header = v1::CommitHeader {
+        conversation_id: ROOM.to_bytes(),
+        message_id: idempotency_key().to_bytes(),
+        generation: 1,
+        epoch: 2,
+        added: vec![LEAF.into()],
+        removed: vec![LEAF.into()],
+        is_external: true,
+    };
+    change(&mut header);
+    let header = header.encode_to_vec().into();
+    let payload = v1::CommitPayload { header, commit: "commit".into() };
+    v1::SubmitCommit {
+        payload: payload.encode_to_vec().into(),
+        salt: vec![9; 32].into(),
+        welcomes: vec![welcome()],
+        group_info: "info".into(),
+    }
+}
+
+pub(crate) fn send_private(change: impl FnOnce(&mut v1::PrivateHeader)) -> v1::SendPrivate {
+    let mut header = v1::PrivateHeader {
+        conversation_id: ROOM.to_bytes(),
+        message_id: idempotency_key().to_bytes(),
+        generation: 1,
+        epoch: 2,
+        franking_tag: vec![3; 32].into(),
+    };
+    change(&mut header);
+    let header = header.encode_to_vec().into();
+    let payload = v1::PrivatePayload { header, ciphertext: "ciphertext".into() };
+    v1::SendPrivate { payload: payload.encode_to_vec().into(), salt: vec![9; 32].into() }
+}
+
+pub(crate) fn set_role(role: i32) -> v1::SetRole {
+    v1::SetRole { conversation_id: ROOM.to_bytes(), user_id: USER.to_bytes(), role }
+}
+
+pub(crate) fn reject_commit(code: i32) -> v1::RejectCommit {
+    v1::RejectCommit { conversation_id: ROOM.to_bytes(), seq: 6, code }
+}
+
+pub(crate) fn report_fork_check() -> v1::ReportForkCheck {
+    v1::ReportForkCheck {
+        conversation_id: ROOM.to_bytes(),
+        generation: 1,
+        epoch: 2,
+        value: vec![4; 32].into(),
+    }
 }
 
 /// A request in a frame, with an idempotency key if it is mutating.
 pub(crate) fn frame(request_id: u64, body: Body) -> v1::ClientFrame {
     let idempotency_key = match request::info(&body).mutating {
-        true => Bytes::copy_from_slice(&uuid_v7(NOW.unix_ms, [11; 10])),
+        true => idempotency_key().to_bytes(),
         false => Bytes::new(),
     };
     v1::ClientFrame { request_id, idempotency_key, body: Some(body) }
@@ -285,6 +413,27 @@ pub(crate) fn outcome(command: &Command) -> Outcome {
         Command::IssueToken { .. } => Body::TokenIssued(v1::TokenIssued::default()),
         Command::ListTokens => Body::Tokens(v1::Tokens::default()),
         Command::RevokeToken { .. } => Body::TokenRevoked(v1::TokenRevoked {}),
+        Command::PublishDeviceLog { .. } => {
+            Body::DeviceLogPublished(v1::DeviceLogPublished::default())
+        }
+        Command::FetchDeviceLogs { .. } => Body::DeviceLogs(v1::DeviceLogs::default()),
+        Command::PublishKeyPackages { .. } => {
+            Body::KeyPackagesPublished(v1::KeyPackagesPublished::default())
+        }
+        Command::ClaimKeyPackages { .. } => {
+            Body::KeyPackagesClaimed(v1::KeyPackagesClaimed::default())
+        }
+        Command::OpenDirect { .. } => Body::DirectOpened(v1::DirectOpened::default()),
+        Command::CreateGroup { .. } => Body::GroupCreated(v1::GroupCreated::default()),
+        Command::EstablishGroup { .. } => Body::GroupEstablished(v1::GroupEstablished::default()),
+        Command::SubmitCommit { .. } => Body::Committed(v1::Committed::default()),
+        Command::SendPrivate { .. } => Body::Sent(v1::Sent::default()),
+        Command::SetRole { .. } => Body::RoleSet(v1::RoleSet {}),
+        Command::RejectCommit { .. } => Body::CommitRejected(v1::CommitRejected::default()),
+        Command::GetGroupInfo { .. } => Body::GroupInfo(v1::GroupInfo::default()),
+        Command::FetchInbox { .. } => Body::Inbox(v1::Inbox::default()),
+        Command::AckInbox { .. } => Body::InboxAcked(v1::InboxAcked {}),
+        Command::ReportForkCheck { .. } => Body::ForkCheckReported(v1::ForkCheckReported {}),
     })
 }
 

@@ -4,6 +4,7 @@ mod arguments;
 mod closing;
 mod hello;
 mod login;
+mod private;
 mod requests;
 mod timers;
 mod tokens;

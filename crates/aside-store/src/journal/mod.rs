@@ -175,6 +175,10 @@ async fn write_all(
                 let mut jobs: Vec<_> = run.iter_mut().filter_map(Op::as_mark).collect();
                 context.mark(&mut jobs, &mut moved).await?;
             }
+            [Op::SendPrivate(_), ..] => {
+                let mut jobs: Vec<_> = run.iter_mut().filter_map(Op::as_send_private).collect();
+                context.append(&mut jobs).await?;
+            }
             _ => {
                 let mut jobs: Vec<_> = run.iter_mut().filter_map(Op::as_append).collect();
                 context.append(&mut jobs).await?;

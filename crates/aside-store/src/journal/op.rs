@@ -3,17 +3,21 @@
 use aside_proto::{
     id::{DeviceId, UserId},
     name::Name,
+    private::WelcomeFor,
     v1,
 };
+use bytes::Bytes;
 use tokio::sync::oneshot;
 
 use super::queue::Reply;
 use crate::{
     error::{Refused, Stop, StoreError},
     request::{
-        Append, BindDevice, ChangePassword, CreateRoom, Invite, IssueToken, Join, Leave, LoggedIn,
-        Mark, Redact, Register, Rename, RevokeDevice, RevokeToken, SetLogKey, SetPin, SetPresence,
-        UpdateRoom,
+        AckInbox, Append, BindDevice, ChangePassword, ClaimKeyPackages, CreateGroup, CreateRoom,
+        EstablishGroup, Invite, IssueToken, Join, Leave, LoggedIn, Mark, OpenDirect,
+        PublishDeviceLog, PublishKeyPackages, Redact, Register, RejectCommit, Rename,
+        ReportForkCheck, RevokeDevice, RevokeToken, SendPrivate, SetLogKey, SetPin, SetPresence,
+        SetRole, SubmitCommit, UpdateRoom,
     },
     search::Behind,
     sql::MAX_LENGTH,
@@ -87,6 +91,8 @@ pub(crate) struct Prune;
 pub(crate) enum Op {
     /// A message: neighbours are appended together.
     Append(Job<Append, v1::Sent>),
+    /// A message to a private conversation: neighbours are appended together.
+    SendPrivate(Job<SendPrivate, v1::Sent>),
     /// Watermarks to move: neighbours are judged together, and those of a batch are written together.
     Mark(Job<Mark, v1::Watermark>),
     /// Done by itself.
@@ -98,7 +104,9 @@ impl Op {
     pub(super) fn cost(&self) -> usize {
         match self {
             Self::Append(job) => OP_BYTES + job.input.payload.len(),
-            Self::Mark(_) | Self::Single(_) => OP_BYTES,
+            Self::SendPrivate(job) => OP_BYTES + job.input.payload.len(),
+            Self::Mark(_) => OP_BYTES,
+            Self::Single(single) => OP_BYTES + single.bytes(),
         }
     }
 
@@ -106,7 +114,15 @@ impl Op {
     pub(super) fn as_append(&mut self) -> Option<&mut Job<Append, v1::Sent>> {
         match self {
             Self::Append(job) => Some(job),
-            Self::Mark(_) | Self::Single(_) => None,
+            Self::SendPrivate(_) | Self::Mark(_) | Self::Single(_) => None,
+        }
+    }
+
+    /// The job of a message to append to a private conversation.
+    pub(super) fn as_send_private(&mut self) -> Option<&mut Job<SendPrivate, v1::Sent>> {
+        match self {
+            Self::SendPrivate(job) => Some(job),
+            Self::Append(_) | Self::Mark(_) | Self::Single(_) => None,
         }
     }
 
@@ -114,19 +130,25 @@ impl Op {
     pub(super) fn as_mark(&mut self) -> Option<&mut Job<Mark, v1::Watermark>> {
         match self {
             Self::Mark(job) => Some(job),
-            Self::Append(_) | Self::Single(_) => None,
+            Self::Append(_) | Self::SendPrivate(_) | Self::Single(_) => None,
         }
     }
 
     /// Whether it is done together with another that follows it.
     pub(super) fn goes_with(&self, other: &Self) -> bool {
-        matches!((self, other), (Self::Append(_), Self::Append(_)) | (Self::Mark(_), Self::Mark(_)))
+        matches!(
+            (self, other),
+            (Self::Append(_), Self::Append(_))
+                | (Self::SendPrivate(_), Self::SendPrivate(_))
+                | (Self::Mark(_), Self::Mark(_))
+        )
     }
 
     /// Gives the answer that was kept: its effects are durable, or it has none.
     pub(super) fn acknowledge(self) {
         match self {
             Self::Append(job) => job.acknowledge(),
+            Self::SendPrivate(job) => job.acknowledge(),
             Self::Mark(job) => job.acknowledge(),
             Self::Single(single) => single.acknowledge(),
         }
@@ -136,6 +158,7 @@ impl Op {
     pub(super) fn refuse(self, refusal: Refused) {
         match self {
             Self::Append(job) => job.refuse(refusal),
+            Self::SendPrivate(job) => job.refuse(refusal),
             Self::Mark(job) => job.refuse(refusal),
             Self::Single(single) => single.refuse(refusal),
         }
@@ -145,6 +168,12 @@ impl Op {
 impl From<Job<Append, v1::Sent>> for Op {
     fn from(job: Job<Append, v1::Sent>) -> Self {
         Self::Append(job)
+    }
+}
+
+impl From<Job<SendPrivate, v1::Sent>> for Op {
+    fn from(job: Job<SendPrivate, v1::Sent>) -> Self {
+        Self::SendPrivate(job)
     }
 }
 
@@ -216,4 +245,39 @@ singles! {
     RevokeToken(RevokeToken) -> v1::TokenRevoked, revoke_token;
     Index(Index) -> Vec<Behind>, index;
     Trim(Trim) -> bool, trim;
+    PublishDeviceLog(PublishDeviceLog) -> v1::DeviceLogPublished, publish_device_log;
+    PublishKeyPackages(PublishKeyPackages) -> v1::KeyPackagesPublished, publish_key_packages;
+    ClaimKeyPackages(ClaimKeyPackages) -> v1::KeyPackagesClaimed, claim_key_packages;
+    OpenDirect(OpenDirect) -> v1::DirectOpened, open_direct;
+    CreateGroup(CreateGroup) -> v1::GroupCreated, create_group;
+    EstablishGroup(EstablishGroup) -> v1::GroupEstablished, establish_group;
+    SubmitCommit(SubmitCommit) -> v1::Committed, submit_commit;
+    SetRole(SetRole) -> v1::RoleSet, set_role;
+    RejectCommit(RejectCommit) -> v1::CommitRejected, reject_commit;
+    AckInbox(AckInbox) -> (), ack_inbox;
+    ReportForkCheck(ReportForkCheck) -> (), report_fork_check;
+}
+
+impl Single {
+    /// What it holds besides what any operation does, in bytes.
+    fn bytes(&self) -> usize {
+        let all = |parts: &[Bytes]| parts.iter().map(Bytes::len).sum();
+        let welcomes = |welcomes: &[WelcomeFor]| -> usize {
+            let one = |w: &WelcomeFor| w.welcome.len() + size_of_val(&w.devices[..]);
+            welcomes.iter().map(one).sum()
+        };
+        match self {
+            Self::PublishDeviceLog(job) => all(&job.input.entries),
+            Self::PublishKeyPackages(job) => all(&job.input.key_packages),
+            Self::EstablishGroup(job) => {
+                let EstablishGroup { header, welcomes: given, group_info, .. } = &job.input;
+                2 * header.len() + welcomes(given) + group_info.len()
+            }
+            Self::SubmitCommit(job) => {
+                let SubmitCommit { payload, welcomes: given, group_info, .. } = &job.input;
+                2 * payload.len() + welcomes(given) + group_info.len()
+            }
+            _ => 0,
+        }
+    }
 }

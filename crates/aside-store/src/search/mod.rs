@@ -172,7 +172,7 @@ async fn conversations(
     only: Option<ConversationId>,
 ) -> Result<Vec<i64>, Stop> {
     if let Some(conversation) = only {
-        rooms::membership(pool, conversation, user).await?;
+        rooms::room_membership(pool, conversation, user).await?;
     }
     let rows = sqlx::query(ROOMS)
         .bind(user.as_bytes().as_slice())

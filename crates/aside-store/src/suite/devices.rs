@@ -242,6 +242,7 @@ async fn an_attachment_says_what_its_user_is_a_member_of(lab: Lab) {
         attachment: 42,
         conversations: vec![(two, 1), (three, 2)],
         settings: PresenceSettings::default(),
+        private: crate::AttachedPrivate::default(),
     };
     assert_eq!(effects[1], attached);
     assert_eq!(effects[3], Effect::Left { user: alice.user, conversation: two, members: 0 });

@@ -4,8 +4,10 @@
 //! They panic when an expectation fails, as tests do.
 
 mod accounts;
+mod device_logs;
 mod devices;
 mod fetch;
+mod groups;
 mod heads;
 mod idempotency;
 mod invitations;
@@ -16,6 +18,8 @@ mod messages;
 mod model;
 mod pins;
 mod presence;
+mod private;
+mod private_model;
 mod redaction;
 mod retention;
 mod room_settings;
@@ -58,8 +62,10 @@ pub type Case = (&'static str, Run);
 pub fn cases() -> Vec<Case> {
     [
         accounts::CASES,
+        device_logs::CASES,
         devices::CASES,
         fetch::CASES,
+        groups::CASES,
         heads::CASES,
         idempotency::CASES,
         invitations::CASES,
@@ -70,6 +76,8 @@ pub fn cases() -> Vec<Case> {
         model::CASES,
         pins::CASES,
         presence::CASES,
+        private::CASES,
+        private_model::CASES,
         redaction::CASES,
         retention::CASES,
         room_settings::CASES,

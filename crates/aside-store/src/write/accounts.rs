@@ -83,7 +83,7 @@ impl Context<'_> {
         }
         self.check_password(who.user, &change.verified_hash).await?;
         self.set_password_hash(who.user, &change.new_hash).await?;
-        let revoked = self.revoke_others(who.user, who.device_key).await?;
+        let revoked = self.revoke_others(&who, change.key).await?;
         let reply = v1::PasswordChanged { revoked_devices: revoked };
         self.remember(&who, change.key, Kind::ChangePassword, &reply).await?;
         Ok(reply)
@@ -167,8 +167,9 @@ impl Context<'_> {
         Ok(self.flush().await?)
     }
 
-    /// Revokes all active devices of an account but one; returns how many.
-    async fn revoke_others(&mut self, user: UserId, spared: i64) -> Result<u32, Stop> {
+    /// Revokes all active devices of an account but the one that asks; returns how many.
+    async fn revoke_others(&mut self, who: &Who, key: IdempotencyKey) -> Result<u32, Stop> {
+        let (user, spared) = (who.user, who.device_key);
         let others = sqlx::query(
             "SELECT device_id FROM devices WHERE user_id = ? AND id <> ? AND revoked_ms IS NULL ORDER BY id",
         )
@@ -183,7 +184,9 @@ impl Context<'_> {
             .execute(&mut *self.connection)
             .await?;
         for row in &others {
-            self.effects.push(Effect::DeviceRevoked { device: DeviceId::new(row.array(0)?) });
+            let device = DeviceId::new(row.array(0)?);
+            self.effects.push(Effect::DeviceRevoked { device });
+            self.end_revoked(who, key, device).await?;
         }
         Ok(others.len() as u32)
     }

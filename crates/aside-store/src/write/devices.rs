@@ -1,19 +1,20 @@
 //! Devices: bound, attached, seen, revoked.
 
 use aside_proto::{
-    id::{ConversationId, DeviceId, UserId},
+    id::{ConversationId, DeviceId, IdempotencyKey, UserId},
     name::Name,
     v1,
 };
 
-use super::{Context, Who, entries::Place};
+use super::{Context, Who, entries::Place, removals::Ended};
 use crate::{
     db::{Columns as _, signed},
-    effect::Effect,
+    effect::{AttachedPrivate, Effect, Seat},
     error::{Refused, Stop},
     journal::{Attach, Touch},
     recall::Kind,
     request::{BindDevice, PublicKeyBytes, RevokeDevice},
+    rooms,
     sql::{Listing, placeholders},
 };
 
@@ -27,6 +28,12 @@ pub(super) struct Bound {
 /// Where an account is a member.
 pub(crate) const MEMBERSHIPS: &str = "SELECT c.id, c.conversation_id, c.member_count
      FROM members m JOIN conversations c ON c.id = m.conversation
+     WHERE m.user_id = ? ORDER BY m.conversation";
+
+/// Where an account is a member of what kind of conversation, and whether one of its devices is a leaf there.
+pub(crate) const SEATS: &str = "SELECT c.conversation_id, c.member_count, c.kind, l.pending
+     FROM members m JOIN conversations c ON c.id = m.conversation
+     LEFT JOIN leaves l ON l.conversation = c.id AND l.device = ?
      WHERE m.user_id = ? ORDER BY m.conversation";
 
 pub(crate) static TOUCH: Listing = Listing::new(|count| {
@@ -69,15 +76,47 @@ impl Context<'_> {
         let Attach { user, device, attachment } = *attach;
         let who = self.who(user, device).await?;
         self.touch(&Touch::one(device)).await?;
-        let conversations = self
-            .memberships(user)
-            .await?
-            .into_iter()
-            .map(|(at, members)| (at.id, members))
-            .collect();
+        let (conversations, private) = self.seats(&who).await?;
         let settings = self.presence(user).await?;
-        self.effects.push(Effect::Attached { user, device, attachment, conversations, settings });
+        self.effects.push(Effect::Attached {
+            user,
+            device,
+            attachment,
+            conversations,
+            settings,
+            private,
+        });
         Ok(who.handle)
+    }
+
+    /// Where an account is a member: rooms, and private conversations as one of its devices has to do with them.
+    async fn seats(
+        &mut self,
+        who: &Who,
+    ) -> Result<(Vec<(ConversationId, u64)>, AttachedPrivate), Stop> {
+        let rows = sqlx::query(SEATS)
+            .bind(who.device_key)
+            .bind(who.user.as_bytes().as_slice())
+            .fetch_all(&mut *self.connection)
+            .await?;
+        let is_approved = sqlx::query("SELECT 1 FROM approvals WHERE device = ?")
+            .bind(who.device_key)
+            .fetch_optional(&mut *self.connection)
+            .await?
+            .is_some();
+        let key_packages_low = self.low_suites(who.device_key).await?;
+        let (mut rooms, mut conversations) = (Vec::new(), Vec::new());
+        for row in rows {
+            let (conversation, members) = (ConversationId::new(row.array(0)?), row.number(1)?);
+            match rooms::kind(&row, 2)? {
+                v1::ConversationKind::PublicRoom => rooms.push((conversation, members)),
+                _ => {
+                    let is_leaf = row.key_or_null(3)? == Some(0);
+                    conversations.push(Seat { conversation, members, is_leaf });
+                }
+            }
+        }
+        Ok((rooms, AttachedPrivate { is_approved, conversations, key_packages_low }))
     }
 
     /// Notes that devices were seen now.
@@ -113,9 +152,25 @@ impl Context<'_> {
             return Err(Refused::NoSuchDevice.into());
         }
         self.effects.push(Effect::DeviceRevoked { device: revoke.target });
+        self.end_revoked(&who, revoke.key, revoke.target).await?;
         let reply = v1::DeviceRevoked {};
         self.remember(&who, revoke.key, Kind::RevokeDevice, &reply).await?;
         Ok(reply)
+    }
+
+    /// What follows for private conversations when a device of the one who asks was revoked (PRIV-014).
+    pub(super) async fn end_revoked(
+        &mut self,
+        who: &Who,
+        key: IdempotencyKey,
+        device: DeviceId,
+    ) -> Result<(), Stop> {
+        let row = sqlx::query("SELECT id FROM devices WHERE device_id = ?")
+            .bind(device.as_bytes().as_slice())
+            .fetch_one(&mut *self.connection)
+            .await?;
+        let ended = Ended { key: row.key(0)?, device, user: who.user };
+        self.end_approval(who, key, &ended).await
     }
 
     /// The device that a public key is bound to, active or not.

@@ -20,16 +20,16 @@ use crate::{
 
 /// A conversation that is written to.
 #[derive(Clone, Copy)]
-pub(super) struct Place {
+pub(crate) struct Place {
     /// Its surrogate key.
-    pub(super) key: i64,
-    pub(super) id: ConversationId,
+    pub(crate) key: i64,
+    pub(crate) id: ConversationId,
 }
 
 /// Where a log ends.
 #[derive(Clone, Copy)]
 pub(super) struct Head {
-    seq: u64,
+    pub(super) seq: u64,
     chain: Hash,
     time_ms: u64,
 }
@@ -160,7 +160,9 @@ impl Context<'_> {
             payload_hash: Bytes::new(),
         };
         let message = match (draft.kind, draft.origin) {
-            (v1::EntryKind::Message, Some(origin)) => Some((origin.device_key, origin.key)),
+            (v1::EntryKind::Message | v1::EntryKind::PrivateMessage, Some(origin)) => {
+                Some((origin.device_key, origin.key))
+            }
             _ => None,
         };
         self.effects.push(Effect::Appended { conversation: place.id, seq, entry: entry.clone() });

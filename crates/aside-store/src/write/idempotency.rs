@@ -43,7 +43,7 @@ impl Context<'_> {
         Ok(())
     }
 
-    /// Forgets replies whose keys no server would take any more.
+    /// Forgets replies whose keys no server would take any more, and Welcomes that nobody has come for.
     pub(crate) async fn prune(&mut self, _: &Prune) -> Result<u64, Stop> {
         let mut pruned = 0;
         for sql in
@@ -53,6 +53,7 @@ impl Context<'_> {
                 sqlx::query(sql).bind(&self.first_key()[..]).execute(&mut *self.connection).await?;
             pruned += done.rows_affected();
         }
+        self.prune_inboxes().await?;
         Ok(pruned)
     }
 

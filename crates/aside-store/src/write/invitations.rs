@@ -88,7 +88,7 @@ impl Context<'_> {
 
     /// A room, for a member who may invite to it (INV-002).
     async fn open_to(&mut self, conversation: ConversationId, user: UserId) -> Result<Place, Stop> {
-        let standing = self.standing(conversation, user).await?;
+        let standing = self.standing(conversation, user).await?.of_room()?;
         if !standing.is_member {
             return Err(Refused::NotAMember.into());
         }
@@ -99,7 +99,7 @@ impl Context<'_> {
     }
 
     /// The account that has a handle now (INV-003).
-    async fn user_named(&mut self, handle: &Name) -> Result<UserId, Stop> {
+    pub(super) async fn user_named(&mut self, handle: &Name) -> Result<UserId, Stop> {
         let row = sqlx::query("SELECT user_id FROM users WHERE handle = ?")
             .bind(handle.as_str())
             .fetch_optional(&mut *self.connection)

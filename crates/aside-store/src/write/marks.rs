@@ -49,7 +49,7 @@ pub(crate) static ASK_MARKS: Listing = Listing::new(|count| {
     format!(
         "WITH w (i, device_id, user_id, conversation_id) AS (VALUES {rows})
          SELECT w.i, c.id, COALESCE((SELECT MAX(seq) FROM entries e WHERE e.conversation = c.id), c.first_seq - 1),
-             c.member_count, m.read_seq, m.delivered_seq, p.private_receipts FROM w
+             c.member_count, m.read_seq, m.delivered_seq, p.private_receipts, c.kind FROM w
          {each} devices d ON d.device_id = w.device_id AND d.user_id = w.user_id AND d.revoked_ms IS NULL
          LEFT JOIN conversations c ON c.conversation_id = w.conversation_id
          LEFT JOIN watermarks m ON m.conversation = c.id AND m.user_id = w.user_id
@@ -95,9 +95,14 @@ impl Context<'_> {
             for row in query.fetch_all(&mut *self.connection).await? {
                 let known = (row.number(2)?, row.number(3)?);
                 let is_member = row.key_or_null(4)?.is_some();
+                // A private conversation is there for its members alone (PRIV-007).
+                let is_there = is_member || row.number(7)? == 1;
                 facts[row.number(0)? as usize] = Facts {
                     is_active: true,
-                    conversation: row.key_or_null(1)?.map(|key| (key, known.0, known.1)),
+                    conversation: row
+                        .key_or_null(1)?
+                        .filter(|_| is_there)
+                        .map(|key| (key, known.0, known.1)),
                     watermark: is_member.then_some((row.number(5)?, row.number(4)?)),
                     is_private: row.number(6)? != 0,
                 };

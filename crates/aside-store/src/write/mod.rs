@@ -2,16 +2,23 @@
 
 mod accounts;
 mod append;
+mod device_logs;
 mod devices;
 mod entries;
+mod groups;
 mod handles;
 mod idempotency;
+mod inbox;
 mod invitations;
+mod key_packages;
 mod log_keys;
 mod marks;
 mod pins;
 mod presence;
+mod private;
 mod redact;
+mod rejections;
+mod removals;
 mod retention;
 mod room_settings;
 mod rooms;
@@ -31,16 +38,25 @@ use crate::{
 };
 
 #[cfg(test)]
-pub(crate) use append::ASK;
+pub(crate) use append::{ASK, ASK_PRIVATE};
 #[cfg(test)]
-pub(crate) use devices::{MEMBERSHIPS, TOUCH};
+pub(crate) use device_logs::DEVICES;
+#[cfg(test)]
+pub(crate) use devices::{MEMBERSHIPS, SEATS, TOUCH};
 use entries::EntryRow;
 #[cfg(test)]
 pub(crate) use entries::HEADS;
+pub(crate) use entries::Place;
+#[cfg(test)]
+pub(crate) use groups::{APPROVED, COMMITTERS};
 #[cfg(test)]
 pub(crate) use handles::{OWN, UNUSED};
 #[cfg(test)]
+pub(crate) use inbox::{FORGET_WELCOME, SUPERSEDED, WAITING};
+#[cfg(test)]
 pub(crate) use invitations::{OF_ROOM, OF_USER};
+#[cfg(test)]
+pub(crate) use key_packages::{APPROVED_OF, AVAILABLE, NEXT_PACKAGE, SUITES};
 pub(crate) use marks::Moved;
 #[cfg(test)]
 pub(crate) use marks::{ASK_MARKS, MOVE};
@@ -50,6 +66,10 @@ pub(crate) use pins::{PINNABLE, PINNED};
 pub(crate) use presence::SETTINGS;
 #[cfg(test)]
 pub(crate) use redact::{ASK_MESSAGES, FORGET};
+#[cfg(test)]
+pub(crate) use rejections::{COMMIT, OTHERS};
+#[cfg(test)]
+pub(crate) use removals::{LEAF_OF, LEAVES_OF_USER};
 #[cfg(test)]
 pub(crate) use retention::{OLDEST, YOUNG};
 pub(crate) use retention::{Trim, time_ms};

@@ -51,13 +51,16 @@ impl Context<'_> {
         conversation: ConversationId,
         user: UserId,
     ) -> Result<Place, Stop> {
-        match self.membership(conversation, user).await? {
-            (place, true) => Ok(place),
-            (_, false) => Err(Refused::NotPermitted.into()),
+        let standing = self.standing(conversation, user).await?.of_room()?;
+        match (standing.is_member, standing.is_owner) {
+            (false, _) => Err(Refused::NotAMember.into()),
+            (true, false) => Err(Refused::NotPermitted.into()),
+            (true, true) => Ok(Place { key: standing.key, id: conversation }),
         }
     }
 
-    /// A conversation, for its members (ROOM-010, ROOM-012), and whether the user owns it.
+    /// A conversation, for its members (ROOM-010, ROOM-012), and whether the user may redact what others said in it: who owns
+    /// a room may, nobody in a private conversation (PRIV-012).
     pub(super) async fn membership(
         &mut self,
         conversation: ConversationId,
@@ -67,7 +70,8 @@ impl Context<'_> {
         if !standing.is_member {
             return Err(Refused::NotAMember.into());
         }
-        Ok((Place { key: standing.key, id: conversation }, standing.is_owner))
+        let is_room = standing.kind == v1::ConversationKind::PublicRoom;
+        Ok((Place { key: standing.key, id: conversation }, is_room && standing.is_owner))
     }
 
     /// All that UpdateRoom can change, as it is.

@@ -46,7 +46,7 @@ impl Context<'_> {
         if let Some(reply) = self.recall(&who, join.key, Kind::Join).await? {
             return Ok(reply);
         }
-        let standing = self.standing(join.conversation, who.user).await?;
+        let standing = self.standing(join.conversation, who.user).await?.of_room()?;
         let place = Place { key: standing.key, id: join.conversation };
         if !standing.is_member {
             let was_invited = self.end_invitation(place, who.user).await?;
@@ -68,12 +68,18 @@ impl Context<'_> {
         if let Some(reply) = self.recall(&who, leave.key, Kind::Leave).await? {
             return Ok(reply);
         }
-        let Standing { key, is_member, .. } = self.standing(leave.conversation, who.user).await?;
+        let Standing { key, is_member, kind, .. } =
+            self.standing(leave.conversation, who.user).await?;
         let place = Place { key, id: leave.conversation };
-        if is_member {
-            self.remove_member(&who, leave.key, place).await?;
-        } else {
-            self.end_invitation(place, who.user).await?;
+        match (kind, is_member) {
+            (v1::ConversationKind::Direct, _) => return Err(Refused::NotPermitted.into()),
+            (v1::ConversationKind::Group, _) => {
+                self.leave_group(&who, leave.key, place).await?;
+            }
+            (_, true) => self.remove_member(&who, leave.key, place).await?,
+            (_, false) => {
+                self.end_invitation(place, who.user).await?;
+            }
         }
         let reply = v1::Left {};
         self.remember(&who, leave.key, Kind::Leave, &reply).await?;
@@ -192,7 +198,11 @@ impl Context<'_> {
     }
 
     /// Counts one more or less; gives how many there are then.
-    async fn count_members(&mut self, place: Place, change: i64) -> Result<u64, sqlx::Error> {
+    pub(super) async fn count_members(
+        &mut self,
+        place: Place,
+        change: i64,
+    ) -> Result<u64, sqlx::Error> {
         sqlx::query("UPDATE conversations SET member_count = member_count + ? WHERE id = ?")
             .bind(change)
             .bind(place.key)
@@ -214,8 +224,8 @@ impl Context<'_> {
         if taken.is_some() { Err(Refused::RoomNameTaken.into()) } else { Ok(()) }
     }
 
-    /// ROOM-013: whether the user may be a member of one room more.
-    async fn check_room_count(&mut self, user: UserId) -> Result<(), Stop> {
+    /// ROOM-013: whether the user may be a member of one conversation more.
+    pub(super) async fn check_room_count(&mut self, user: UserId) -> Result<(), Stop> {
         let row = sqlx::query("SELECT COUNT(*) FROM members WHERE user_id = ?")
             .bind(user.as_bytes().as_slice())
             .fetch_one(&mut *self.connection)

@@ -77,6 +77,7 @@ fn valid() -> impl Iterator<Item = Value> {
                 &binding,
             ],
         ),
+        ("direct", label::DIRECT, vec![&ids[0], &ids[1]]),
         ("franking", label::FRANKING, vec![b"\x0a\x04\x0a\x02hi"]),
     ];
     let vectors: Vec<_> = cases

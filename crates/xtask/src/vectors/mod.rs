@@ -10,6 +10,7 @@ mod certificates;
 mod chain;
 mod content;
 mod devices;
+mod directs;
 mod ecdsa;
 mod file;
 mod frames;
@@ -75,6 +76,7 @@ fn generate() -> Vec<(String, String)> {
         safety::file(),
         approval::file(),
         franking::file(),
+        directs::file(),
         session.file(),
     ];
     let mut generated: Vec<_> = files.iter().map(|f| (f.path(), f.render())).collect();

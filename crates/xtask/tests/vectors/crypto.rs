@@ -1,7 +1,7 @@
 //! aside-crypto.
 
 use aside_crypto::{
-    KeyError, MessageContext, PublicKey, Rotation, RotationError, Signature, SigningKey,
+    KeyError, MessageContext, PublicKey, Rotation, RotationError, Signature, SigningKey, direct_id,
     follow_rotations, label, payload_hash, verify_head,
 };
 use aside_proto::{
@@ -25,6 +25,16 @@ fn signature(value: &Value) -> Signature {
 fn signing_key(vector: &Value) -> Option<SigningKey> {
     let private = vector.get("private_key")?;
     Some(SigningKey::from_bytes(&array(private)).unwrap())
+}
+
+// cites: PRIV-003
+#[test]
+fn directs() {
+    check("directs", None, |vector| {
+        let user = |name: &str| UserId::new(array(&vector[name]));
+        let id = direct_id(user("user_id"), user("other_user_id"));
+        ensure(id.as_bytes()[..] == bytes(&vector["conversation_id"]), "conversation_id")
+    });
 }
 
 // cites: CONV-003

@@ -39,7 +39,9 @@ fn attach(
 ) {
     let (device, attachment) = (DeviceId::new([9; 16]), at.id);
     let conversations = rooms.to_vec();
-    hub.committed(&[Effect::Attached { user, device, attachment, conversations, settings }]);
+    let private = aside_store::AttachedPrivate::default();
+    let attached = Effect::Attached { user, device, attachment, conversations, settings, private };
+    hub.committed(&[attached]);
 }
 
 fn set(hub: &Hub, user: UserId, attachment: u64, settings: PresenceSettings) {
@@ -124,7 +126,7 @@ fn hiding_is_going_and_showing_is_coming() {
     let [phone, laptop] = [log_in(&hub, BOB, &[(ROOM, 2)]), log_in(&hub, BOB, &[(ROOM, 2)])];
     assert_eq!(told(&alice), online(BOB, ""));
     set(&hub, BOB, phone.id, settings(true, "busy"));
-    assert!(hub.set_typing(BOB, ROOM, true, 0));
+    assert!(hub.set_typing(BOB, phone.id, ROOM, true, 0));
     assert_eq!(told(&alice), offline(BOB));
     assert_eq!(told(&laptop), [(BOB, true, "busy".to_owned(), true)]);
     assert_eq!(told(&phone), [], "its reply says so");
@@ -157,14 +159,14 @@ fn a_large_conversation_is_told_nothing_and_may_ask() {
     let hub = hub();
     let alice = log_in(&hub, ALICE, &[(ROOM, 4)]);
     let bob = log_in(&hub, BOB, &[(ROOM, 4)]);
-    assert!(hub.set_typing(BOB, ROOM, true, 0));
-    assert!(!hub.set_typing(BOB, HALL, true, 0), "not a member");
+    assert!(hub.set_typing(BOB, bob.id, ROOM, true, 0));
+    assert!(!hub.set_typing(BOB, bob.id, HALL, true, 0), "not a member");
     assert_eq!(told(&alice), []);
     assert!(hub.presence_of(ALICE, BOB).is_some());
     hub.committed(&[Effect::Left { user: UserId::new([6; 16]), conversation: ROOM, members: 3 }]);
     set(&hub, BOB, bob.id, settings(false, "cosy"));
     assert_eq!(told(&alice), online(BOB, "cosy"));
-    assert!(hub.set_typing(BOB, ROOM, true, 0));
+    assert!(hub.set_typing(BOB, bob.id, ROOM, true, 0));
     assert!(alice.queue.pop(Waker::noop()).is_some() && bob.queue.pop(Waker::noop()).is_none());
     hub.committed(&[Effect::Joined { user: UserId::new([6; 16]), conversation: ROOM, members: 4 }]);
     set(&hub, BOB, bob.id, settings(false, "crowded"));
@@ -181,7 +183,7 @@ fn only_connections_with_sync_hear_of_anything() {
     let waiting = hub.connect(1 << 20);
     hub.agree(waiting.id, &["sync".to_owned(), "talk".to_owned()]);
     let bob = log_in(&hub, BOB, &[(ROOM, 2)]);
-    assert!(hub.set_typing(BOB, ROOM, true, 0));
+    assert!(hub.set_typing(BOB, bob.id, ROOM, true, 0));
     assert_eq!(hub.notify(v1::Notice::default()), 1);
     let pushed = |at: &Attachment| std::iter::from_fn(|| at.queue.pop(Waker::noop())).count();
     assert_eq!((pushed(&plain), pushed(&waiting), pushed(&bob)), (0, 0, 2));
@@ -194,12 +196,11 @@ fn writing_ends_with_a_message_that_is_not_refused() {
     let (alice, bob) = (log_in(&hub, ALICE, &[(ROOM, 2)]), log_in(&hub, BOB, &[(ROOM, 2)]));
     assert_eq!(told(&alice), online(BOB, ""));
     let pushed = || std::iter::from_fn(|| alice.queue.pop(Waker::noop())).count();
-    assert!(hub.set_typing(BOB, ROOM, true, 0) && pushed() == 1);
-    assert!(hub.set_typing(BOB, ROOM, true, 1) && pushed() == 0, "no news");
+    assert!(hub.set_typing(BOB, bob.id, ROOM, true, 0) && pushed() == 1);
+    assert!(hub.set_typing(BOB, bob.id, ROOM, true, 1) && pushed() == 0, "no news");
     let told_ms = hub.end_typing(BOB, ROOM).unwrap();
     hub.go_on_typing(BOB, ROOM, told_ms);
-    assert!(hub.set_typing(BOB, ROOM, true, 1) && pushed() == 0, "the message was refused");
+    assert!(hub.set_typing(BOB, bob.id, ROOM, true, 1) && pushed() == 0, "the message was refused");
     assert!(hub.end_typing(BOB, ROOM).is_some());
-    assert!(hub.set_typing(BOB, ROOM, true, 2) && pushed() == 1);
-    drop(bob);
+    assert!(hub.set_typing(BOB, bob.id, ROOM, true, 2) && pushed() == 1);
 }

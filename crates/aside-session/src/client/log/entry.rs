@@ -118,6 +118,14 @@ impl Membership {
             | v1::EntryKind::MemberInvited
             | v1::EntryKind::MessagePinned => return None,
             v1::EntryKind::Redacted => return None,
+            // Who is in a private conversation, its commits say.
+            v1::EntryKind::ConversationCreated
+            | v1::EntryKind::PrivateMessage
+            | v1::EntryKind::GroupEstablished
+            | v1::EntryKind::Commit
+            | v1::EntryKind::RemovalPending
+            | v1::EntryKind::RoleChanged
+            | v1::EntryKind::CommitRejected => return None,
         })
     }
 }

@@ -36,7 +36,10 @@ pub fn redacted_by(header: &v1::EntryHeader, payload: &[u8]) -> Vec<u64> {
 
 /// Whether an entry of this kind may lose its payload: a message, and what later versions may add (REDACT-013).
 pub(super) fn is_redactable(header: &v1::EntryHeader) -> bool {
-    matches!(v1::EntryKind::try_from(header.kind), Ok(v1::EntryKind::Message) | Err(_))
+    matches!(
+        v1::EntryKind::try_from(header.kind),
+        Ok(v1::EntryKind::Message | v1::EntryKind::PrivateMessage) | Err(_)
+    )
 }
 
 /// All that is missing, and where the log ended when each was fetched.

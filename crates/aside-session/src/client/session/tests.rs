@@ -323,6 +323,10 @@ fn the_servers_limits_are_kept() {
         max_in_flight: 2,
         max_frame_bytes: 65536,
         max_payload_bytes: 16384,
+        max_leaves: 100,
+        max_commit_bytes: 8192,
+        max_welcome_bytes: 8192,
+        max_group_info_bytes: 8192,
         ..limits::DEFAULT
     };
     receive(&mut session, 1, Body::Greeted(v1::Greeted { limits: Some(limits), ..greeted() }));
@@ -419,7 +423,7 @@ fn unknown_codes_end_the_connection_or_fail_the_request() {
     assert_eq!(happened, [Event::Reply { id, result: Err(error(999)) }]);
     assert_eq!(receive(&mut session, 0, Body::Error(error(999))), []);
     let happened = receive(&mut session, 0, Body::Error(error(99)));
-    assert_eq!(happened, [Event::Closed(CloseReason::Refused(error(99)))]);
+    assert_eq!(happened, [Event::Closed(CloseReason::Refused(Box::new(error(99))))]);
 }
 
 // cites: LIM-003

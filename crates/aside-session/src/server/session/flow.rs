@@ -201,6 +201,10 @@ fn is_bulky(frame: &v1::ClientFrame) -> bool {
                 | Body::ListPins(_)
                 | Body::ListSummaries(_)
                 | Body::Search(_)
+                | Body::FetchDeviceLogs(_)
+                | Body::ClaimKeyPackages(_)
+                | Body::GetGroupInfo(_)
+                | Body::FetchInbox(_)
         )
     )
 }
@@ -208,7 +212,14 @@ fn is_bulky(frame: &v1::ClientFrame) -> bool {
 /// Whether it has an effect: it waits for those before it that have none, and the other way about (REQ-012).
 fn writes(frame: &v1::ClientFrame) -> bool {
     let writes = |body: &Body| {
-        let is_lasting = matches!(body, Body::Mark(_) | Body::SetPresence(_) | Body::SetTyping(_));
+        let is_lasting = matches!(
+            body,
+            Body::Mark(_)
+                | Body::SetPresence(_)
+                | Body::SetTyping(_)
+                | Body::AckInbox(_)
+                | Body::ReportForkCheck(_)
+        );
         request::info(body).mutating || is_lasting
     };
     frame.body.as_ref().is_some_and(writes)

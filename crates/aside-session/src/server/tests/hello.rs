@@ -30,7 +30,7 @@ fn greeted_says_what_was_agreed() {
         greeted,
         v1::Greeted {
             version: 1,
-            capabilities: vec!["sync".into(), "talk".into()],
+            capabilities: vec!["private".into(), "sync".into(), "talk".into()],
             server_nonce: samples::SERVER_NONCE.to_vec().into(),
             server_time_ms: samples::NOW.unix_ms,
             limits: Some(config.limits),

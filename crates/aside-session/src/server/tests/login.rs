@@ -81,7 +81,7 @@ fn register_is_checked_handed_out_attached_and_then_answered() {
     let (user_id, device_id) = (samples::USER, samples::DEVICE);
     peer.session.handle_outcome(peer.now, ticket, Outcome::LoggedIn { user_id, device_id });
     let (ticket, command) = peer.next_command().expect("the connection is attached next");
-    let capabilities = ["sync".to_owned(), "talk".to_owned()].into();
+    let capabilities = ["private".to_owned(), "sync".to_owned(), "talk".to_owned()].into();
     assert_eq!(command, Command::Attach { user_id, device_id, capabilities, reads: true });
     assert_eq!((peer.replies(), peer.session.is_live()), (vec![], false));
 

@@ -140,6 +140,13 @@ fn limits() -> v1::Limits {
         presence_grace_ms: 10_000,
         max_token_lifetime_s: 31_536_000,
         max_tokens_per_user: 16,
+        max_leaves: 1000,
+        max_commit_bytes: 196_608,
+        max_welcome_bytes: 393_216,
+        max_group_info_bytes: 393_216,
+        max_key_packages: 100,
+        max_key_package_bytes: 8192,
+        key_packages_low: 20,
     }
 }
 
