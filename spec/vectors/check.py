@@ -348,8 +348,8 @@ def read_content(payload):
 class Log:
     """Entries of kind MESSAGE, as they are to be shown."""
 
-    def __init__(self, entries):
-        self.entries, firsts = {}, {}
+    def __init__(self, entries, redacts):
+        self.entries, self.redacts, firsts = {}, redacts, {}
         for entry in sorted(entries, key=lambda entry: entry["seq"]):
             if not entry.get("verifies", True):
                 continue
@@ -413,7 +413,8 @@ class Log:
         target = self.target(seq, reference)
         if target is not None and self.entries[target][1] == user:
             return {"seq": seq, "as": "edit", "of": of}
-        if self.target(seq, reference, ("redacted",)) is not None:
+        named = of < seq and of in self.redacts
+        if named or self.target(seq, reference, ("redacted",)) is not None:
             return {"seq": seq, "as": "edit-of-redacted", "of": of}
         return {"seq": seq, "as": "stray-edit", "of": of} | text_of(edit["text"])
 
@@ -422,7 +423,7 @@ def judge_content(vector, _file):
     if vector["kind"] == "payload":
         read_content(unhex(vector, "payload"))
         return
-    log = Log(vector["entries"])
+    log = Log(vector["entries"], vector.get("redacts", []))
     same("view", vector["view"], [log.shown(seq) for seq in log.entries])
 
 

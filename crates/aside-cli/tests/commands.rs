@@ -318,8 +318,14 @@ async fn what_is_removed_is_said_before_and_after() {
         stdout(&tail).contains("one") && !String::from_utf8_lossy(&tail.stderr).contains("kept")
     );
 
-    let done = stdout(&chat("/join den\n/retention 30d 2 yes\n/retention\n").await);
-    assert!(done.contains("last 2 entries kept for 30 days"), "{done}");
+    let hasty = "/join den\n/retention 30d 2 yes\n/retention 30d 3 yes\n/retention\n";
+    let told = stdout(&chat(hasty).await);
+    assert_eq!(told.matches("for ever, for everyone; the same with \"yes\"").count(), 2, "{told}");
+    assert!(told.contains("all that is said here is kept"), "{told}");
+
+    let sure = "/join den\n/retention 30d 2\n/retention 30d 2 yes\n/retention\n";
+    let done = stdout(&chat(sure).await);
+    assert!(done.contains("last 2 entries kept for 30 days\n"), "{done}");
     let rooms = stdout(&world.run("rooms", "alice", &[]).await);
     assert!(
         rooms.contains("server-readable, last 2 entries kept for 30 days, joined, owner"),

@@ -127,7 +127,8 @@ impl Terminal {
         let mut watch = tmux(&socket);
         watch.args(["-C", "attach", "-f", "ignore-size"]);
         let mut watcher = watch.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-        let mut lines = BufReader::new(watcher.stdout.take().unwrap()).lines();
+        // What was written may be cut within a character.
+        let mut lines = BufReader::new(watcher.stdout.take().unwrap()).split(b'\n');
         let (sender, written) = sync_channel(1);
         // One that waits to be seen stands for all.
         thread::spawn(move || {

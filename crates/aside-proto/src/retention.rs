@@ -39,8 +39,8 @@ pub fn stricter(one: v1::Retention, other: v1::Retention) -> v1::Retention {
     }
 }
 
-/// Whether an entry, which is `age_ms` old and has `later` entries after it, is one that these limits do not keep (RET-003,
-/// RET-004). The last entry of a log is always kept.
+/// Whether an entry, which is `age_ms` old and has `later` entries after it, is one that these limits do not keep (RET-003).
+/// The last entry of a log is always kept.
 #[must_use]
 pub fn exceeds(retention: &v1::Retention, age_ms: u64, later: u64) -> bool {
     let is_old = retention.max_age_s > 0 && age_ms > retention.max_age_s.saturating_mul(1000);
@@ -66,7 +66,7 @@ mod tests {
         assert_eq!((announced(limits(0, 0)), announced(limits(0, 1))), (None, Some(limits(0, 1))));
     }
 
-    // cites: RET-003, RET-004
+    // cites: RET-003
     #[test]
     fn what_exceeds_a_limit_may_go_but_for_the_last() {
         let limits = v1::Retention { max_age_s: 10, max_entries: 3 };

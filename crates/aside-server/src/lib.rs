@@ -100,6 +100,7 @@ impl Server {
         let jobs = [
             tokio::spawn(jobs::run(Arc::clone(&app), stopped.clone())),
             tokio::spawn(jobs::index(Arc::clone(&app), stopped.clone())),
+            tokio::spawn(jobs::trim(Arc::clone(&app), jobs::TRIM_EVERY, stopped.clone())),
         ];
         let serving =
             tokio::spawn(listener::run(Arc::clone(&app), tls.clone(), listener, stopped, grace));
@@ -114,7 +115,7 @@ pub struct Running {
     tls: Tls,
     stop: watch::Sender<bool>,
     serving: JoinHandle<()>,
-    jobs: [JoinHandle<()>; 2],
+    jobs: [JoinHandle<()>; 3],
     app: Arc<App>,
 }
 

@@ -26,7 +26,7 @@ use crate::{
         RevokeToken, Search, SetLogKey, SetPin, SetPresence, TokenRecord, UpdateRoom,
     },
     retention, rooms, search, summaries, tokens,
-    write::{Context, Index, Trim},
+    write::{Context, Index, Of, Part, Trim},
 };
 
 /// Tells the time, milliseconds since 1970.
@@ -302,16 +302,16 @@ impl Store {
     /// [`Refused::Busy`], [`Refused::Failed`]: the rest was not indexed.
     pub async fn index(&self) -> Result<bool, Refused> {
         let behind = plain(search::behind(&self.readers)).await?;
-        Ok(!self.catch_up(behind).await?)
+        Ok(!self.catch_up(behind, Of::All).await?)
     }
 
     /// Whether these logs are indexed up to where they ended; false if that takes more than one call.
-    async fn catch_up(&self, mut behind: Vec<search::Behind>) -> Result<bool, Refused> {
+    async fn catch_up(&self, mut behind: Vec<search::Behind>, of: Of) -> Result<bool, Refused> {
         for _ in 0..MAX_PARTS {
             if behind.is_empty() {
                 break;
             }
-            behind = self.journal.put(Index { behind }).await?;
+            behind = self.journal.put(Index { behind, of }).await?;
         }
         Ok(behind.is_empty())
     }
@@ -537,7 +537,7 @@ impl Store {
         time: Duration,
     ) -> Result<v1::SearchResults, Refused> {
         let mut ready = judged(search::judge(&self.readers, user, search)).await?;
-        if !self.catch_up(std::mem::take(&mut ready.behind)).await? {
+        if !self.catch_up(std::mem::take(&mut ready.behind), Of::Found).await? {
             return Err(Refused::Busy);
         }
         judged(search::find(&self.searchers, &ready, search, time)).await
@@ -561,7 +561,7 @@ async fn prepare(
     let mut effects = Vec::new();
     let now = (surroundings.clock)();
     let mut transaction = connection.begin_with(BEGIN_WRITE).await?;
-    Context::new(surroundings, now, &mut transaction, &mut effects)
+    Context::new(surroundings, now, &mut transaction, &mut effects, &mut Part::default())
         .ensure_default_room(default_room)
         .await?;
     transaction.commit().await

@@ -525,11 +525,13 @@ async fn the_paths_that_are_hot_use_indexes() {
         (write::SIZES, "e USING INDEX entries_by_seq (conversation=? AND seq>?)"),
         (write::NEXT, "e USING INDEX entries_by_seq (conversation=? AND seq>? AND seq<?)"),
         (write::ENTRY, "e USING INDEX entries_by_seq (conversation=? AND seq=?)"),
-        (write::INDEXED, "indexed USING INDEX indexed_by_seq (conversation=? AND seq>? AND seq<?)"),
+        (write::INDEXED, "indexed USING INDEX indexed_by_seq (conversation=? AND seq=?)"),
         (write::INDEXED_ENTRY, "i USING INTEGER PRIMARY KEY (rowid=?)"),
         (write::LAST_EDIT, "x USING COVERING INDEX indexed_edits (conversation=? AND edit_of=?)"),
         (write::LAST_EDIT, "e USING INDEX entries_by_seq (conversation=? AND seq=?)"),
-        (write::STALE, "stale USING PRIMARY KEY (conversation=?)"),
+        (write::STALE, "stale USING COVERING INDEX stale_in_order (conversation=? AND gone<?)"),
+        (write::LEFT, "x USING COVERING INDEX indexed_edits (conversation=? AND edit_of<?)"),
+        (write::REDACTED, "redacted USING PRIMARY KEY (conversation=? AND seq=?)"),
         (write::OLDEST, "e USING INDEX entries_by_seq (conversation=?)"),
         (write::YOUNG, "(conversation=? AND seq<?)"),
         (retention::LOGS, "c USING INTEGER PRIMARY KEY (rowid>?)"),
@@ -537,9 +539,11 @@ async fn the_paths_that_are_hot_use_indexes() {
         (search::ROOMS, "members_by_user (user_id=?)"),
         (search::BEHIND_OF_USER, "members_by_user (user_id=?)"),
         (search::BEHIND_OF_USER, "entries_by_seq (conversation=?)"),
+        (search::BEHIND_OF_USER, "stale_in_order (conversation=? AND gone=?)"),
+        (search::BEHIND_OF_USER, "indexed_edits (conversation=? AND edit_of<?)"),
         (search::MESSAGE, "e USING INTEGER PRIMARY KEY (rowid=?)"),
         (search::EDIT, "x USING COVERING INDEX indexed_edits (conversation=? AND edit_of=?)"),
-        (search::PLACE, "entries_by_seq (conversation=? AND seq>?)"),
+        (search::PLACE, "entries_by_seq (conversation=? AND seq=?)"),
     ];
     for (sql, expected) in statements {
         assert_looks_up(&mut connection, sql, expected).await;

@@ -19,7 +19,8 @@ pub(crate) const HELP: &str = "\
 /describe TEXT    say what this room is for; - takes it away
 /rename NAME      give this room another name
 /invite-only on   let only those join who are invited; off lets anyone
-/retention 30d    keep no more than 30d (or 12h, 2w), 1000 entries, or both; none keeps all; alone it shows what is kept
+/retention 30d    keep no more than 30d (or 12h, 2w), 1000 entries, or both; none keeps all; alone it shows what is kept;
+                  what is beyond that is removed from the server for ever, for everyone
 /invite HANDLE    invite somebody to this room
 /uninvite HANDLE  withdraw an invitation
 /pin N            pin message N of this room; /unpin N takes the pin off
@@ -288,6 +289,12 @@ mod tests {
         ] {
             assert!(Command::parse(line).is_err(), "{line}");
         }
+    }
+
+    // cites: RET-005
+    #[test]
+    fn help_says_what_limits_remove() {
+        assert!(HELP.contains(crate::retention::FOR_EVER));
     }
 
     #[test]

@@ -21,7 +21,7 @@ pub(crate) enum Rooming {
     Describe(String),
     Rename(String),
     InviteOnly(bool),
-    /// Without limits: to show them. What removes something is done only for who is sure.
+    /// Without limits: to show them. What removes something is done only for who was told so, and is sure.
     Retention(Option<Limits>, bool),
     Invite(String),
     Uninvite(String),
@@ -69,7 +69,7 @@ fn parse_number(text: &str) -> Option<u64> {
 }
 
 impl Worker {
-    pub(super) async fn rooming(&self, asked: Rooming) -> Result<()> {
+    pub(super) async fn rooming(&mut self, asked: Rooming) -> Result<()> {
         let room = self.here()?.conversation;
         let text = |text: String| Some(if text == NOTHING { String::new() } else { text });
         match asked {
@@ -126,12 +126,15 @@ impl Worker {
         Ok(())
     }
 
-    /// RET-005: says what will be gone before anything is.
-    async fn retain(&self, limits: Retention, sure: bool) -> Result<()> {
-        match retention::words(&limits).filter(|_| !sure) {
+    /// RET-005: says what will be gone before anything is. Who is sure has read it, of these limits and this room.
+    async fn retain(&mut self, limits: Retention, sure: bool) -> Result<()> {
+        let asked = (self.here()?.conversation, limits);
+        let was_told = self.retaining.take() == Some(asked);
+        match retention::words(&limits).filter(|_| !(sure && was_told)) {
             Some(kept) => {
                 let hint = "the same with \"yes\" behind it does it";
                 self.say(format!("{kept}: {}; {hint}", retention::FOR_EVER)).await;
+                self.retaining = Some(asked);
                 Ok(())
             }
             None => {

@@ -2,8 +2,8 @@
 
 use anyhow::{Result, bail};
 use aside_client::{
-    Client, ConversationId, DeviceId, Entry, Error, IdempotencyKey, PresenceSettings, Role, Room,
-    display::neutralise_line, v1,
+    Client, ConversationId, DeviceId, Entry, Error, IdempotencyKey, PresenceSettings, Retention,
+    Role, Room, display::neutralise_line, v1,
 };
 use tokio::sync::{mpsc, watch};
 
@@ -62,6 +62,8 @@ pub(crate) struct Worker {
     devices: Vec<DeviceId>,
     /// As /outbox numbered them last.
     outbox: Vec<IdempotencyKey>,
+    /// What /retention would set where, as it was said last.
+    pub(super) retaining: Option<(ConversationId, Retention)>,
 }
 
 impl Worker {
@@ -72,8 +74,8 @@ impl Worker {
         results: mpsc::Sender<Done>,
     ) -> Self {
         let (devices, outbox) = Default::default();
-        let (away, current) = Default::default();
-        Self { client, style, interactive, away, results, current, devices, outbox }
+        let (away, current, retaining) = Default::default();
+        Self { client, style, interactive, away, results, current, devices, outbox, retaining }
     }
 
     /// Gives commands up that need the server while it is away, rather than let those that follow wait behind them.

@@ -45,7 +45,7 @@ pub(crate) struct UpdateArgs {
     /// Whether only those may join who are invited; the server reads such a room too
     #[arg(long, value_enum)]
     invite_only: Option<Switch>,
-    /// How much is kept: an age (30d), a number of entries (1000), both, or none. What is beyond is removed for ever
+    /// How much is kept: an age (30d), a number of entries (1000), both, or none; what is beyond that is removed from the server for ever, for everyone
     #[arg(long, value_name = "LIMITS")]
     retention: Option<Limits>,
     /// Let --retention remove what is beyond it

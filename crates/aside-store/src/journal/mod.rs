@@ -19,7 +19,7 @@ use crate::{
     effect::{Effect, Observer},
     error::{Refused, StoreError},
     store::{Clock, Entropy},
-    write::{Context, Moved},
+    write::{Context, Moved, Part},
 };
 
 /// What operations need to know besides the request and the database.
@@ -155,7 +155,8 @@ impl Drop for Writer {
 }
 
 /// Does all of a batch in order: each run of messages or of marks together, everything else by itself. Watermarks that
-/// moved are written once, at the end or before an operation that may change memberships.
+/// moved are written once, at the end or before an operation that may change memberships; about the index for search, all of them
+/// together do no more than one may.
 async fn write_all(
     surroundings: &Surroundings,
     transaction: &mut Transaction<'_>,
@@ -164,12 +165,13 @@ async fn write_all(
 ) -> Result<(), sqlx::Error> {
     let now = (surroundings.clock)();
     let mut moved = Moved::default();
+    let mut part = Part::default();
     for run in batch.chunk_by_mut(|a, b| a.goes_with(b)) {
-        let mut context = Context::new(surroundings, now, transaction, effects);
+        let mut context = Context::new(surroundings, now, transaction, effects, &mut part);
         match run {
             [Op::Single(single)] => {
                 context.write_moved(&mut moved).await?;
-                write_one(surroundings, now, transaction, single, effects).await?;
+                write_one(surroundings, now, transaction, single, effects, &mut part).await?;
             }
             [Op::Mark(_), ..] => {
                 let mut jobs: Vec<_> = run.iter_mut().filter_map(Op::as_mark).collect();
@@ -185,7 +187,7 @@ async fn write_all(
             }
         }
     }
-    Context::new(surroundings, now, transaction, effects).write_moved(&mut moved).await
+    Context::new(surroundings, now, transaction, effects, &mut part).write_moved(&mut moved).await
 }
 
 /// Does one operation, so that it leaves no trace unless it succeeds.
@@ -195,10 +197,11 @@ async fn write_one(
     transaction: &mut Transaction<'_>,
     single: &mut Single,
     effects: &mut Vec<Effect>,
+    part: &mut Part,
 ) -> Result<(), sqlx::Error> {
     let before = effects.len();
     let mut savepoint = transaction.begin().await?;
-    if single.run(&mut Context::new(surroundings, now, &mut savepoint, effects)).await {
+    if single.run(&mut Context::new(surroundings, now, &mut savepoint, effects, part)).await {
         savepoint.commit().await
     } else {
         effects.truncate(before);

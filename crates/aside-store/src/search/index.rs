@@ -4,11 +4,11 @@
 use super::query::Query;
 use crate::db::{Columns as _, Connection, Executor, signed};
 
-/// Entries with these words, newest first: not those that are out of date, nor edits of what was redacted (CONT-014). The index is
-/// read first, whatever SQLite guesses about sizes.
+/// Entries with these words, newest first: not those that are out of date, nor edits of what was redacted (CONT-014, CONT-016). The
+/// index is read first, whatever SQLite guesses about sizes.
 pub(crate) const FIND: &str = "SELECT texts.rowid FROM texts CROSS JOIN indexed i ON i.id = texts.rowid
-     LEFT JOIN entries e ON e.conversation = i.conversation AND e.seq = i.edit_of
-     WHERE texts MATCH ? AND texts.rowid < ? AND (e.id IS NULL OR e.payload IS NOT NULL)
+     WHERE texts MATCH ? AND texts.rowid < ?
+         AND NOT EXISTS (SELECT 1 FROM redacted r WHERE r.conversation = i.conversation AND r.seq = i.edit_of)
          AND NOT EXISTS (SELECT 1 FROM stale s WHERE s.conversation = i.conversation AND s.id = i.id)
      ORDER BY texts.rowid DESC LIMIT ?";
 

@@ -34,19 +34,22 @@ const RESULTS_OVERHEAD_BYTES: usize = 96;
 /// Bytes of a result in SearchResults besides those of the result: a key and a length.
 const RESULT_OVERHEAD_BYTES: usize = 1 + 5;
 
-/// Public rooms of a user whose log has more than is indexed, or of which something is out of date in the index, and where each ends.
+/// Public rooms of a user of whose log not all that there is to be found is indexed as it should be, and where each ends.
 pub(crate) const BEHIND_OF_USER: &str = "SELECT b.id, b.head FROM (
-         SELECT c.id AS id, COALESCE(i.seq, 0) AS done,
+         SELECT c.id AS id, c.first_seq AS first_seq, COALESCE(i.seq, 0) AS done,
              COALESCE((SELECT MAX(seq) FROM entries e WHERE e.conversation = c.id), 0) AS head
          FROM members m JOIN conversations c ON c.id = m.conversation
          LEFT JOIN indexed_logs i ON i.conversation = c.id WHERE m.user_id = ? AND c.kind = ?) b
-     WHERE b.head > b.done OR EXISTS (SELECT 1 FROM stale s WHERE s.conversation = b.id)";
-/// The same of all users. It looks at each log's end, and is for a job.
+     WHERE b.head > b.done OR EXISTS (SELECT 1 FROM stale s WHERE s.conversation = b.id AND s.gone = 0)
+         OR EXISTS (SELECT 1 FROM indexed x WHERE x.conversation = b.id AND x.changes = 1 AND x.edit_of < b.first_seq)";
+/// The same of all users, and those of which words are left behind. It looks at each log's end, and is for a job.
 const BEHIND: &str = "SELECT b.id, b.head FROM (
-         SELECT c.id AS id, COALESCE(i.seq, 0) AS done,
+         SELECT c.id AS id, c.first_seq AS first_seq, COALESCE(i.seq, 0) AS done,
              COALESCE((SELECT MAX(seq) FROM entries e WHERE e.conversation = c.id), 0) AS head
          FROM conversations c LEFT JOIN indexed_logs i ON i.conversation = c.id WHERE c.kind = ?) b
-     WHERE b.head > b.done OR EXISTS (SELECT 1 FROM stale s WHERE s.conversation = b.id) LIMIT ?";
+     WHERE b.head > b.done OR EXISTS (SELECT 1 FROM stale s WHERE s.conversation = b.id)
+         OR EXISTS (SELECT 1 FROM indexed x WHERE x.conversation = b.id AND x.changes = 1 AND x.edit_of < b.first_seq)
+     LIMIT ?";
 /// Logs that a job is told of at once.
 const BEHIND_AT_ONCE: i64 = 64;
 
@@ -61,10 +64,10 @@ pub(crate) const EDIT: &str = "SELECT e.header, e.salt, e.payload, e.payload_has
      JOIN indexed x ON x.conversation = i.conversation AND x.edit_of = i.seq AND x.changes = 1
      JOIN entries e ON e.conversation = x.conversation AND e.seq = x.seq AND e.payload IS NOT NULL
      WHERE i.id = ? ORDER BY x.seq DESC LIMIT 1";
-/// Where a page goes on. What was there may have been trimmed meanwhile: then from what is left.
+/// Where a page goes on. If what was there is no longer kept, it can't be said which messages are older (SEARCH-020).
 pub(crate) const PLACE: &str =
     "SELECT e.id, c.id FROM entries e JOIN conversations c ON c.id = e.conversation
-     WHERE c.conversation_id = ? AND e.seq >= ? ORDER BY e.seq LIMIT 1";
+     WHERE c.conversation_id = ? AND e.seq = ?";
 
 /// A log that is not indexed to its end, or not as it should be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -27,7 +27,7 @@ fn limits(max_age_s: u64, max_entries: u64) -> v1::Retention {
 }
 
 impl Lab {
-    async fn retain(
+    pub(super) async fn retain(
         &self,
         who: Actor,
         room: ConversationId,

@@ -22,6 +22,7 @@ list![
     pages_are_bounded_in_bytes,
     a_page_token_is_of_this_list,
     a_page_token_tells_nothing_of_rooms_that_are_not_the_askers,
+    a_page_does_not_go_on_from_what_is_gone,
     the_index_follows_by_itself,
     a_long_log_is_indexed_in_parts,
     many_logs_are_indexed_together,
@@ -301,6 +302,22 @@ async fn a_page_token_tells_nothing_of_rooms_that_are_not_the_askers(lab: Lab) {
     lab.join(alice, other.room).await;
     assert_refused!(lab.store.search(alice.user, &elsewhere).await, Refused::PageTokenInvalid);
     assert!(lab.store.search(alice.user, &search).await.is_ok());
+}
+
+/// Or it would begin again with what the page before it had.
+// cites: SEARCH-020
+async fn a_page_does_not_go_on_from_what_is_gone(lab: Lab) {
+    let alice = lab.register("alice").await;
+    let den = Den::new(&lab, alice).await;
+    let other = Den { lab: &lab, room: lab.create(alice, "other").await };
+    den.say(alice, text("word")).await;
+    other.say(alice, text("word")).await;
+    let search = Search { page_size: 1, ..searching(None, "word") };
+    let first = lab.store.search(alice.user, &search).await.must();
+    let second = Search { page_token: first.next_page_token, ..search };
+    assert_eq!(lab.store.search(alice.user, &second).await.must().results.len(), 1);
+    lab.retain(alice, other.room, 0, 1).await;
+    assert_refused!(lab.store.search(alice.user, &second).await, Refused::PageTokenInvalid);
 }
 
 // cites: SEARCH-001

@@ -1,8 +1,6 @@
-//! What redaction, done here by hand, and retention do to the index for search.
+//! What redaction and retention do to the index for search.
 
-use std::ops::RangeInclusive;
-
-use sqlx::{Connection as _, Executor as _};
+use sqlx::Connection as _;
 
 use super::Fixture;
 use crate::{
@@ -11,7 +9,7 @@ use crate::{
     journal::Surroundings,
     search::Behind,
     suite::search::{Den, edit, text},
-    write::{Context, Index},
+    write::{Context, Index, Of, Part},
 };
 
 fn surroundings() -> Surroundings {
@@ -21,23 +19,6 @@ fn surroundings() -> Surroundings {
         clock: std::sync::Arc::new(|| 0),
         entropy: std::sync::Arc::new(|bytes| bytes.fill(5)),
     }
-}
-
-/// Does something to the log of the room "den", and tells the index of it in the same transaction.
-async fn forget(fixture: &Fixture, sql: &'static str, seqs: RangeInclusive<u64>) {
-    let surroundings = surroundings();
-    let mut effects = Vec::new();
-    let mut connection = Connection::connect(&fixture.lab.url).await.unwrap();
-    let mut transaction = connection.begin().await.unwrap();
-    transaction.execute(sql).await.unwrap();
-    let row = sqlx::query("SELECT id FROM conversations WHERE name = 'den'")
-        .fetch_one(&mut *transaction)
-        .await
-        .unwrap();
-    let mut context = Context::new(&surroundings, 0, &mut transaction, &mut effects);
-    context.forget_indexed(row.key(0).unwrap(), seqs).await.unwrap();
-    transaction.commit().await.unwrap();
-    connection.close().await.unwrap();
 }
 
 /// How many blocks of the index have these bytes. Words that begin alike share their beginning there: ask for the end of one.
@@ -50,8 +31,6 @@ async fn blocks_with(fixture: &Fixture, end: &str) -> u64 {
     connection.close().await.unwrap();
     row.number(0).unwrap()
 }
-
-const REDACT_3: &str = "UPDATE entries SET salt = NULL, payload = NULL WHERE seq = 3";
 
 // cites: SEARCH-012
 #[tokio::test]
@@ -66,7 +45,7 @@ async fn a_redacted_message_is_found_no_more_nor_are_its_edits() {
     lab.store.join(lab.joining(bob, den.room)).await.unwrap();
     let forged = den.say(bob, edit(of, "forged word")).await;
     assert_eq!(den.find(alice.user, "word").await, [(forged.0, 0), (3, 4)]);
-    forget(&fixture, REDACT_3, 3..=3).await;
+    lab.store.redact(lab.redacting(alice, den.room, &[3])).await.unwrap();
     assert_eq!(den.find(alice.user, "word").await, []);
     // Nor one that comes later.
     den.say(alice, edit(of, "late word")).await;
@@ -85,12 +64,10 @@ async fn without_its_edit_a_message_is_found_by_what_it_said_before() {
         den.say(alice, edit((message.0, &message.1), words)).await;
     }
     assert_eq!(den.find(alice.user, "third").await, [(3, 5)]);
-    let redact = "UPDATE entries SET salt = NULL, payload = NULL WHERE seq = 5";
-    forget(&fixture, redact, 5..=5).await;
+    lab.store.redact(lab.redacting(alice, den.room, &[5])).await.unwrap();
     assert_eq!(den.find(alice.user, "third").await, []);
     assert_eq!(den.find(alice.user, "second").await, [(3, 4)]);
-    let redact = "UPDATE entries SET salt = NULL, payload = NULL WHERE seq = 4";
-    forget(&fixture, redact, 4..=4).await;
+    lab.store.redact(lab.redacting(alice, den.room, &[4])).await.unwrap();
     assert_eq!(den.find(alice.user, "second").await, []);
     assert_eq!(den.find(alice.user, "first").await, [(3, 0)]);
 }
@@ -117,6 +94,31 @@ async fn what_was_trimmed_is_found_no_more_and_its_edits_are_messages() {
     assert_eq!(den.find(alice.user, "old").await, []);
 }
 
+/// Nor when all that the log kept of the message is gone, whether the index had come to the edit or not.
+// cites: SEARCH-012
+#[tokio::test]
+async fn edits_of_what_was_redacted_and_trimmed_are_not_found() {
+    let fixture = Fixture::new().await;
+    let lab = &fixture.lab;
+    let (alice, bob) = (lab.register("alice").await, lab.register("bob").await);
+    let den = Den::new(lab, alice).await;
+    lab.store.join(lab.joining(bob, den.room)).await.unwrap();
+    let message = den.say(alice, text("one word")).await;
+    let of = (message.0, &message.1);
+    den.say(alice, edit(of, "another word")).await;
+    den.say(bob, edit(of, "forged word")).await;
+    assert_eq!(den.find(alice.user, "word").await, [(6, 0), (4, 5)]);
+    den.say(alice, edit(of, "word not looked at")).await;
+    lab.store.redact(lab.redacting(alice, den.room, &[4])).await.unwrap();
+    fixture.sql("UPDATE conversations SET max_entries = 4 WHERE name = 'den'").await;
+    assert!(!lab.store.trim().await.unwrap());
+    assert_eq!(den.find(alice.user, "word").await, []);
+    den.say(alice, edit(of, "late word")).await;
+    assert_eq!(den.find(alice.user, "word").await, []);
+    assert!(!lab.store.index().await.unwrap());
+    assert_eq!(blocks_with(&fixture, "another").await, 0);
+}
+
 /// Entries that the index has not come to yet.
 // cites: SEARCH-012
 #[tokio::test]
@@ -128,7 +130,7 @@ async fn what_is_gone_before_it_was_indexed_is_never_found() {
     let message = den.say(alice, text("one word")).await;
     den.say(alice, edit((message.0, &message.1), "another word")).await;
     den.say(alice, text("a third word")).await;
-    forget(&fixture, REDACT_3, 3..=3).await;
+    lab.store.redact(lab.redacting(alice, den.room, &[3])).await.unwrap();
     assert_eq!(den.find(alice.user, "word").await, [(5, 0)]);
 }
 
@@ -191,6 +193,63 @@ async fn much_that_was_redacted_goes_in_parts() {
     assert_eq!(den.find(alice.user, "common").await, [(3, 0)]);
 }
 
+/// However many say so in one transaction, which everybody else waits for.
+// cites: REDACT-001, SEARCH-012
+#[tokio::test]
+async fn many_redactions_at_once_clean_no_more_than_one() {
+    let fixture = Fixture::new().await;
+    let lab = &fixture.lab;
+    let alice = lab.register("alice").await;
+    let den = Den::new(lab, alice).await;
+    let mut seqs = Vec::new();
+    for number in 0..5 {
+        let words: Vec<_> = (0..5000).map(|word| format!("{word}x{number}")).collect();
+        seqs.push(den.say(alice, text(&format!("common {}", words.join(" ")))).await.0);
+    }
+    assert_eq!(den.find(alice.user, "common").await.len(), 5);
+    let redactions: Vec<_> =
+        seqs.iter().map(|&seq| lab.store.redact(lab.redacting(alice, den.room, &[seq]))).collect();
+    for redaction in redactions {
+        redaction.await.unwrap();
+    }
+    assert_eq!(blocks_with(&fixture, "4999x0").await, 0, "what fits is cleaned at once");
+    assert!(blocks_with(&fixture, "4999x4").await > 0, "what does not is left");
+    assert_eq!(den.find(alice.user, "common").await, []);
+    assert!(blocks_with(&fixture, "4999x4").await > 0, "a search does not wait for it");
+    assert!(!lab.store.index().await.unwrap(), "no more to do");
+    assert_eq!(blocks_with(&fixture, "4999x4").await, 0);
+}
+
+/// However many there are: one that trims must not pay for all of them.
+// cites: SEARCH-001, SEARCH-012
+#[tokio::test]
+async fn edits_that_lost_their_message_become_messages_in_parts() {
+    let fixture = Fixture::new().await;
+    let lab = &fixture.lab;
+    let alice = lab.register("alice").await;
+    let den = Den::new(lab, alice).await;
+    let message = den.say(alice, text("old word")).await;
+    for number in 0..300 {
+        den.say(alice, edit((message.0, &message.1), &format!("word {number}"))).await;
+    }
+    assert_eq!(den.find(alice.user, "word").await, [(3, 303)]);
+    fixture.sql("UPDATE conversations SET max_entries = 300 WHERE name = 'den'").await;
+    assert!(!lab.store.trim().await.unwrap());
+    assert_eq!(messages(&fixture).await, 0, "trimming makes none");
+    assert_eq!(den.find(alice.user, "\"word 0\"").await, [(4, 0)]);
+    assert_eq!(messages(&fixture).await, 300);
+    assert_eq!(den.find(alice.user, "old").await, []);
+}
+
+/// How many edits are found as messages.
+async fn messages(fixture: &Fixture) -> u64 {
+    let mut connection = Connection::connect(&fixture.lab.url).await.unwrap();
+    let sql = "SELECT COUNT(*) FROM indexed WHERE edit_of IS NOT NULL AND changes = 0";
+    let row = sqlx::query(sql).fetch_one(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+    row.number(0).unwrap()
+}
+
 /// However few entries these are.
 #[tokio::test]
 async fn a_part_is_bounded() {
@@ -209,11 +268,13 @@ async fn a_part_is_bounded() {
         .await
         .unwrap();
     let log = Behind { conversation: row.key(0).unwrap(), head_seq: 6 };
-    let mut context = Context::new(&surroundings, 0, &mut connection, &mut effects);
     let mut behind = vec![log];
     let mut parts = 0;
     while !behind.is_empty() {
-        behind = context.index(&Index { behind }).await.map_err(Refused::from).unwrap();
+        let mut part = Part::default();
+        let mut context = Context::new(&surroundings, 0, &mut connection, &mut effects, &mut part);
+        behind =
+            context.index(&Index { behind, of: Of::Found }).await.map_err(Refused::from).unwrap();
         parts += 1;
     }
     assert_eq!(parts, 2);

@@ -73,9 +73,11 @@ pub(crate) use removals::{LEAF_OF, LEAVES_OF_USER};
 #[cfg(test)]
 pub(crate) use retention::{OLDEST, YOUNG};
 pub(crate) use retention::{Trim, time_ms};
-pub(crate) use search::Index;
 #[cfg(test)]
-pub(crate) use search::{ENTRY, INDEXED, INDEXED_ENTRY, LAST_EDIT, NEXT, SIZES, STALE};
+pub(crate) use search::{
+    ENTRY, INDEXED, INDEXED_ENTRY, LAST_EDIT, LEFT, NEXT, REDACTED, SIZES, STALE,
+};
+pub(crate) use search::{Index, Of, Part};
 #[cfg(test)]
 pub(crate) use tokens::{COUNT_TOKENS, NAMED_TOKEN};
 
@@ -87,6 +89,8 @@ pub(crate) struct Context<'a> {
     connection: &'a mut Connection,
     /// What will be told to the observer if the batch becomes durable.
     effects: &'a mut Vec<Effect>,
+    /// What the batch may still do about the index for search.
+    part: &'a mut Part,
     /// Entries that are made but not inserted yet: see [`Context::flush`].
     entries: Vec<EntryRow>,
 }
@@ -106,8 +110,9 @@ impl<'a> Context<'a> {
         now: u64,
         connection: &'a mut Connection,
         effects: &'a mut Vec<Effect>,
+        part: &'a mut Part,
     ) -> Self {
-        Self { surroundings, now, connection, effects, entries: Vec::new() }
+        Self { surroundings, now, connection, effects, part, entries: Vec::new() }
     }
 
     /// Who asks, unless the device was revoked since it logged in.

@@ -104,7 +104,7 @@ impl Context<'_> {
             .execute(&mut *self.connection)
             .await?;
         self.end_pin(place, seq).await?;
-        self.forget_indexed(place.key, seq..=seq).await
+        self.forget_indexed(place.key, seq).await
     }
 }
 

@@ -63,6 +63,7 @@ impl Context<'_> {
     /// Takes the next part away. Answers whether there is more.
     pub(crate) async fn trim(&mut self, trim: &Trim) -> Result<bool, Stop> {
         let gone = self.trim_part(trim.conversation).await?;
+        self.clean_index(trim.conversation).await?;
         Ok(gone.is_some_and(|prefix| prefix.more))
     }
 
@@ -75,7 +76,7 @@ impl Context<'_> {
                 break;
             }
         }
-        Ok(())
+        self.clean_index(conversation).await
     }
 
     /// RET-003, RET-004, RET-010, PIN-007, SEARCH-012.

@@ -1,10 +1,8 @@
 //! What is indexed for search: of each message the text that clients show, as far as the server can tell (CONT-011 to
-//! CONT-014). Signatures are for clients to verify.
+//! CONT-014, CONT-016). Signatures are for clients to verify.
 //!
 //! A log is taken in by its seqs, in order, a part at a time. A text is found under its own entry; an edit that changes a
 //! message replaces what that one is found by; one that leads nowhere is a message of its own (CONT-013).
-
-use std::ops::RangeInclusive;
 
 use aside_proto::v1::{self, content::Body};
 use prost::Message as _;
@@ -16,7 +14,7 @@ use crate::{
     search::{Behind, index},
 };
 
-/// Entries that one operation takes in or brings up to date: few enough that messages need not wait for it.
+/// Entries that one batch takes in or brings up to date: few enough that messages need not wait for it.
 const PART_ENTRIES: u64 = 256;
 /// And bytes of them, with which the work grows: an entry is begun below it. Texts of chosen nonsense take a second.
 const PART_BYTES: u64 = 128 * 1024;
@@ -31,26 +29,44 @@ pub(crate) const NEXT: &str = "SELECT e.id, e.seq, e.message_id, d.user_id, e.pa
 pub(crate) const ENTRY: &str =
     "SELECT e.id, e.seq, e.message_id, d.user_id, e.payload FROM entries e
      LEFT JOIN devices d ON d.id = e.device WHERE e.conversation = ? AND e.seq = ?";
-/// What is indexed of a range.
-pub(crate) const INDEXED: &str = "SELECT id, seq, edit_of, changes FROM indexed
-     WHERE conversation = ? AND seq BETWEEN ? AND ? ORDER BY seq";
+/// What is indexed of an entry.
+pub(crate) const INDEXED: &str =
+    "SELECT id, edit_of, changes FROM indexed WHERE conversation = ? AND seq = ?";
 /// An entry of which something is indexed, and whether it changes another.
-pub(crate) const INDEXED_ENTRY: &str = "SELECT e.seq, e.payload, i.changes FROM indexed i
+pub(crate) const INDEXED_ENTRY: &str =
+    "SELECT e.seq, e.payload, i.changes, i.edit_of FROM indexed i
      JOIN entries e ON e.id = i.id WHERE i.id = ?";
 /// The edit that is shown in a message's place.
 pub(crate) const LAST_EDIT: &str = "SELECT e.payload FROM indexed x
      JOIN entries e ON e.conversation = x.conversation AND e.seq = x.seq AND e.payload IS NOT NULL
      WHERE x.conversation = ? AND x.edit_of = ? AND x.changes = 1 ORDER BY x.seq DESC LIMIT 1";
-/// What is out of date of a log.
-pub(crate) const STALE: &str = "SELECT id FROM stale WHERE conversation = ? ORDER BY id LIMIT ?";
+/// What is out of date of a log: first what is to be found, then, if it is asked for, what is gone.
+pub(crate) const STALE: &str = "SELECT id FROM stale WHERE conversation = ? AND gone <= ?
+     ORDER BY gone, id LIMIT ?";
+/// Edits that changed a message that is no longer kept.
+pub(crate) const LEFT: &str = "SELECT x.id FROM conversations c
+     JOIN indexed x ON x.conversation = c.id AND x.changes = 1 AND x.edit_of < c.first_seq WHERE c.id = ? LIMIT ?";
+/// A message of which it was said that it is redacted, kept or not.
+pub(crate) const REDACTED: &str = "SELECT 1 FROM redacted WHERE conversation = ? AND seq = ?";
 
-/// Logs to be taken in, as far as one operation goes. Answered by those that it did not finish.
+/// Logs to be taken in, as far as a batch goes. Answered by those that it did not finish.
 pub(crate) struct Index {
     pub(crate) behind: Vec<Behind>,
+    pub(crate) of: Of,
 }
 
-/// What is left of what one operation may do.
-struct Part {
+/// What is brought up to date.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Of {
+    /// What a search must wait for (SEARCH-001).
+    Found,
+    /// And the words of what is gone, which are found no more in any case.
+    All,
+}
+
+/// What is left of what one batch may do about the index: one, since each of its operations keeps all that wait for it from
+/// their answers.
+pub(crate) struct Part {
     entries: u64,
     bytes: u64,
 }
@@ -65,77 +81,69 @@ struct Read {
     payload: bytes::Bytes,
 }
 
-/// What an edit is to the message that it names.
-struct EditOf {
-    message: Read,
-    /// Whether it is by the same user, and of a text.
-    changes: bool,
-}
-
 impl Context<'_> {
     /// Takes in the next part of some logs.
     pub(crate) async fn index(&mut self, index: &Index) -> Result<Vec<Behind>, Stop> {
-        let mut part = Part::whole();
         for (at, log) in index.behind.iter().enumerate() {
-            let done = self.take_in(log, &mut part).await?;
-            if !self.bring_up_to_date(log.conversation, &mut part).await? || done < log.head_seq {
+            let done = self.take_in(log).await?;
+            if done < log.head_seq
+                || !self.bring_up_to_date(log.conversation, index.of).await?
+                || !self.promote_edits(log.conversation).await?
+            {
                 return Ok(index.behind[at..].to_vec());
             }
         }
         Ok(Vec::new())
     }
 
-    /// Brings up to date what a redaction has left behind in the index of a log: at once, but no more than messages can wait for.
-    /// The rest, which is found no more in any case, goes when the log is indexed next.
+    /// Brings up to date what a redaction or retention has left behind in the index of a log: at once, but no more than messages
+    /// can wait for. The rest, which is found no more in any case, goes when the log is indexed next.
     pub(crate) async fn clean_index(&mut self, conversation: i64) -> Result<(), sqlx::Error> {
-        self.bring_up_to_date(conversation, &mut Part::whole()).await.map(drop)
+        self.bring_up_to_date(conversation, Of::All).await.map(drop)
     }
 
-    /// Takes entries out of the index: they were redacted. To be called in the same transaction, after their payloads were deleted:
-    /// what is left tells what becomes of edits (CONT-014). They are found no more from then on; [`clean_index`](Self::clean_index)
-    /// takes out the words.
-    pub(crate) async fn forget_indexed(
+    /// Takes an entry out of the index, and notes, for good, that edits of it are not to be found (CONT-016): it was redacted. To be
+    /// called in the same transaction, after its payload was deleted. It is found no more from then on;
+    /// [`clean_index`](Self::clean_index) takes out the words.
+    pub(super) async fn forget_indexed(
         &mut self,
         conversation: i64,
-        seqs: RangeInclusive<u64>,
+        seq: u64,
     ) -> Result<(), sqlx::Error> {
-        let rows = sqlx::query(INDEXED)
+        sqlx::query(
+            "INSERT INTO redacted (conversation, seq) VALUES (?, ?) ON CONFLICT DO NOTHING",
+        )
+        .bind(conversation)
+        .bind(signed(seq))
+        .execute(&mut *self.connection)
+        .await?;
+        let row = sqlx::query(INDEXED)
             .bind(conversation)
-            .bind(signed(*seqs.start()))
-            .bind(signed(*seqs.end()))
-            .fetch_all(&mut *self.connection)
+            .bind(signed(seq))
+            .fetch_optional(&mut *self.connection)
             .await?;
-        for row in &rows {
-            let (id, seq) = (row.key(0)?, row.number(1)?);
-            self.outdate(conversation, seq).await?;
-            sqlx::query("DELETE FROM indexed WHERE id = ?")
-                .bind(id)
-                .execute(&mut *self.connection)
-                .await?;
-            // The message is found by the greatest edit that is left, or by its own text.
-            if row.key_or_null(2)?.is_some() && row.number(3)? != 0 {
-                self.outdate(conversation, row.number(2)?).await?;
-            }
+        let Some(row) = row else { return Ok(()) };
+        self.take_out(conversation, row.key(0)?).await?;
+        // The message is found by the greatest edit that is left, or by its own text.
+        if row.number(2)? != 0 {
+            self.outdate(conversation, row.number(1)?).await?;
         }
         Ok(())
     }
 
     /// Takes all entries up to one out of the index: they are no longer kept. To be called in the same transaction. Edits of them
-    /// that are kept are messages from now on (CONT-013); an edit comes after what it names, so none that goes changes one that
-    /// stays.
+    /// that are kept are messages from now on (CONT-013), as many as there may be: [`LEFT`] tells them. An edit comes after what
+    /// it names, so none that goes changes one that stays.
     pub(super) async fn forget_indexed_through(
         &mut self,
         conversation: i64,
         last: u64,
     ) -> Result<(), sqlx::Error> {
         for sql in [
-            "INSERT INTO stale (conversation, id) SELECT conversation, id FROM indexed
-             WHERE conversation = ? AND seq <= ? ON CONFLICT DO NOTHING",
+            "INSERT INTO stale (conversation, id, gone) SELECT conversation, id, 1 FROM indexed
+             WHERE conversation = ? AND seq <= ?
+             ON CONFLICT (conversation, id) DO UPDATE SET gone = excluded.gone",
             "DELETE FROM indexed WHERE conversation = ? AND seq <= ?",
-            "INSERT INTO stale (conversation, id) SELECT conversation, id FROM indexed
-             WHERE conversation = ? AND edit_of <= ? AND changes = 1 ON CONFLICT DO NOTHING",
-            "UPDATE indexed SET edit_of = NULL, changes = 0
-             WHERE conversation = ? AND edit_of <= ? AND changes = 1",
         ] {
             sqlx::query(sql)
                 .bind(conversation)
@@ -143,32 +151,32 @@ impl Context<'_> {
                 .execute(&mut *self.connection)
                 .await?;
         }
-        self.clean_index(conversation).await
+        Ok(())
     }
 
     /// Takes in the next entries of a log. Answers up to which seq it is indexed now, or its head if there is no more of it.
-    async fn take_in(&mut self, log: &Behind, part: &mut Part) -> Result<u64, Stop> {
+    async fn take_in(&mut self, log: &Behind) -> Result<u64, Stop> {
         let row = sqlx::query("SELECT seq FROM indexed_logs WHERE conversation = ?")
             .bind(log.conversation)
             .fetch_optional(&mut *self.connection)
             .await?;
         let from = row.map_or(Ok(0), |row| row.number(0))?;
         // Looking at a log takes as long as an entry of it.
-        if from >= log.head_seq || !part.take(0) {
+        if from >= log.head_seq || !self.part.take(0) {
             return Ok(from);
         }
         let sizes = sqlx::query(SIZES)
             .bind(log.conversation)
             .bind(signed(from))
-            .bind(signed(part.entries))
+            .bind(signed(self.part.entries))
             .fetch_all(&mut *self.connection)
             .await?;
-        if sizes.is_empty() && part.entries > 0 {
+        if sizes.is_empty() && self.part.entries > 0 {
             return Ok(log.head_seq);
         }
         let mut done = from;
         for row in sizes {
-            if !part.take(row.number(1)?) {
+            if !self.part.take(row.number(1)?) {
                 break;
             }
             done = row.number(0)?;
@@ -211,16 +219,16 @@ impl Context<'_> {
                 index::put(self.connection, entry.id, conversation, &text.body).await
             }
             Some(Body::Edit(v1::Edit { to, text: Some(text) })) => {
-                let edit = self.edit_of(conversation, &entry, to.unwrap_or_default()).await?;
-                self.note(conversation, &entry, edit.as_ref()).await?;
-                match edit {
-                    // CONT-014.
-                    Some(EditOf { message, .. }) if message.payload.is_empty() => Ok(()),
+                let to = to.filter(|to| to.seq < entry.seq).unwrap_or_default();
+                if self.is_redacted(conversation, to.seq).await? {
+                    return Ok(());
+                }
+                let changes = self.changes(conversation, &entry, &to).await?;
+                self.note(conversation, &entry, Some((to.seq, changes))).await?;
+                match changes {
                     // However often it is edited, and however long it is: its text is put in once.
-                    Some(EditOf { message, changes: true }) => {
-                        self.outdate(conversation, message.seq).await
-                    }
-                    _ => index::put(self.connection, entry.id, conversation, &text.body).await,
+                    true => self.outdate(conversation, to.seq).await,
+                    false => index::put(self.connection, entry.id, conversation, &text.body).await,
                 }
             }
             _ => Ok(()),
@@ -231,7 +239,7 @@ impl Context<'_> {
         &mut self,
         conversation: i64,
         entry: &Read,
-        edit: Option<&EditOf>,
+        edit: Option<(u64, bool)>,
     ) -> Result<(), sqlx::Error> {
         sqlx::query(
             "INSERT INTO indexed (id, conversation, seq, edit_of, changes) VALUES (?, ?, ?, ?, ?)",
@@ -239,45 +247,46 @@ impl Context<'_> {
         .bind(entry.id)
         .bind(conversation)
         .bind(signed(entry.seq))
-        .bind(edit.map(|edit| signed(edit.message.seq)))
-        .bind(edit.is_some_and(|edit| edit.changes))
+        .bind(edit.map(|(of, _)| signed(of)))
+        .bind(edit.is_some_and(|(_, changes)| changes))
         .execute(&mut *self.connection)
         .await?;
         Ok(())
     }
 
-    /// The message that an edit names, if there is one (CONT-002).
-    async fn edit_of(
+    /// Whether an edit changes the message that it names: a text by the same user (CONT-002, CONT-012).
+    async fn changes(
         &mut self,
         conversation: i64,
         edit: &Read,
-        to: v1::MessageRef,
-    ) -> Result<Option<EditOf>, sqlx::Error> {
-        let found = match to.seq < edit.seq {
-            true => self.entry(conversation, to.seq).await?,
-            false => None,
-        };
-        Ok(found
-            .filter(|message| !message.user.is_empty() && message.message_id == to.message_id)
-            .map(|message| {
-                let changes = message.user == edit.user && text_of(&message.payload).is_some();
-                EditOf { message, changes }
-            }))
+        to: &v1::MessageRef,
+    ) -> Result<bool, sqlx::Error> {
+        let row = sqlx::query(ENTRY)
+            .bind(conversation)
+            .bind(signed(to.seq))
+            .fetch_optional(&mut *self.connection)
+            .await?;
+        let message = row.as_ref().map(read).transpose()?;
+        Ok(message.is_some_and(|message| {
+            message.user == edit.user
+                && message.message_id == to.message_id
+                && text_of(&message.payload).is_some()
+        }))
     }
 
-    async fn entry(&mut self, conversation: i64, seq: u64) -> Result<Option<Read>, sqlx::Error> {
-        let row = sqlx::query(ENTRY)
+    async fn is_redacted(&mut self, conversation: i64, seq: u64) -> Result<bool, sqlx::Error> {
+        let row = sqlx::query(REDACTED)
             .bind(conversation)
             .bind(signed(seq))
             .fetch_optional(&mut *self.connection)
             .await?;
-        row.as_ref().map(read).transpose()
+        Ok(row.is_some())
     }
 
     /// What is indexed of an entry is not as it should be from now on.
     async fn outdate(&mut self, conversation: i64, seq: u64) -> Result<(), sqlx::Error> {
         sqlx::query(
-            "INSERT INTO stale (conversation, id) SELECT conversation, id FROM indexed
+            "INSERT INTO stale (conversation, id, gone) SELECT conversation, id, 0 FROM indexed
              WHERE conversation = ? AND seq = ? ON CONFLICT DO NOTHING",
         )
         .bind(conversation)
@@ -287,33 +296,89 @@ impl Context<'_> {
         Ok(())
     }
 
+    /// Nothing is to be found of an entry from now on. Its words go when it is brought up to date.
+    async fn take_out(&mut self, conversation: i64, id: i64) -> Result<(), sqlx::Error> {
+        sqlx::query(
+            "INSERT INTO stale (conversation, id, gone) VALUES (?, ?, 1)
+             ON CONFLICT (conversation, id) DO UPDATE SET gone = excluded.gone",
+        )
+        .bind(conversation)
+        .bind(id)
+        .execute(&mut *self.connection)
+        .await?;
+        sqlx::query("DELETE FROM indexed WHERE id = ?")
+            .bind(id)
+            .execute(&mut *self.connection)
+            .await?;
+        Ok(())
+    }
+
     /// Makes what is out of date of a log as it should be. Answers whether that is all.
-    async fn bring_up_to_date(
-        &mut self,
-        conversation: i64,
-        part: &mut Part,
-    ) -> Result<bool, sqlx::Error> {
+    async fn bring_up_to_date(&mut self, conversation: i64, of: Of) -> Result<bool, sqlx::Error> {
         let rows = sqlx::query(STALE)
             .bind(conversation)
-            .bind(signed(part.entries + 1))
+            .bind(of == Of::All)
+            .bind(signed(self.part.entries + 1))
             .fetch_all(&mut *self.connection)
             .await?;
         for row in rows {
             let id = row.key(0)?;
             let text = self.shown_text(conversation, id).await?;
-            let length = text.as_ref().map_or(0, String::len) as u64;
-            if !part.take(index::length(self.connection, id).await? + length) {
+            if !self.index_anew(conversation, id, text).await? {
                 return Ok(false);
-            }
-            match text {
-                Some(text) => index::put(self.connection, id, conversation, &text).await?,
-                None => index::remove(self.connection, id).await?,
             }
             sqlx::query("DELETE FROM stale WHERE conversation = ? AND id = ?")
                 .bind(conversation)
                 .bind(id)
                 .execute(&mut *self.connection)
                 .await?;
+        }
+        Ok(true)
+    }
+
+    /// Makes messages of the edits of what is no longer kept (CONT-013), unless it was redacted (CONT-016). Answers whether these
+    /// are all.
+    async fn promote_edits(&mut self, conversation: i64) -> Result<bool, sqlx::Error> {
+        let rows = sqlx::query(LEFT)
+            .bind(conversation)
+            .bind(signed(self.part.entries + 1))
+            .fetch_all(&mut *self.connection)
+            .await?;
+        for row in rows {
+            let id = row.key(0)?;
+            let edit = sqlx::query(INDEXED_ENTRY).bind(id).fetch_one(&mut *self.connection).await?;
+            if self.is_redacted(conversation, edit.number(3)?).await? {
+                if !self.part.take(0) {
+                    return Ok(false);
+                }
+                self.take_out(conversation, id).await?;
+                continue;
+            }
+            if !self.index_anew(conversation, id, edited_text(&edit.bytes(1)?)).await? {
+                return Ok(false);
+            }
+            sqlx::query("UPDATE indexed SET changes = 0 WHERE id = ?")
+                .bind(id)
+                .execute(&mut *self.connection)
+                .await?;
+        }
+        Ok(true)
+    }
+
+    /// Puts the text by which an entry is found in place of the one before, or of none. Answers whether the batch may do so much.
+    async fn index_anew(
+        &mut self,
+        conversation: i64,
+        id: i64,
+        text: Option<String>,
+    ) -> Result<bool, sqlx::Error> {
+        let length = text.as_ref().map_or(0, String::len) as u64;
+        if !self.part.take(index::length(self.connection, id).await? + length) {
+            return Ok(false);
+        }
+        match text {
+            Some(text) => index::put(self.connection, id, conversation, &text).await?,
+            None => index::remove(self.connection, id).await?,
         }
         Ok(true)
     }
@@ -340,11 +405,13 @@ impl Context<'_> {
     }
 }
 
-impl Part {
-    fn whole() -> Self {
+impl Default for Part {
+    fn default() -> Self {
         Self { entries: PART_ENTRIES, bytes: PART_BYTES }
     }
+}
 
+impl Part {
     /// Takes an entry of so many bytes, if anything is left.
     fn take(&mut self, bytes: u64) -> bool {
         let is_left = self.entries > 0 && self.bytes > 0;

@@ -13,8 +13,9 @@ const DESCRIPTION: &str = "Kind payload: an encoded Content that a client can sh
     kind MESSAGE, and what is shown of each once all of them are loaded, in whatever order; one without payload is redacted, one with \
     verifies false has no valid signature and is not in the view. as: message (with its text now; edited is the seq of the edit, reply \
     what it answers and whether that is there, reactions in the order in which they are shown), reaction (to is its message, absent if \
-    it leads nowhere), edit (shown at the message of), stray-edit (CONT-013), edit-of-redacted (CONT-014), unknown (MSG-011), redacted, \
-    repetition (MSG-013). Entries of other kinds, and those that are not loaded, are not listed.";
+    it leads nowhere), edit (shown at the message of), stray-edit (CONT-013), edit-of-redacted (CONT-014, CONT-016), unknown (MSG-011), redacted, \
+    repetition (MSG-013). Entries of other kinds, and those that are not loaded, are not listed; redacts has the seqs that loaded entries of \
+    kind REDACTED name (CONT-016).";
 
 const THUMB: &str = "\u{1f44d}";
 const HEART: &str = "\u{2764}\u{fe0f}";
@@ -327,7 +328,29 @@ fn absences() -> Vec<Value> {
             unmoved,
         ),
         repetition(),
+        redacted_and_trimmed(),
     ]
+}
+
+/// Of a message that is not there it is known that it was redacted.
+fn redacted_and_trimmed() -> Value {
+    let entries = vec![
+        entry(4, alice(), Some(corrects(reference(3), "Tea?"))),
+        entry(5, bob(), Some(corrects(v1::MessageRef { seq: 3, ..reference(4) }, "Coffee?"))),
+        entry(6, bob(), Some(answers(reference(3), "Gladly"))),
+        entry(7, alice(), Some(corrects(reference(2), "Milk?"))),
+        entry(8, alice(), Some(corrects(reference(9), "Too early"))),
+    ];
+    let view = json!([
+        {"seq": 4, "as": "edit-of-redacted", "of": 3},
+        {"seq": 5, "as": "edit-of-redacted", "of": 3},
+        {"seq": 6, "as": "message", "text": "Gladly", "reply": {"to": 3, "there": false}},
+        {"seq": 7, "as": "stray-edit", "of": 2, "text": "Milk?"},
+        {"seq": 8, "as": "stray-edit", "of": 9, "text": "Too early"},
+    ]);
+    let vector =
+        Vector::new("redacted-and-not-there", &["CONT-016", "CONT-013"]).with("kind", "log");
+    vector.with("entries", entries).with("redacts", json!([3, 9])).with("view", view).valid()
 }
 
 /// An edit that the server shows again, after another.

@@ -15,7 +15,7 @@ fn payloads() {
 }
 
 // cites: CONT-002, CONT-003, CONT-004, CONT-005, CONT-006, CONT-007, CONT-009, CONT-010, CONT-011, CONT-012, CONT-013, CONT-014
-// cites: CONT-015, MSG-013
+// cites: CONT-015, CONT-016, MSG-013
 #[test]
 fn logs_look_the_same_whatever_is_loaded_first() {
     let file = super::read("content");
@@ -27,8 +27,13 @@ fn logs_look_the_same_whatever_is_loaded_first() {
         let said: Vec<_> = verified.map(said).collect();
         for first in 0..said.len() {
             let (early, late) = said.split_at(first);
-            assert_eq!(view(late.iter().chain(early)), vector["view"], "{}", vector["id"]);
-            assert_eq!(view(late.iter().chain(early).rev()), vector["view"], "{}", vector["id"]);
+            for redactions_first in [false, true] {
+                let view = |said: &[&Said]| view(said, vector, redactions_first);
+                let mut said: Vec<_> = late.iter().chain(early).collect();
+                assert_eq!(view(&said), vector["view"], "{}", vector["id"]);
+                said.reverse();
+                assert_eq!(view(&said), vector["view"], "{}", vector["id"]);
+            }
         }
         judged += 1;
     }
@@ -43,10 +48,20 @@ fn said(entry: &Value) -> Said {
     Said::new(number(&entry["seq"]), (user, device, message_id), payload.as_deref())
 }
 
-/// What is shown once these were loaded, in this order.
-fn view<'a>(entries: impl Iterator<Item = &'a Said>) -> Value {
+/// What is shown once these were loaded, in this order, and what the vector says is redacted, before or after.
+fn view(entries: &[&Said], vector: &Value, redactions_first: bool) -> Value {
     let mut timeline = Timeline::new();
-    entries.for_each(|said| drop(timeline.insert(said.clone())));
+    let redacts = vector["redacts"].as_array().into_iter().flatten();
+    let redact = |timeline: &mut Timeline| {
+        redacts.for_each(|seq| drop(timeline.redact(number(seq))));
+    };
+    if redactions_first {
+        redact(&mut timeline);
+        entries.iter().for_each(|&said| drop(timeline.insert(said.clone())));
+    } else {
+        entries.iter().for_each(|&said| drop(timeline.insert(said.clone())));
+        redact(&mut timeline);
+    }
     let shown = timeline.seqs().map(|seq| {
         let mut value = as_json(timeline.shown(seq).unwrap());
         value["seq"] = seq.into();

@@ -27,7 +27,7 @@ fn a_conversation_on_forty_columns_has_no_panes() {
 fn help_names_every_key_and_command() {
     let mut state = busy();
     press(&mut state, KeyCode::F(1), KeyModifiers::NONE);
-    insta::assert_snapshot!(screen(&mut state, 80, 100));
+    insta::assert_snapshot!(screen(&mut state, 80, 120));
     let small = screen(&mut state, 40, 12);
     press(&mut state, KeyCode::PageDown, KeyModifiers::NONE);
     assert_ne!(screen(&mut state, 40, 12), small, "it scrolls");

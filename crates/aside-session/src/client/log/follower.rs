@@ -124,6 +124,8 @@ struct Fetching {
     fetch: Fetch,
     /// The last entry known of when it was asked.
     floor: u64,
+    /// The last entry known to be gone when it was asked.
+    gone: u64,
 }
 
 impl Follower {
@@ -322,7 +324,7 @@ impl Follower {
         }
         let signed_head = may_ask && (self.head_due || self.resting);
         let fetch = Fetch { from_seq: self.cursor.seq() + 1, signed_head };
-        self.fetching = Some(Fetching { fetch, floor: self.wanted });
+        self.fetching = Some(Fetching { fetch, floor: self.wanted, gone: self.anchor.seq });
         self.recent.clear();
         self.recent.extend(self.place());
         Some(fetch)
@@ -362,7 +364,7 @@ impl Follower {
             v1::ErrorCode::SeqOutOfRange => {
                 Err(Tampering::Shorter { head: error.head_seq, seen: fetching.floor })
             }
-            v1::ErrorCode::Trimmed => self.trimmed(fetching.fetch.from_seq, error),
+            v1::ErrorCode::Trimmed => self.trimmed(fetching, error),
             _ => Ok(Refusal::Other),
         };
         self.tampering_ends(result)
@@ -374,10 +376,7 @@ impl Follower {
     /// [`Tampering`], if it can't begin there.
     pub fn handle_anchor(&mut self, anchor: Place) -> Result<(), Tampering> {
         // One that was told earlier says nothing against what was stated since.
-        let result = match anchor.seq < self.anchor.seq {
-            true => Ok(()),
-            false => self.meet_anchor(anchor),
-        };
+        let result = self.meet_anchor(anchor, 0);
         self.tampering_ends(result)
     }
 
@@ -397,7 +396,7 @@ impl Follower {
     fn check_fetched(
         &mut self,
         log_key: &PublicKey,
-        Fetching { fetch, floor }: Fetching,
+        Fetching { fetch, floor, gone }: Fetching,
         fetched: &v1::Fetched,
     ) -> Result<Vec<Accepted>, Tampering> {
         let from_seq = fetch.from_seq;
@@ -433,7 +432,7 @@ impl Follower {
         self.wanted = self.wanted.max(fetched.head_seq);
         if let Some(stated) = head {
             (self.head_due, self.resuming, self.resting) = (false, false, false);
-            self.meet(stated)?;
+            self.meet(stated, gone)?;
             self.head.clone_from(&fetched.signed_head);
         }
         Ok(accepted)
@@ -504,10 +503,11 @@ impl Follower {
         }
     }
 
-    /// Holds a signed head against the chain: now, or when the cursor gets there.
-    fn meet(&mut self, Stated { head, anchor }: Stated) -> Result<(), Tampering> {
+    /// Holds a signed head against the chain: now, or when the cursor gets there. `gone` is the last entry that was known to be gone
+    /// when it was asked for.
+    fn meet(&mut self, Stated { head, anchor }: Stated, gone: u64) -> Result<(), Tampering> {
         self.compare(&head)?;
-        self.meet_anchor(anchor)?;
+        self.meet_anchor(anchor, gone)?;
         self.wanted = self.wanted.max(head.seq);
         let cursor = self.cursor.seq();
         if head.seq > cursor {
@@ -519,23 +519,29 @@ impl Follower {
     }
 
     /// HEAD-008, FETCH-007: what is before the first entry that is still there.
-    fn meet_anchor(&mut self, anchor: Place) -> Result<(), Tampering> {
-        if anchor.seq < self.anchor.seq {
+    fn meet_anchor(&mut self, anchor: Place, gone: u64) -> Result<(), Tampering> {
+        if anchor.seq < gone {
             return Err(Tampering::Trimmed { first_seq: anchor.seq + 1 });
         }
         self.compare(&anchor)?;
-        self.anchor = anchor;
+        if anchor.seq > self.anchor.seq {
+            self.anchor = anchor;
+        }
         Ok(())
     }
 
-    fn trimmed(&mut self, from_seq: u64, error: &v1::Error) -> Result<Refusal, Tampering> {
+    fn trimmed(
+        &mut self,
+        Fetching { fetch: Fetch { from_seq, .. }, gone, .. }: Fetching,
+        error: &v1::Error,
+    ) -> Result<Refusal, Tampering> {
         let first_seq = error.first_seq;
         let chain = <Hash>::try_from(&error.anchor[..]);
         let (Ok(chain), true) = (chain, (from_seq + 1..=MAX_SEQ).contains(&first_seq)) else {
             return Err(Tampering::Trimmed { first_seq });
         };
         let anchor = Place { seq: first_seq - 1, chain };
-        self.meet_anchor(anchor)?;
+        self.meet_anchor(anchor, gone)?;
         // Entries that were pushed meanwhile may have led further than that already.
         if anchor.seq > self.cursor.seq() {
             self.cursor = Cursor::After(anchor);

@@ -546,6 +546,60 @@ fn trimming_must_be_signed_for() {
     assert_eq!(judge(&more), Ok(vec![6, 7, 8, 9]), "trimmed further meanwhile");
 }
 
+/// The cursor never gets to where such a head is: another has to be asked for.
+// cites: HEAD-009, FETCH-007
+#[test]
+fn a_head_that_was_trimmed_is_not_waited_for() {
+    let log = Log::of(9);
+    let trimmed = |last| {
+        let remembered = Remembered {
+            place: log.place(2),
+            time_ms: 0,
+            head: Some(Log::of(5).signed_head()),
+            missing: Vec::new(),
+            anchor: None,
+        };
+        let mut follower = Follower::resume(ROOM, remembered);
+        let fetch = follower.poll_fetch().unwrap();
+        assert_eq!(
+            fetch,
+            Fetch { from_seq: 3, signed_head: false },
+            "it waits for the head it has"
+        );
+        let log = Log { trimmed: last, ..log.clone() };
+        (
+            follower.handle_refused(&log.trimmed_error()).map(|_| follower.poll_fetch()),
+            follower,
+            log,
+        )
+    };
+    for last in [5, 7] {
+        let (fetch, mut follower, log) = trimmed(last);
+        assert_eq!(fetch, Ok(Some(Fetch { from_seq: last + 1, signed_head: true })));
+        follower.handle_disconnected();
+        assert_eq!(catch_up(&mut follower, &log), Ok((last + 1..=9).collect()));
+        assert!(follower.is_vouched_for());
+    }
+    let (fetch, ..) = trimmed(4);
+    assert_eq!(fetch, Ok(Some(Fetch { from_seq: 5, signed_head: false })), "it is still there");
+}
+
+/// Requests that are under way at once may be answered from different moments.
+// cites: HEAD-008
+#[test]
+fn a_head_is_held_against_what_was_known_when_it_was_asked_for() {
+    let log = Log { trimmed: 1, ..Log::of(9) };
+    let mut follower = Follower::new(ROOM, Start::After(log.place(9)));
+    let fetch = follower.poll_fetch().unwrap();
+    follower.handle_anchor(log.place(4)).unwrap();
+    assert_eq!(follower.handle_fetched(&log_key(), &log.fetch(fetch, 9)), Ok(vec![]));
+    assert_eq!(follower.anchor(), log.place(4), "what is gone does not come back");
+    follower.request_head();
+    let fetch = follower.poll_fetch().unwrap();
+    let outcome = follower.handle_fetched(&log_key(), &log.fetch(fetch, 9));
+    assert_eq!(outcome, Err(Tampering::Trimmed { first_seq: 2 }));
+}
+
 // cites: HEAD-008
 #[test]
 fn a_head_must_be_able_to_be_true() {

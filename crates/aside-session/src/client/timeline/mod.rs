@@ -171,6 +171,7 @@ impl Timeline {
             self.remove(seq, &mut changed);
             self.add(Said { what: What::Redacted, ..said }, &mut changed);
         }
+        changed.extend(self.referring.get(&seq).into_iter().flatten());
         self.make_room(&mut changed);
         changed.into_iter().collect()
     }
@@ -193,7 +194,9 @@ impl Timeline {
             let oldest = [self.entries.keys().next(), self.redacted.first()].into_iter().flatten();
             let Some(oldest) = oldest.min().copied() else { break };
             self.remove(oldest, changed);
-            self.redacted.remove(&oldest);
+            if self.redacted.remove(&oldest) {
+                changed.extend(self.referring.get(&oldest).into_iter().flatten());
+            }
             // Not the next one that is there: what comes later may belong between.
             self.floor = oldest + 1;
         }

@@ -34,7 +34,7 @@ pub enum Shown {
         /// The text it gives. To be neutralised before it is displayed (MSG-010).
         text: Text,
     },
-    /// An edit of what was redacted: not shown (CONT-014).
+    /// An edit of what was redacted: not shown (CONT-014, CONT-016).
     EditOfRedacted {
         /// Its message.
         of: u64,
@@ -121,7 +121,9 @@ impl Timeline {
         let (of, text) = (to.seq, text.clone());
         match self.led_to(said, to) {
             Some(target) if target.user == said.user => Shown::Edit { of, text },
-            _ if self.is_redacted(said, to) => Shown::EditOfRedacted { of },
+            _ if self.is_redacted(said, to) || self.is_named(said, to) => {
+                Shown::EditOfRedacted { of }
+            }
             _ => Shown::StrayEdit { of, text },
         }
     }
@@ -195,6 +197,11 @@ impl Timeline {
 
     fn is_redacted(&self, from: &Said, to: Reference) -> bool {
         self.meant(from, to).is_some_and(|target| target.what == What::Redacted)
+    }
+
+    /// Whether the place that a reference names is known to be redacted, whatever is loaded of it (CONT-016).
+    fn is_named(&self, from: &Said, to: Reference) -> bool {
+        to.seq < from.seq && self.redacted.contains(&to.seq)
     }
 
     fn meant(&self, from: &Said, to: Reference) -> Option<&Said> {

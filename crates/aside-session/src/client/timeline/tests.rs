@@ -159,6 +159,37 @@ fn a_redaction_holds_whenever_its_message_is_loaded() {
     }
 }
 
+/// As when the message is no longer kept.
+// cites: CONT-016, CONT-015
+#[test]
+fn edits_of_what_is_said_to_be_redacted_are_not_shown() {
+    let entries = [said(4, ALICE, &edits(1, "secret")), said(5, BOB, &edits(1, "forged"))];
+    let mut before = Timeline::with_limits(2, 99);
+    assert_eq!(before.redact(1), []);
+    entries.iter().for_each(|said| drop(before.insert(said.clone())));
+    let mut after = Timeline::with_limits(2, 99);
+    entries.iter().for_each(|said| drop(after.insert(said.clone())));
+    assert!(matches!(after.shown(4), Some(Shown::StrayEdit { of: 1, .. })));
+    assert_eq!(after.redact(1), [4, 5]);
+    for mut timeline in [before, after] {
+        for seq in [4, 5] {
+            assert_eq!(timeline.shown(seq), Some(Shown::EditOfRedacted { of: 1 }));
+        }
+        // What is dropped to make room is to it as if it had not been loaded.
+        assert_eq!(timeline.redact(2), []);
+        assert_eq!(timeline.redact(3), [4, 5]);
+        assert!(matches!(timeline.shown(4), Some(Shown::StrayEdit { of: 1, .. })));
+    }
+}
+
+// cites: CONT-016
+#[test]
+fn an_edit_of_what_comes_later_is_shown_whatever_becomes_of_that() {
+    let mut timeline = timeline([said(4, ALICE, &edits(9, "ahead"))]);
+    assert_eq!(timeline.redact(9), []);
+    assert!(matches!(timeline.shown(4), Some(Shown::StrayEdit { of: 9, .. })));
+}
+
 #[test]
 fn redactions_make_room_like_entries() {
     let mut timeline = Timeline::with_limits(2, 99);
