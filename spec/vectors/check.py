@@ -235,6 +235,34 @@ def decode(message, data):
     return decoded
 
 
+def shortest(number):
+    encoded = b""
+    while number > 0x7F:
+        encoded, number = encoded + bytes([number & 0x7F | 0x80]), number >> 7
+    return encoded + bytes([number])
+
+
+def canonical(message, data):
+    """A message as a dict, if its bytes are the only ones that it has (CONV-008)."""
+    last, bodies = 0, 0
+    for number, wire_type, begin, at, end in fields_of(data):
+        name, kind, repeated = MESSAGES[message].get(number, (None, None, None))
+        in_body = number in BODY.get(message, ())
+        bodies += in_body
+        in_order = number > last or number == last and repeated
+        if name is None or wire_type != (0 if is_scalar(kind) else 2) or not in_order or bodies > 1:
+            raise Malformed
+        last = number
+        value = varint(data, at)[0] if is_scalar(kind) else end - at
+        if data[begin : end if is_scalar(kind) else at] != shortest(number << 3 | wire_type) + shortest(value):
+            raise Malformed
+        if not (value or repeated or in_body) or kind == "uint32" and value >> 32:
+            raise Malformed
+        if kind in MESSAGES:
+            canonical(kind, data[at:end])
+    return decode(message, data)
+
+
 # The files.
 
 
@@ -771,8 +799,8 @@ def judge_recovery(vector, _file):
 def read_certificate(data):
     refuse_unless(len(data) <= 4096, "long")
     try:
-        parts = decode("DeviceCertificate", data)
-        stated = decode("DeviceStatement", parts.get("statement", b""))
+        parts = canonical("DeviceCertificate", data)
+        stated = canonical("DeviceStatement", parts.get("statement", b""))
     except Malformed:
         raise Refused("malformed") from None
     try:
@@ -823,8 +851,8 @@ class DeviceLog:
 
     def apply(self, data):
         try:
-            entry = decode("DeviceLogEntry", data)
-            stated = decode("DeviceLogStatement", entry.get("statement", b""))
+            entry = canonical("DeviceLogEntry", data)
+            stated = canonical("DeviceLogStatement", entry.get("statement", b""))
         except Malformed:
             raise Refused("malformed") from None
         position, previous = stated.get("position", 0), stated.get("previous", b"")

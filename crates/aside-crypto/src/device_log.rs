@@ -44,14 +44,16 @@ const _: () = assert!(RESERVED_BYTES >= MAX_STATEMENT_BYTES && RESERVED_ENTRIES 
 /// Why an entry is refused. Nothing has changed then.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum EntryError {
-    /// DLOG-001.
-    #[error("the entry is no DeviceLogEntry, or a field of its statement is not of its form")]
+    /// DLOG-001, DLOG-015.
+    #[error(
+        "the entry is no canonical DeviceLogEntry, or a field of its statement is not of its form"
+    )]
     Malformed,
     /// DLOG-012.
     #[error("the statement is longer than {MAX_STATEMENT_BYTES} bytes")]
     TooLong,
     /// DLOG-004.
-    #[error("the entry makes a change that is not known here")]
+    #[error("the entry makes none of the known changes")]
     UnknownChange,
     /// A certificate in it is none.
     #[error(transparent)]

@@ -40,6 +40,7 @@
 //! received or are sent (CONV-004); of Protobuf messages it reads those alone that stand inside such bytes and that it has to judge.
 
 mod approval;
+mod canonical;
 mod certificate;
 mod derive;
 mod device_log;

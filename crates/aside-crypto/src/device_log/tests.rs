@@ -229,7 +229,7 @@ fn a_log_is_full_by_bytes_too() {
     by_account(&mut log, &Change::Override(vec![certificate(A)])).unwrap();
 }
 
-// cites: DLOG-004
+// cites: DLOG-004, DLOG-015
 #[test]
 fn a_change_that_is_not_known_is_refused() {
     use aside_proto::v1;
@@ -242,14 +242,19 @@ fn a_change_that_is_not_known_is_refused() {
         previous: log.head().hash.to_vec().into(),
         ..Default::default()
     };
-    // Field 20, with the text "new".
-    let statement = [statement.encode_to_vec(), b"\xa2\x01\x03new".to_vec()].concat();
-    let signature = account().sign(crate::label::DEVICE_LOG_ENTRY, &[&statement]);
-    let entry = v1::DeviceLogEntry {
-        statement: statement.into(),
-        signature: signature.as_bytes().to_vec().into(),
+    let mut apply = |statement: Vec<u8>| {
+        let signature = account().sign(crate::label::DEVICE_LOG_ENTRY, &[&statement]);
+        let entry = v1::DeviceLogEntry {
+            statement: statement.into(),
+            signature: signature.as_bytes().to_vec().into(),
+        };
+        log.apply(&entry.encode_to_vec())
     };
-    assert_eq!(log.apply(&entry.encode_to_vec()), Err(EntryError::UnknownChange));
+    let statement = statement.encode_to_vec();
+    assert_eq!(apply(statement.clone()), Err(EntryError::UnknownChange));
+    // Field 20, with the text "new".
+    let of_later = [&statement[..], b"\xa2\x01\x03new"].concat();
+    assert_eq!(apply(of_later), Err(EntryError::Malformed));
 }
 
 // cites: TRUST-001, TRUST-002, TRUST-003

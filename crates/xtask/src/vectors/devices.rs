@@ -26,7 +26,8 @@ const DESCRIPTION: &str = "Device logs. log: the entries of user_id's log from t
 const LETTERS: [char; 4] = ['A', 'B', 'C', 'D'];
 
 pub(super) fn file() -> File {
-    let vectors = valid().into_iter().chain(invalid()).chain(invalid_bytes()).chain(pins());
+    let vectors = valid().into_iter().chain(invalid()).chain(invalid_bytes());
+    let vectors = vectors.chain(not_canonical()).chain(pins());
     File::new("devices", DESCRIPTION, vectors.collect())
 }
 
@@ -381,6 +382,38 @@ fn invalid_bytes() -> Vec<Value> {
         refuse("an-entry-again", "DLOG-003", log.entries[2].clone(), "position"),
         no_log("genesis-signed-by-a-device", "DLOG-005", forged_genesis, "signature"),
         no_log("begins-with-something-else", "DLOG-003", begins_elsewhere, "genesis"),
+    ]
+}
+
+/// What some decoders of Protobuf read, and read in different ways.
+fn not_canonical() -> Vec<Value> {
+    let log = three();
+    let entry = log.signed('A', &add('D'));
+    let statement = parts(&entry).statement;
+    // user_id, position (`10 03`), previous, signer_device_id, then the change.
+    let [user_id, position, previous, signer, change] =
+        [0..18, 18..20, 20..54, 54..72, 72..statement.len()].map(|range| &statement[range]);
+    let refuse = |id: &str, entry: Vec<u8>| three().refuses(id, "DLOG-015", entry, "malformed");
+    let stated = |id: &str, parts: &[&[u8]]| refuse(id, signed_by(&login('A'), &parts.concat()));
+    let at = |id: &str, position: &[u8]| stated(id, &[user_id, position, previous, signer, change]);
+    let other = parts(&log.signed('A', &revoke('B', 2))).statement;
+    let by_account = parts(&log.signed('*', &add('D'))).statement;
+    vec![
+        stated("an-add-twice", &[&statement, change]),
+        stated("two-changes", &[&statement, &other[72..]]),
+        stated("a-change-of-another-wire-type", &[&statement, &[0x60, 1]]),
+        stated("a-field-twice", &[user_id, &statement]),
+        stated("fields-out-of-order", &[position, user_id, previous, signer, change]),
+        stated("a-field-of-later", &[&statement, b"\xa2\x01\x05later"]),
+        at("position-of-another-wire-type", &[0x15, 3, 0, 0, 0]),
+        at("position-beyond-32-bits", &[0x10, 0x83, 0x80, 0x80, 0x80, 0x10]),
+        at("position-in-two-bytes", &[0x10, 0x83, 0x00]),
+        refuse(
+            "an-empty-field-written",
+            signed_by(&account(), &[&by_account[..54], &[0x22, 0x00], &by_account[54..]].concat()),
+        ),
+        refuse("signature-twice", [&entry[..], &entry[entry.len() - 66..]].concat()),
+        refuse("a-field-of-later-around-it", [&entry[..], b"\x1a\x05later"].concat()),
     ]
 }
 
