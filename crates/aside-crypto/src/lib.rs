@@ -29,7 +29,7 @@
 //! # Whose device is this?
 //!
 //! ```text
-//! RecoveryPhrase ──► account key ──signs──► DeviceLog: genesis, add, revoke, override
+//! RecoveryPhrase ──► account key ──signs──► DeviceLog: genesis, add, revoke, renew, override
 //!   on paper           no device keeps it       ▲  holds Certificates    │ judge(device, position)
 //!                                               │                        ▼
 //! new device ── approval: a Code is compared ───┘                    Judgement
@@ -66,8 +66,9 @@ pub use certificate::{
     SUITE_P384,
 };
 pub use device_log::{
-    Change, DeviceLog, EntryError, Judgement, LogHead, MAX_DEVICES, MAX_ENTRIES, MAX_LOG_BYTES,
-    MAX_STATEMENT_BYTES, Pin, PinBreach, RESERVED_BYTES, RESERVED_ENTRIES, Signer,
+    Change, DeviceLog, EntryError, JudgedNew, Judgement, LogHead, MAX_DEVICE_BYTES,
+    MAX_DEVICE_ENTRIES, MAX_DEVICES, MAX_ENTRIES, MAX_LOG_BYTES, MAX_STATEMENT_BYTES, Pin,
+    PinBreach, RESERVED_BYTES, RESERVED_ENTRIES, Signer, Standing, StatedHeadError,
 };
 pub use franking::{FRANKING_KEY_BYTES, FrankingKey, TagInvalid};
 pub use head::{Rotation, RotationError, follow_rotations, sign_head, sign_rotation, verify_head};

@@ -42,6 +42,8 @@ pub enum Change {
         /// What it did from here on does not count.
         from: u32,
     },
+    /// Puts another certificate of a device in the place of the one it has.
+    Renew(Certificate),
     /// Puts these devices in the place of all.
     Override(Vec<Certificate>),
 }
@@ -125,6 +127,7 @@ impl TryFrom<wire::Change> for Change {
                     .map_err(|_| EntryError::Malformed)?,
                 from: revoke.from_position,
             },
+            wire::Change::Renew(renew) => Self::Renew(Certificate::decode(&renew.certificate)?),
             wire::Change::Override(whole) if whole.certificates.len() > super::MAX_DEVICES => {
                 return Err(EntryError::TooManyDevices);
             }
@@ -177,6 +180,9 @@ impl Change {
                 device_id: device.to_bytes(),
                 from_position: *from,
             }),
+            Self::Renew(certificate) => {
+                wire::Change::Renew(v1::DeviceLogRenew { certificate: bytes(certificate) })
+            }
             Self::Override(certificates) => wire::Change::Override(v1::DeviceLogOverride {
                 certificates: certificates.iter().map(bytes).collect(),
             }),

@@ -3,7 +3,8 @@
 use aside_crypto::{
     Answer, ApprovalError, Approver, Certificate, CertificateError, DeviceLog, EntryError,
     FrankingKey, Identity, Judgement, LogHead, NewDevice, PhraseError, Pin, PinBreach,
-    RecoveryPhrase, Reveal, SafetyNumber, Scanned, SigningKey, compare_qr, qr_payload,
+    RecoveryPhrase, Reveal, SafetyNumber, Scanned, SigningKey, Standing, StatedHeadError,
+    compare_qr, qr_payload,
 };
 use aside_proto::id::{DeviceId, UserId};
 use serde_json::{Value, json};
@@ -87,6 +88,8 @@ fn of_entry(error: EntryError) -> String {
         EntryError::LoginKey => "login-key",
         EntryError::UnknownDevice => "unknown",
         EntryError::FromPosition => "from",
+        EntryError::NothingChanges => "nothing",
+        EntryError::NotItsOwn => "not-its-own",
         EntryError::Devices => "devices",
         EntryError::TooLong | EntryError::TooManyDevices | EntryError::Full => "limits",
     };
@@ -117,7 +120,7 @@ fn small(value: &Value) -> u32 {
     number(value).try_into().unwrap()
 }
 
-// cites: DLOG-001, DLOG-002, DLOG-003, DLOG-004, DLOG-005, DLOG-006, DLOG-007, DLOG-008, DLOG-009, DLOG-010, DLOG-014, DLOG-015, CONV-008
+// cites: DLOG-001, DLOG-002, DLOG-003, DLOG-004, DLOG-005, DLOG-006, DLOG-007, DLOG-008, DLOG-009, DLOG-010, DLOG-014, DLOG-015, DLOG-018, DLOG-020, CONV-008
 #[test]
 fn device_logs() {
     check("devices", Some("log"), |vector| {
@@ -136,6 +139,46 @@ fn device_logs() {
             ensure(found == expected, "judged")?;
         }
         Ok(())
+    });
+}
+
+// cites: DLOG-016
+#[test]
+fn senders_of_new_entries() {
+    check("devices", Some("new"), |vector| {
+        let (log, device) = (log(vector)?, DeviceId::new(array(&vector["device_id"])));
+        let stated = LogHead {
+            position: small(&vector["stated_position"]),
+            hash: array(&vector["stated_hash"]),
+        };
+        let new = log.judge_new(device, &stated).map_err(|error| {
+            let reason = match error {
+                StatedHeadError::Beyond(_) => "beyond",
+                StatedHeadError::Diverged(_) => "diverged",
+            };
+            reason.to_owned()
+        })?;
+        ensure(new.position == small(&vector["position"]), "position")?;
+        let expected = (text(&vector["is"]), vector.get("by").map(small));
+        ensure(judged(new.judgement) == expected, "judged")
+    });
+}
+
+// cites: DLOG-017
+#[test]
+fn certificates_in_leaves() {
+    check("devices", Some("certificate"), |vector| {
+        let (log, device) = (log(vector)?, DeviceId::new(array(&vector["device_id"])));
+        let certificate = bytes(&vector["certificate"]);
+        let found = match log.judge_certificate(device, &certificate, small(&vector["position"])) {
+            Standing::Active => ("active", None),
+            Standing::Renewed { by } => ("renewed", Some(by)),
+            Standing::Ended { by } => ("ended", Some(by)),
+            Standing::OtherCertificate => return Err("other".into()),
+            Standing::Unknown => return Err("unknown".into()),
+            Standing::BeyondHead => return Err("beyond".into()),
+        };
+        ensure(found == (text(&vector["is"]), vector.get("by").map(small)), "standing")
     });
 }
 
