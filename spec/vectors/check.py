@@ -1022,6 +1022,17 @@ def judge_approval(vector, _file):
 
 
 def judge_franking(vector, _file):
+    if vector["kind"] == "envelope":
+        try:
+            read = decode("Envelope", unhex(vector, "envelope"))
+        except Malformed:
+            raise Refused("malformed") from None
+        content, key, log_hash = (read.get(name, b"") for name in ("content", "franking_key", "log_hash"))
+        refuse_unless(len(key) == len(log_hash) == 32, "malformed")
+        tag = hmac.digest(key, label("franking", content), "sha256")
+        refuse_unless(tag.hex() == vector["tag"], "tag")
+        found = content.hex(), key.hex(), read.get("log_position", 0), log_hash.hex()
+        return same("envelope", [vector[name] for name in ("content", "key", "position", "hash")], list(found))
     tag = hmac.digest(unhex(vector, "key"), label("franking", unhex(vector, "content")), "sha256")
     refuse_unless(tag.hex() == vector["tag"], "tag")
 
@@ -1197,7 +1208,7 @@ STATED = {
     + ["stated_hash", "is", "by", "certificate"],
     "safety": ["number", "payload"],
     "approval": ["commitment", "code"],
-    "franking": ["tag"],
+    "franking": ["tag", "content", "key", "position", "hash"],
     "session": ["bytes", "computed.labeled", "computed.value"]
     + [f"fields.{part}" for part in ("at", "tag", "value", "field", "meaning")],
 }

@@ -59,7 +59,8 @@ mod token;
 mod wycheproof;
 
 pub use approval::{
-    APPROVAL_NONCE_BYTES, Answer, ApprovalError, Approver, Code, NewDevice, Reveal, ToCompare,
+    APPROVAL_NONCE_BYTES, APPROVAL_PAUSE_MS, Answer, ApprovalAttempts, ApprovalError, Approver,
+    Code, MAX_FAILED_APPROVALS, NewDevice, Reveal, ToCompare, ToConfirm,
 };
 pub use certificate::{
     Certificate, CertificateError, MAX_CERTIFICATE_BYTES, MAX_MLS_KEYS, MlsKey, SUITE_P256,
@@ -70,7 +71,7 @@ pub use device_log::{
     MAX_DEVICE_ENTRIES, MAX_DEVICES, MAX_ENTRIES, MAX_LOG_BYTES, MAX_STATEMENT_BYTES, Pin,
     PinBreach, RESERVED_BYTES, RESERVED_ENTRIES, Signer, Standing, StatedHeadError,
 };
-pub use franking::{FRANKING_KEY_BYTES, FrankingKey, TagInvalid};
+pub use franking::{Envelope, EnvelopeError, FRANKING_KEY_BYTES, FrankingKey, TagInvalid};
 pub use head::{Rotation, RotationError, follow_rotations, sign_head, sign_rotation, verify_head};
 pub use key::{KeyError, PublicKey, Signature, SignatureInvalid, SignatureLengthError, SigningKey};
 pub use log::{MessageContext, chain_next, chain_start, payload_hash};

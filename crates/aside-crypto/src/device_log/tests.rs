@@ -158,7 +158,7 @@ fn a_certificate_is_good_byte_for_byte() {
     assert_eq!(standings, [Standing::Active, Standing::Ended { by: 5 }]);
 }
 
-// cites: DLOG-016
+// cites: DLOG-016, TRUST-006
 #[test]
 fn an_old_position_helps_no_revoked_device() {
     let mut log = three();

@@ -468,7 +468,7 @@ fn not_canonical() -> Vec<Value> {
 fn new_entries() -> Vec<Value> {
     let revoked = three().and('A', &revoke('B', 3));
     let vector = |id: &str, log: &Log, letter: char, stated: LogHead| {
-        log.vector(id, &["DLOG-016"])
+        log.vector(id, &["DLOG-016", "TRUST-006"])
             .with("kind", "new")
             .bytes("device_id", device(letter).as_bytes())
             .with("stated_position", stated.position)
@@ -561,6 +561,10 @@ fn pins() -> Vec<Value> {
             .bytes("hash", head.hash)
             .with("entries", offered.entries.iter().map(hex).collect::<Vec<_>>())
     };
+    // The head is the one that an approving device answered.
+    let approved = |id: &str, answered: &Log, offered: &Log| {
+        pin(id, answered, offered).with("requirements", ["APPROVE-008"].as_slice())
+    };
     let fork = Log::new().and('A', &add('C'));
     let other = Log::begun_by(&key(0xb2));
     vec![
@@ -571,6 +575,9 @@ fn pins() -> Vec<Value> {
         pin("pin-diverged", &three(), &fork.clone().and('A', &add('B'))).invalid("diverged"),
         pin("pin-diverged-and-longer", &Log::new().and('A', &add('B')), &fork.and('A', &add('D')))
             .invalid("diverged"),
+        approved("approved-log-goes-on", &Log::new(), &three()).valid(),
+        approved("approved-log-is-another", &three(), &other).invalid("identity"),
+        approved("approved-log-is-cut", &three(), &Log::new()).invalid("shorter"),
         pin("pin-another-identity", &Log::new(), &other)
             .with("requirements", ["TRUST-004"].as_slice())
             .invalid("identity"),

@@ -1,10 +1,10 @@
 //! What private conversations rest on: phrases, certificates, device logs, safety numbers, approval, franking.
 
 use aside_crypto::{
-    Answer, ApprovalError, Approver, Certificate, CertificateError, DeviceLog, EntryError,
-    FrankingKey, Identity, Judgement, LogHead, NewDevice, PhraseError, Pin, PinBreach,
-    RecoveryPhrase, Reveal, SafetyNumber, Scanned, SigningKey, Standing, StatedHeadError,
-    compare_qr, qr_payload,
+    ApprovalError, Approver, Certificate, CertificateError, DeviceLog, EntryError, Envelope,
+    EnvelopeError, FrankingKey, Identity, Judgement, LogHead, NewDevice, PhraseError, Pin,
+    PinBreach, RecoveryPhrase, Reveal, SafetyNumber, Scanned, SigningKey, Standing,
+    StatedHeadError, compare_qr, qr_payload,
 };
 use aside_proto::id::{DeviceId, UserId};
 use serde_json::{Value, json};
@@ -142,7 +142,7 @@ fn device_logs() {
     });
 }
 
-// cites: DLOG-016
+// cites: DLOG-016, TRUST-006
 #[test]
 fn senders_of_new_entries() {
     check("devices", Some("new"), |vector| {
@@ -182,7 +182,7 @@ fn certificates_in_leaves() {
     });
 }
 
-// cites: TRUST-002, TRUST-003, TRUST-004
+// cites: TRUST-002, TRUST-003, TRUST-004, APPROVE-008
 #[test]
 fn pinned_device_logs() {
     check("devices", Some("pin"), |vector| {
@@ -234,14 +234,13 @@ fn approval() {
     check("approval", None, |vector| {
         let head =
             LogHead { position: small(&vector["position"]), hash: array(&vector["head_hash"]) };
-        let answer = Answer {
-            nonce: array(&vector["approver_nonce"]),
-            genesis: array(&vector["genesis"]),
-            head,
-        };
-        let nonce = array(&vector["new_nonce"]);
+        let identity = identity(vector);
+        let nonce: [u8; 32] = array(&vector["new_nonce"]);
         let certificate = bytes(&vector["certificate"]);
-        let approver = Approver::answer(user(vector), array(&vector["commitment"]), answer);
+        let commitment = array(&vector["commitment"]);
+        let (approver, answer) = Approver::answer(&identity, head, commitment, &mut |out| {
+            out.copy_from_slice(&bytes(&vector["approver_nonce"]));
+        });
         let compared = approver.handle_reveal(&Reveal { certificate, nonce }).map_err(|error| {
             let reason = match error {
                 ApprovalError::Commitment => "commitment",
@@ -252,19 +251,43 @@ fn approval() {
         })?;
         let code = compared.code();
         ensure(code.to_string() == text(&vector["code"]), "code")?;
-        let (new, commitment) = NewDevice::begin(&compared.confirmed(), nonce);
+        let (new, commitment) =
+            NewDevice::begin(&compared.confirmed(), &mut |out| out.copy_from_slice(&nonce));
         ensure(commitment == array::<32>(&vector["commitment"]), "commitment")?;
-        ensure(new.handle_answer(&answer).1 == code, "the new device's code")
+        ensure(new.handle_answer(&answer).1.code() == code, "the new device's code")
     });
 }
 
 // cites: FRANK-001, FRANK-002, CONV-007
 #[test]
 fn franking() {
-    check("franking", None, |vector| {
+    check("franking", Some("tag"), |vector| {
         let key = FrankingKey::from_bytes(array(&vector["key"]));
         let (content, tag) = (bytes(&vector["content"]), bytes(&vector["tag"]));
         key.verify(&content, &tag).map_err(|_| "tag".to_owned())?;
         ensure(key.tag(&content)[..] == tag, "tag")
+    });
+}
+
+// cites: FRANK-003, FRANK-004
+#[test]
+fn envelopes() {
+    check("franking", Some("envelope"), |vector| {
+        let (envelope, tag) = (bytes(&vector["envelope"]), bytes(&vector["tag"]));
+        let read = Envelope::open(&envelope, &tag).map_err(|error| {
+            let reason = match error {
+                EnvelopeError::Malformed => "malformed",
+                EnvelopeError::Tag(_) => "tag",
+            };
+            reason.to_owned()
+        })?;
+        let head = LogHead { position: small(&vector["position"]), hash: array(&vector["hash"]) };
+        ensure(read.head == head, "head")?;
+        ensure(read.content[..] == bytes(&vector["content"]), "content")?;
+        ensure(read.key.as_bytes()[..] == bytes(&vector["key"]), "key")?;
+        let (sealed, tagged) = Envelope::seal(&read.content, head, &mut |out| {
+            out.copy_from_slice(read.key.as_bytes());
+        });
+        ensure((sealed, &tagged[..]) == (envelope, &tag[..]), "sealed")
     });
 }
