@@ -235,6 +235,34 @@ def decode(message, data):
     return decoded
 
 
+def shortest(number):
+    encoded = b""
+    while number > 0x7F:
+        encoded, number = encoded + bytes([number & 0x7F | 0x80]), number >> 7
+    return encoded + bytes([number])
+
+
+def canonical(message, data):
+    """A message as a dict, if its bytes are the only ones that it has (CONV-008)."""
+    last, bodies = 0, 0
+    for number, wire_type, begin, at, end in fields_of(data):
+        name, kind, repeated = MESSAGES[message].get(number, (None, None, None))
+        in_body = number in BODY.get(message, ())
+        bodies += in_body
+        in_order = number > last or number == last and repeated
+        if name is None or wire_type != (0 if is_scalar(kind) else 2) or not in_order or bodies > 1:
+            raise Malformed
+        last = number
+        value = varint(data, at)[0] if is_scalar(kind) else end - at
+        if data[begin : end if is_scalar(kind) else at] != shortest(number << 3 | wire_type) + shortest(value):
+            raise Malformed
+        if not (value or repeated or in_body) or kind == "uint32" and value >> 32:
+            raise Malformed
+        if kind in MESSAGES:
+            canonical(kind, data[at:end])
+    return decode(message, data)
+
+
 # The files.
 
 
@@ -779,8 +807,8 @@ def judge_recovery(vector, _file):
 def read_certificate(data):
     refuse_unless(len(data) <= 4096, "long")
     try:
-        parts = decode("DeviceCertificate", data)
-        stated = decode("DeviceStatement", parts.get("statement", b""))
+        parts = canonical("DeviceCertificate", data)
+        stated = canonical("DeviceStatement", parts.get("statement", b""))
     except Malformed:
         raise Refused("malformed") from None
     try:
@@ -826,13 +854,14 @@ class DeviceLog:
 
     def __init__(self, user, entries):
         self.user, self.hashes, self.did, self.login_keys = user, [], [], {}
+        self.certificates = []
         for entry in entries:
             self.apply(entry)
 
     def apply(self, data):
         try:
-            entry = decode("DeviceLogEntry", data)
-            stated = decode("DeviceLogStatement", entry.get("statement", b""))
+            entry = canonical("DeviceLogEntry", data)
+            stated = canonical("DeviceLogStatement", entry.get("statement", b""))
         except Malformed:
             raise Refused("malformed") from None
         position, previous = stated.get("position", 0), stated.get("previous", b"")
@@ -842,6 +871,7 @@ class DeviceLog:
         refuse_unless(kind, "change")
         change = stated[kind]
         certificates = change.get("certificates", [change["certificate"]] if "certificate" in change else [])
+        held = certificates
         certificates = [certificate_in(certificate) for certificate in certificates]
         refuse_unless(stated["user_id"] == self.user, "user")
         if not self.did:
@@ -858,13 +888,15 @@ class DeviceLog:
         verify(key, label("device-log-entry", entry["statement"]), signature)
         refuse_unless(kind != "genesis" or position == 0, "genesis")
         refuse_unless(all(certificate["user_id"] == self.user for certificate in certificates), "user")
-        self.check_change(kind, signer, change, certificates, position)
+        self.check_change(kind, signer, change, certificates, held, position)
         self.login_keys |= {certificate["device_id"]: certificate["login_key"] for certificate in certificates}
         self.hashes.append(sha256(label("device-log", entry["statement"])))
         devices = [certificate["device_id"] for certificate in certificates]
+        self.certificates.append(dict(zip(devices, held)))
+        devices = [] if kind == "renew" else devices
         self.did.append((kind, signer, devices, change.get("device_id"), change.get("from_position", 0)))
 
-    def check_change(self, kind, signer, change, certificates, position):
+    def check_change(self, kind, signer, change, certificates, held, position):
         devices = [certificate["device_id"] for certificate in certificates]
         if kind == "override":
             refuse_unless(not signer, "account")
@@ -878,16 +910,46 @@ class DeviceLog:
         if kind == "add":
             refuse_unless(self.judge(devices[0], position - 1)["is"] != "active", "active")
             refuse_unless(not signer or devices[0] not in self.login_keys, "account")
+        if kind == "renew":
+            refuse_unless(signer == devices[0], "not-its-own")
+            refuse_unless(held[0] != self.given(signer, position - 1)[-1][1], "nothing")
         if kind == "revoke":
-            refuse_unless(change.get("device_id") in self.login_keys, "unknown")
-            refuse_unless(1 <= change.get("from_position", 0) <= position, "from")
+            device, from_position = change.get("device_id"), change.get("from_position", 0)
+            refuse_unless(device in self.login_keys, "unknown")
+            refuse_unless(1 <= from_position <= position, "from")
+            begins = [at for at, did in enumerate(self.did) if device in did[2]]
+            ends = [(self.end(device, at), max(at, from_position)) for at in begins]
+            refuse_unless(any(end is None or end[0] > at for end, at in ends), "nothing")
+
+    def given(self, device, position):
+        """The certificates that entries up to a position gave a device, with their positions."""
+        entries = enumerate(self.certificates[: position + 1])
+        return [(at, certificates[device]) for at, certificates in entries if device in certificates]
+
+    def judge_certificate(self, device, certificate, position):
+        refuse_unless(position < len(self.did), "beyond")
+        given = self.given(device, position)
+        refuse_unless(given, "unknown")
+        places = [n for n, (_, other) in enumerate(given) if other == certificate]
+        refuse_unless(places, "other")
+        begin = max(at for at, did in enumerate(self.did[: given[places[-1]][0] + 1]) if device in did[2])
+        end = self.end(device, begin)
+        if end and end[0] <= position:
+            return {"is": "ended", "by": end[1]}
+        if places[-1] == len(given) - 1:
+            return {"is": "active"}
+        return {"is": "renewed", "by": given[places[-1] + 1][0]}
 
     def judge(self, device, position):
         """What a device is at a position, by all that is known."""
         added = [at for at, did in enumerate(self.did[: position + 1]) if device in did[2]]
         if not added:
             return {"is": "unknown"}
-        begin = added[-1]
+        end = self.end(device, added[-1])
+        return {"is": end[2], "by": end[1]} if end and end[0] <= position else {"is": "active"}
+
+    def end(self, device, begin):
+        """How what began at a position ends: from where on, by which entry, and how; None if it does not."""
         # Each is (first position at which it is over, position of the entry that ended it, how).
         ends = []
         for at, (kind, _, _, revoked, from_position) in enumerate(self.did):
@@ -900,11 +962,8 @@ class DeviceLog:
             cause = self.judge(approver, begin)
             if cause["is"] != "active":
                 ends.append((begin, cause["by"], "fallen"))
-        ends = sorted(end for end in ends if end[0] <= position)
-        if not ends:
-            return {"is": "active"}
         # The earliest end counts; of several that are as early, the entry that came first.
-        return {"is": ends[0][2], "by": ends[0][1]}
+        return min(ends, default=None)
 
 
 def judge_devices(vector, _file):
@@ -914,8 +973,17 @@ def judge_devices(vector, _file):
         refuse_unless(vector["position"] < len(log.hashes), "shorter")
         refuse_unless(log.hashes[vector["position"]].hex() == vector["hash"], "diverged")
         return
-    same("hashes", vector["hashes"], [value.hex() for value in log.hashes])
     head = len(log.did) - 1
+    stated = {name: vector[name] for name in ("is", "by") if name in vector}
+    if vector["kind"] == "new":
+        refuse_unless(vector["stated_position"] <= head, "beyond")
+        refuse_unless(log.hashes[vector["stated_position"]] == unhex(vector, "stated_hash"), "diverged")
+        same("position", vector["position"], head)
+        return same("judgement", stated, log.judge(unhex(vector, "device_id"), head))
+    if vector["kind"] == "certificate":
+        asked = unhex(vector, "device_id"), unhex(vector, "certificate"), vector["position"]
+        return same("standing", stated, log.judge_certificate(*asked))
+    same("hashes", vector["hashes"], [value.hex() for value in log.hashes])
     active = [device.hex() for device in sorted(log.login_keys) if log.judge(device, head)["is"] == "active"]
     same("active", vector["active"], active)
     for judged in vector["judged"]:
@@ -962,6 +1030,17 @@ def judge_approval(vector, _file):
 
 
 def judge_franking(vector, _file):
+    if vector["kind"] == "envelope":
+        try:
+            read = decode("Envelope", unhex(vector, "envelope"))
+        except Malformed:
+            raise Refused("malformed") from None
+        content, key, log_hash = (read.get(name, b"") for name in ("content", "franking_key", "log_hash"))
+        refuse_unless(len(key) == len(log_hash) == 32, "malformed")
+        tag = hmac.digest(key, label("franking", content), "sha256")
+        refuse_unless(tag.hex() == vector["tag"], "tag")
+        found = content.hex(), key.hex(), read.get("log_position", 0), log_hash.hex()
+        return same("envelope", [vector[name] for name in ("content", "key", "position", "hash")], list(found))
     tag = hmac.digest(unhex(vector, "key"), label("franking", unhex(vector, "content")), "sha256")
     refuse_unless(tag.hex() == vector["tag"], "tag")
 
@@ -1134,10 +1213,11 @@ STATED = {
     "directs": ["conversation_id"],
     "recovery": ["phrase", "entropy", "private_key", "public_key"],
     "certificates": ["certificate", "user_id", "device_id", "login_key", "suites"],
-    "devices": ["entries", "genesis", "hash", "hashes", "active", "judged.is", "judged.by"],
+    "devices": ["entries", "genesis", "hash", "hashes", "active", "judged.is", "judged.by"]
+    + ["stated_hash", "is", "by", "certificate"],
     "safety": ["number", "payload"],
     "approval": ["commitment", "code"],
-    "franking": ["tag"],
+    "franking": ["tag", "content", "key", "position", "hash"],
     "session": ["bytes", "computed.labeled", "computed.value"]
     + [f"fields.{part}" for part in ("at", "tag", "value", "field", "meaning")],
 }

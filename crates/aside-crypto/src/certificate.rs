@@ -1,4 +1,4 @@
-//! Device certificates: which keys are a device's (CERT-001 to CERT-005).
+//! Device certificates: which keys are a device's (CERT-001 to CERT-006).
 
 use aside_proto::{
     id::{DeviceId, UserId},
@@ -7,7 +7,7 @@ use aside_proto::{
 use prost::{Message as _, bytes::Bytes};
 
 use crate::{
-    Signature, SigningKey,
+    Signature, SigningKey, canonical,
     key::{KeyError, PublicKey},
     label,
 };
@@ -32,8 +32,10 @@ pub enum CertificateError {
     /// CERT-005.
     #[error("a certificate is at most {MAX_CERTIFICATE_BYTES} bytes, not {0}")]
     TooLong(usize),
-    /// CERT-001: certificate or statement is no such message.
-    #[error("the certificate is no DeviceCertificate, or its statement no DeviceStatement")]
+    /// CERT-001, CERT-006: certificate or statement is no such message, or not canonical.
+    #[error(
+        "the certificate is no canonical DeviceCertificate, or its statement no such DeviceStatement"
+    )]
     Malformed,
     /// CERT-002.
     #[error("a user_id and a device_id are 16 bytes each")]
@@ -111,10 +113,10 @@ impl Certificate {
             return Err(CertificateError::TooLong(bytes.len()));
         }
         let bytes = Bytes::copy_from_slice(bytes);
-        let certificate = v1::DeviceCertificate::decode(bytes.clone())
-            .map_err(|_| CertificateError::Malformed)?;
-        let statement = v1::DeviceStatement::decode(certificate.statement.clone())
-            .map_err(|_| CertificateError::Malformed)?;
+        let certificate: v1::DeviceCertificate =
+            canonical::decode(&bytes).ok_or(CertificateError::Malformed)?;
+        let statement: v1::DeviceStatement =
+            canonical::decode(&certificate.statement).ok_or(CertificateError::Malformed)?;
         let login_key = PublicKey::from_bytes(&statement.login_key)?;
         let decoded = Self {
             bytes,

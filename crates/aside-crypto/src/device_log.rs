@@ -1,4 +1,4 @@
-//! The device log: which devices are a user's, as those devices and the account key say (DLOG-001 to DLOG-014).
+//! The device log: which devices are a user's, as those devices and the account key say (DLOG-001 to DLOG-020).
 //!
 //! ```text
 //! position     0                1               2                  3                    4
@@ -19,13 +19,15 @@ mod tenures;
 
 pub use entry::{Change, MAX_STATEMENT_BYTES, Signer};
 pub use pin::{Pin, PinBreach};
-pub use tenures::Judgement;
+pub use tenures::{Judgement, Standing};
 
 use aside_proto::id::{DeviceId, UserId};
 use entry::Entry;
 use tenures::Tenures;
 
-use crate::{Certificate, CertificateError, Hash, Identity, PublicKey, SigningKey};
+use crate::{
+    Certificate, CertificateError, Hash, Identity, MAX_CERTIFICATE_BYTES, PublicKey, SigningKey,
+};
 
 /// DLOG-011: devices that are active at a time.
 pub const MAX_DEVICES: usize = 32;
@@ -37,21 +39,30 @@ pub const MAX_LOG_BYTES: usize = 1024 * 1024;
 pub const RESERVED_ENTRIES: u32 = 64;
 /// DLOG-013: and bytes.
 pub const RESERVED_BYTES: usize = 128 * 1024;
+/// DLOG-019: entries that devices sign from the genesis or an override to the next override, so that a stolen device uses up a part
+/// of the log and not all of it.
+pub const MAX_DEVICE_ENTRIES: u32 = 256;
+/// DLOG-019: and bytes of their statements: each of [`MAX_DEVICES`] can be added with the longest certificate, and renewed.
+pub const MAX_DEVICE_BYTES: usize = 256 * 1024;
 
 // An override has to fit into what is reserved.
 const _: () = assert!(RESERVED_BYTES >= MAX_STATEMENT_BYTES && RESERVED_ENTRIES < MAX_ENTRIES);
+const _: () = assert!(3 * MAX_DEVICE_ENTRIES < MAX_ENTRIES && 3 * MAX_DEVICE_BYTES < MAX_LOG_BYTES);
+const _: () = assert!(MAX_DEVICE_BYTES > MAX_DEVICES * MAX_CERTIFICATE_BYTES);
 
 /// Why an entry is refused. Nothing has changed then.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum EntryError {
-    /// DLOG-001.
-    #[error("the entry is no DeviceLogEntry, or a field of its statement is not of its form")]
+    /// DLOG-001, DLOG-015.
+    #[error(
+        "the entry is no canonical DeviceLogEntry, or a field of its statement is not of its form"
+    )]
     Malformed,
     /// DLOG-012.
     #[error("the statement is longer than {MAX_STATEMENT_BYTES} bytes")]
     TooLong,
     /// DLOG-004.
-    #[error("the entry makes a change that is not known here")]
+    #[error("the entry makes none of the known changes")]
     UnknownChange,
     /// A certificate in it is none.
     #[error(transparent)]
@@ -89,13 +100,19 @@ pub enum EntryError {
     /// DLOG-007.
     #[error("a revocation counts from position 1 at the earliest, and from its own at the latest")]
     FromPosition,
+    /// DLOG-018, DLOG-020: the device had ended as early, or has that certificate already.
+    #[error("the entry changes nothing")]
+    NothingChanges,
+    /// DLOG-020.
+    #[error("a certificate is renewed by its own device")]
+    NotItsOwn,
     /// DLOG-010.
     #[error("an override names at least one device, and none twice")]
     Devices,
     /// DLOG-011.
     #[error("more than {MAX_DEVICES} devices would be active")]
     TooManyDevices,
-    /// DLOG-012, DLOG-013.
+    /// DLOG-012, DLOG-013, DLOG-019: for a device it may be full, and not for the account key.
     #[error("the log is full")]
     Full,
 }
@@ -109,6 +126,26 @@ pub struct LogHead {
     pub hash: Hash,
 }
 
+/// Who sent a new entry of a conversation (DLOG-016).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct JudgedNew<'a> {
+    /// What the device is now.
+    pub judgement: Judgement<'a>,
+    /// To be kept with the entry: what the device is at this position is what it is for the entry, also when the log has grown.
+    pub position: u32,
+}
+
+/// Why the sender of an entry is not judged yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum StatedHeadError {
+    /// The log is fetched at least as far first.
+    #[error("the sender's device log goes on to position {0} at least")]
+    Beyond(u32),
+    /// TRUST-003: the sender and this client are shown different logs.
+    #[error("the sender's device log has another entry at position {0}")]
+    Diverged(u32),
+}
+
 /// A log in which every entry was judged.
 #[derive(Debug, Clone)]
 pub struct DeviceLog {
@@ -117,7 +154,15 @@ pub struct DeviceLog {
     /// Of each entry; the first is the genesis hash.
     hashes: Vec<Hash>,
     statement_bytes: usize,
+    by_devices: ByDevices,
     tenures: Tenures,
+}
+
+/// What devices signed since the genesis or the last override (DLOG-019).
+#[derive(Debug, Clone, Copy, Default)]
+struct ByDevices {
+    entries: u32,
+    bytes: usize,
 }
 
 impl DeviceLog {
@@ -147,6 +192,7 @@ impl DeviceLog {
             account_key: *account_key,
             hashes: vec![entry.hash()],
             statement_bytes: entry.statement_bytes(),
+            by_devices: ByDevices::default(),
             tenures,
         })
     }
@@ -179,12 +225,20 @@ impl DeviceLog {
         self.check_change(&entry)?;
         self.hashes.push(entry.hash());
         self.statement_bytes += entry.statement_bytes();
+        if let Signer::Device(_) = entry.signer {
+            self.by_devices.entries += 1;
+            self.by_devices.bytes += entry.statement_bytes();
+        }
         match entry.change {
             // Refused by check_change.
             Change::Genesis { .. } => {}
             Change::Add(certificate) => self.tenures.add(certificate, entry.position, entry.signer),
             Change::Revoke { device, from } => self.tenures.revoke(device, from, entry.position),
-            Change::Override(certificates) => self.tenures.replace(certificates, entry.position),
+            Change::Renew(certificate) => self.tenures.renew(certificate, entry.position),
+            Change::Override(certificates) => {
+                self.tenures.replace(certificates, entry.position);
+                self.by_devices = ByDevices::default();
+            }
         }
         Ok(())
     }
@@ -234,6 +288,39 @@ impl DeviceLog {
         self.tenures.judge(device, position)
     }
 
+    /// What the sender of a new entry of a conversation, which states this head of the log, is now; and the position at which it is
+    /// judged from then on (DLOG-016). It is this log's head, and not what was stated: a device that was revoked could state an
+    /// earlier one.
+    ///
+    /// # Errors
+    /// [`StatedHeadError`]: the log is to be fetched, or is another than the sender's.
+    pub fn judge_new(
+        &self,
+        device: DeviceId,
+        stated: &LogHead,
+    ) -> Result<JudgedNew<'_>, StatedHeadError> {
+        let hash = self.hash_at(stated.position).ok_or(StatedHeadError::Beyond(stated.position))?;
+        if *hash != stated.hash {
+            return Err(StatedHeadError::Diverged(stated.position));
+        }
+        let position = self.head().position;
+        Ok(JudgedNew { judgement: self.judge(device, position), position })
+    }
+
+    /// What a certificate is that is said to be this device's: whether the log has the very same bytes (DLOG-017).
+    #[must_use]
+    pub fn judge_certificate(
+        &self,
+        device: DeviceId,
+        certificate: &[u8],
+        position: u32,
+    ) -> Standing {
+        if position >= self.next_position() {
+            return Standing::BeyondHead;
+        }
+        self.tenures.standing(device, certificate, position)
+    }
+
     /// The bytes of a genesis.
     #[must_use]
     pub fn sign_genesis(account_key: &SigningKey, certificate: &Certificate) -> Vec<u8> {
@@ -256,7 +343,7 @@ impl DeviceLog {
         u32::try_from(self.hashes.len()).expect("a log has at most MAX_ENTRIES")
     }
 
-    /// DLOG-003, DLOG-012, DLOG-013.
+    /// DLOG-003, DLOG-012, DLOG-013, DLOG-019.
     fn check_place(&self, entry: &Entry) -> Result<(), EntryError> {
         if entry.user != self.user {
             return Err(EntryError::OtherUser);
@@ -274,7 +361,10 @@ impl DeviceLog {
         if entry.position >= entries || self.statement_bytes + entry.statement_bytes() > bytes {
             return Err(EntryError::Full);
         }
-        Ok(())
+        let by_devices = self.by_devices;
+        let device_may = by_devices.entries < MAX_DEVICE_ENTRIES
+            && by_devices.bytes + entry.statement_bytes() <= MAX_DEVICE_BYTES;
+        if entry.signer == Signer::Account || device_may { Ok(()) } else { Err(EntryError::Full) }
     }
 
     /// DLOG-005.
@@ -292,13 +382,8 @@ impl DeviceLog {
         match &entry.change {
             Change::Genesis { .. } => Err(EntryError::Genesis),
             Change::Add(certificate) => self.check_add(entry.signer, certificate),
-            Change::Revoke { device, from } => {
-                if !self.tenures.knows(*device) {
-                    return Err(EntryError::UnknownDevice);
-                }
-                let in_range = (1..=entry.position).contains(from);
-                if in_range { Ok(()) } else { Err(EntryError::FromPosition) }
-            }
+            Change::Revoke { device, from } => self.check_revoke(entry.position, *device, *from),
+            Change::Renew(certificate) => self.check_renew(entry.signer, certificate),
             Change::Override(certificates) => self.check_override(entry.signer, certificates),
         }
     }
@@ -315,6 +400,29 @@ impl DeviceLog {
         }
         if self.tenures.active().count() >= MAX_DEVICES {
             return Err(EntryError::TooManyDevices);
+        }
+        Ok(())
+    }
+
+    /// DLOG-007, DLOG-018.
+    fn check_revoke(&self, position: u32, device: DeviceId, from: u32) -> Result<(), EntryError> {
+        if !self.tenures.knows(device) {
+            return Err(EntryError::UnknownDevice);
+        }
+        if !(1..=position).contains(&from) {
+            return Err(EntryError::FromPosition);
+        }
+        if self.tenures.would_end(device, from) { Ok(()) } else { Err(EntryError::NothingChanges) }
+    }
+
+    /// DLOG-020.
+    fn check_renew(&self, signer: Signer, certificate: &Certificate) -> Result<(), EntryError> {
+        self.check_certificate(certificate)?;
+        if signer != Signer::Device(certificate.device()) {
+            return Err(EntryError::NotItsOwn);
+        }
+        if self.tenures.active_device(certificate.device()) == Some(certificate) {
+            return Err(EntryError::NothingChanges);
         }
         Ok(())
     }

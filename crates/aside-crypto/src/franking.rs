@@ -1,12 +1,15 @@
-//! Franking: what lets a reader of an encrypted message show others, later, what it said (FRANK-001, FRANK-002).
+//! Franking: what lets a reader of an encrypted message show others, later, what it said (FRANK-001, FRANK-002); and the envelope
+//! in which content, franking key and the sender's device log travel (FRANK-003 to FRANK-005).
 
 use std::fmt;
 
+use aside_proto::v1;
 use hmac::{Hmac, KeyInit as _, Mac as _};
+use prost::{Message as _, bytes::Bytes};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-use crate::label;
+use crate::{HASH_BYTES, LogHead, label};
 
 /// Bytes of a franking key.
 pub const FRANKING_KEY_BYTES: usize = 32;
@@ -67,6 +70,63 @@ impl fmt::Debug for FrankingKey {
     }
 }
 
+/// What is encrypted of a message of a private conversation: what it says, and how far its sender's device log goes.
+#[derive(Debug, Clone)]
+pub struct Envelope {
+    /// The bytes of a Content.
+    pub content: Bytes,
+    /// For a report.
+    pub key: FrankingKey,
+    /// The head of the sender's device log, as the sender has it; to be held against that log (DLOG-016, TRUST-006).
+    pub head: LogHead,
+}
+
+/// Why a message is not shown (FRANK-004).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum EnvelopeError {
+    /// FRANK-003.
+    #[error("what was encrypted is no Envelope")]
+    Malformed,
+    /// FRANK-002.
+    #[error(transparent)]
+    Tag(#[from] TagInvalid),
+}
+
+impl Envelope {
+    /// The bytes to encrypt, and the tag for the clear header, under a new franking key. `random` fills a slice from a
+    /// cryptographic random source.
+    #[must_use]
+    pub fn seal(
+        content: &[u8],
+        head: LogHead,
+        random: &mut dyn FnMut(&mut [u8]),
+    ) -> (Vec<u8>, [u8; 32]) {
+        let key = FrankingKey::generate(random);
+        let envelope = v1::Envelope {
+            content: Bytes::copy_from_slice(content),
+            franking_key: Bytes::copy_from_slice(key.as_bytes()),
+            log_position: head.position,
+            log_hash: Bytes::copy_from_slice(&head.hash),
+        };
+        (envelope.encode_to_vec(), key.tag(content))
+    }
+
+    /// Reads what was decrypted, with the tag of the clear header. Without an error nothing of it is known.
+    ///
+    /// # Errors
+    /// [`EnvelopeError`]: the message is shown as damaged, and nothing of what it says.
+    pub fn open(bytes: &[u8], tag: &[u8]) -> Result<Self, EnvelopeError> {
+        let read = v1::Envelope::decode(bytes).map_err(|_| EnvelopeError::Malformed)?;
+        let array = |bytes: &[u8]| {
+            <[u8; HASH_BYTES]>::try_from(bytes).map_err(|_| EnvelopeError::Malformed)
+        };
+        let key = FrankingKey::from_bytes(array(&read.franking_key)?);
+        let head = LogHead { position: read.log_position, hash: array(&read.log_hash)? };
+        key.verify(&read.content, tag)?;
+        Ok(Self { content: read.content, key, head })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -92,5 +152,34 @@ mod tests {
             FrankingKey::from_bytes([8; 32]).verify(b"content", &tag),
         ];
         assert_eq!(wrong, [Err(TagInvalid); 5]);
+    }
+
+    // cites: FRANK-005
+    #[test]
+    fn each_envelope_has_a_key_of_its_own() {
+        let head = LogHead { position: 3, hash: [5; 32] };
+        let mut count = 0;
+        let mut random = |out: &mut [u8]| {
+            count += 1;
+            out.fill(count);
+        };
+        let [one, other] = [(); 2].map(|()| Envelope::seal(b"content", head, &mut random));
+        for (n, (sealed, tag)) in [(1, one), (2, other)] {
+            assert_eq!(Envelope::open(&sealed, &tag).unwrap().key.as_bytes(), &[n; 32]);
+        }
+    }
+
+    // cites: FRANK-003, FRANK-004
+    #[test]
+    fn an_envelope_opens_under_its_tag_alone() {
+        let head = LogHead { position: 3, hash: [5; 32] };
+        let (sealed, tag) = Envelope::seal(b"content", head, &mut |out| out.fill(7));
+        let opened = Envelope::open(&sealed, &tag).unwrap();
+        assert_eq!((&opened.content[..], opened.head), (&b"content"[..], head));
+        let refused =
+            |bytes: &[u8], tag: &[u8]| Envelope::open(bytes, tag).map(|_| ()).unwrap_err();
+        assert_eq!(refused(&sealed, &[0; 32]), EnvelopeError::Tag(TagInvalid));
+        assert_eq!(refused(&sealed[..sealed.len() - 1], &tag), EnvelopeError::Malformed);
+        assert_eq!(refused(b"", &tag), EnvelopeError::Malformed);
     }
 }

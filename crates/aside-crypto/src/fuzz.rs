@@ -79,16 +79,19 @@ mod tests {
         let revoke =
             (signer, 0_u8..4, 0_u8..9).prop_map(|(by, device, from)| vec![2, by, device, from]);
         let whole = (0_u8..64).prop_map(|devices| vec![3, 6, devices]);
-        (tried, prop_oneof![6 => add, 3 => revoke, 1 => whole]).prop_map(|(tried, mut bytes)| {
-            bytes[0] |= tried;
-            bytes
-        })
+        let renew = (0_u8..4, 0_u8..3).prop_map(|(device, with)| vec![4, device, device, with]);
+        (tried, prop_oneof![6 => add, 3 => revoke, 1 => renew, 1 => whole]).prop_map(
+            |(tried, mut bytes)| {
+                bytes[0] |= tried;
+                bytes
+            },
+        )
     }
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(128))]
 
-        // cites: DLOG-003, DLOG-005, DLOG-006, DLOG-007, DLOG-008, DLOG-010, DLOG-014, TRUST-002
+        // cites: DLOG-003, DLOG-005, DLOG-006, DLOG-007, DLOG-008, DLOG-010, DLOG-014, DLOG-017, DLOG-018, DLOG-020, TRUST-002
         #[test]
         fn a_log_is_what_its_history_says(operations in prop::collection::vec(operation(), 8..20)) {
             device_log(&operations.concat());

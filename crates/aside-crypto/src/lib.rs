@@ -29,7 +29,7 @@
 //! # Whose device is this?
 //!
 //! ```text
-//! RecoveryPhrase ──► account key ──signs──► DeviceLog: genesis, add, revoke, override
+//! RecoveryPhrase ──► account key ──signs──► DeviceLog: genesis, add, revoke, renew, override
 //!   on paper           no device keeps it       ▲  holds Certificates    │ judge(device, position)
 //!                                               │                        ▼
 //! new device ── approval: a Code is compared ───┘                    Judgement
@@ -40,6 +40,7 @@
 //! received or are sent (CONV-004); of Protobuf messages it reads those alone that stand inside such bytes and that it has to judge.
 
 mod approval;
+mod canonical;
 mod certificate;
 mod derive;
 mod device_log;
@@ -59,18 +60,20 @@ mod token;
 mod wycheproof;
 
 pub use approval::{
-    APPROVAL_NONCE_BYTES, Answer, ApprovalError, Approver, Code, NewDevice, Reveal, ToCompare,
+    APPROVAL_NONCE_BYTES, APPROVAL_PAUSE_MS, Answer, ApprovalAttempts, ApprovalError, Approver,
+    Code, MAX_FAILED_APPROVALS, NewDevice, Reveal, ToCompare, ToConfirm,
 };
 pub use certificate::{
     Certificate, CertificateError, MAX_CERTIFICATE_BYTES, MAX_MLS_KEYS, MlsKey, SUITE_P256,
     SUITE_P384,
 };
 pub use device_log::{
-    Change, DeviceLog, EntryError, Judgement, LogHead, MAX_DEVICES, MAX_ENTRIES, MAX_LOG_BYTES,
-    MAX_STATEMENT_BYTES, Pin, PinBreach, RESERVED_BYTES, RESERVED_ENTRIES, Signer,
+    Change, DeviceLog, EntryError, JudgedNew, Judgement, LogHead, MAX_DEVICE_BYTES,
+    MAX_DEVICE_ENTRIES, MAX_DEVICES, MAX_ENTRIES, MAX_LOG_BYTES, MAX_STATEMENT_BYTES, Pin,
+    PinBreach, RESERVED_BYTES, RESERVED_ENTRIES, Signer, Standing, StatedHeadError,
 };
 pub use direct::direct_id;
-pub use franking::{FRANKING_KEY_BYTES, FrankingKey, TagInvalid};
+pub use franking::{Envelope, EnvelopeError, FRANKING_KEY_BYTES, FrankingKey, TagInvalid};
 pub use head::{Rotation, RotationError, follow_rotations, sign_head, sign_rotation, verify_head};
 pub use key::{KeyError, PublicKey, Signature, SignatureInvalid, SignatureLengthError, SigningKey};
 pub use log::{MessageContext, chain_next, chain_start, payload_hash};

@@ -340,6 +340,7 @@ fn device_logs() -> Vec<(&'static str, Vec<u8>)> {
     let add = |by: u8, device: u8| vec![TRUE, by, device];
     let revoke = |by: u8, device: u8, from: u8| vec![TRUE | 2, by, device, from];
     let whole = |by: u8, devices: u8| vec![TRUE | 3, by, devices];
+    let renew = |by: u8, device: u8, with: u8| vec![TRUE | 4, by, device, with];
     let three = || [add(0, 1), add(1, 2)].concat();
     let log = |steps: &[Vec<u8>]| steps.concat();
     vec![
@@ -349,6 +350,10 @@ fn device_logs() -> Vec<(&'static str, Vec<u8>)> {
         ("revokes-itself", log(&[three(), revoke(1, 1, 3), add(1, 4), add(0, 1)])),
         ("undoes-its-own-approval", log(&[three(), revoke(2, 0, 1), add(ACCOUNT, 0)])),
         ("override", log(&[three(), revoke(2, 0, 1), whole(ACCOUNT, 0b1001), revoke(3, 0, 1)])),
+        (
+            "renewed",
+            log(&[three(), renew(1, 1, 2), renew(1, 1, 0), renew(0, 1, 1), revoke(0, 1, 3)]),
+        ),
         ("override-by-a-device", log(&[three(), whole(1, 0b11), whole(ACCOUNT, 0)])),
         ("brought-back", log(&[three(), revoke(0, 1, 2), add(0, 1), add(ACCOUNT, 1), add(1, 2)])),
         (

@@ -7,12 +7,12 @@ use aside_proto::{
 use prost::{Message as _, bytes::Bytes};
 
 use super::EntryError;
-use crate::{Certificate, HASH_BYTES, Hash, PublicKey, Signature, SigningKey, label};
+use crate::{Certificate, HASH_BYTES, Hash, PublicKey, Signature, SigningKey, canonical, label};
 
 /// DLOG-012: bytes of a statement.
 pub const MAX_STATEMENT_BYTES: usize = 64 * 1024;
-/// An entry around a statement: field keys, lengths, a signature, and room for what later versions add.
-const MAX_ENTRY_BYTES: usize = MAX_STATEMENT_BYTES + 1024;
+/// An entry around a statement: two field keys, two lengths and a signature are less.
+const MAX_ENTRY_BYTES: usize = MAX_STATEMENT_BYTES + 128;
 
 /// Who signed an entry, or is to sign one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,6 +42,8 @@ pub enum Change {
         /// What it did from here on does not count.
         from: u32,
     },
+    /// Puts another certificate of a device in the place of the one it has.
+    Renew(Certificate),
     /// Puts these devices in the place of all.
     Override(Vec<Certificate>),
 }
@@ -60,18 +62,18 @@ pub(super) struct Entry {
 }
 
 impl Entry {
-    /// Reads an entry (DLOG-001, DLOG-004).
+    /// Reads an entry (DLOG-001, DLOG-004, DLOG-015).
     pub(super) fn decode(bytes: &[u8]) -> Result<Self, EntryError> {
         if bytes.len() > MAX_ENTRY_BYTES {
             return Err(EntryError::TooLong);
         }
-        let entry = v1::DeviceLogEntry::decode(Bytes::copy_from_slice(bytes))
-            .map_err(|_| EntryError::Malformed)?;
+        let entry: v1::DeviceLogEntry =
+            canonical::decode(&Bytes::copy_from_slice(bytes)).ok_or(EntryError::Malformed)?;
         if entry.statement.len() > MAX_STATEMENT_BYTES {
             return Err(EntryError::TooLong);
         }
-        let stated = v1::DeviceLogStatement::decode(entry.statement.clone())
-            .map_err(|_| EntryError::Malformed)?;
+        let stated: v1::DeviceLogStatement =
+            canonical::decode(&entry.statement).ok_or(EntryError::Malformed)?;
         let previous = match (stated.position, &stated.previous[..]) {
             (0, []) => None,
             (1.., hash) if hash.len() == HASH_BYTES => hash.try_into().ok(),
@@ -125,6 +127,7 @@ impl TryFrom<wire::Change> for Change {
                     .map_err(|_| EntryError::Malformed)?,
                 from: revoke.from_position,
             },
+            wire::Change::Renew(renew) => Self::Renew(Certificate::decode(&renew.certificate)?),
             wire::Change::Override(whole) if whole.certificates.len() > super::MAX_DEVICES => {
                 return Err(EntryError::TooManyDevices);
             }
@@ -177,6 +180,9 @@ impl Change {
                 device_id: device.to_bytes(),
                 from_position: *from,
             }),
+            Self::Renew(certificate) => {
+                wire::Change::Renew(v1::DeviceLogRenew { certificate: bytes(certificate) })
+            }
             Self::Override(certificates) => wire::Change::Override(v1::DeviceLogOverride {
                 certificates: certificates.iter().map(bytes).collect(),
             }),

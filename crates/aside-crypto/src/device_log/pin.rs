@@ -16,7 +16,7 @@ pub struct Pin {
     pub genesis: Hash,
     /// How far it was seen.
     pub seen: LogHead,
-    /// Whether this client's user compared the safety number.
+    /// Whether this client's user compared the safety number; of the user's own log, the digits of an approval.
     pub verified: bool,
 }
 

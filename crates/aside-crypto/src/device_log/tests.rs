@@ -90,8 +90,92 @@ fn what_a_lost_device_approved_before_stays() {
     assert_eq!(log.judge(id(C), 3), Judgement::Fallen { by: 4 });
     assert_eq!(log.judge(id(B), 1), Judgement::Revoked { by: 4 });
     // A later revocation with a later position takes nothing back.
-    by_device(&mut log, A, &revoke(B, 5)).unwrap();
-    assert_eq!(log.judge(id(B), 1), Judgement::Revoked { by: 4 });
+    assert_eq!(by_device(&mut log, A, &revoke(B, 5)), Err(EntryError::NothingChanges));
+    assert_eq!(by_device(&mut log, A, &revoke(B, 1)), Err(EntryError::NothingChanges));
+}
+
+fn renewed(device: u8, with: u16) -> Certificate {
+    let login = key(device);
+    let of = |suite, public_key| MlsKey { suite, public_key };
+    let keys =
+        [of(SUITE_P256, login.public_key().as_bytes().to_vec()), of(0x00f0, vec![1; with.into()])];
+    Certificate::issue(USER, id(device), &login, &keys).unwrap()
+}
+
+// cites: DLOG-020
+#[test]
+fn a_device_renews_its_own_certificate() {
+    let mut log = three();
+    let next = renewed(B, 5);
+    let renew = Change::Renew(next.clone());
+    assert_eq!(by_device(&mut log, A, &renew), Err(EntryError::NotItsOwn));
+    assert_eq!(by_account(&mut log, &renew), Err(EntryError::NotItsOwn));
+    by_device(&mut log, B, &renew).unwrap();
+    assert_eq!(by_device(&mut log, B, &renew), Err(EntryError::NothingChanges));
+    assert_eq!(log.judge(id(B), 2), Judgement::Active(&certificate(B)));
+    assert_eq!(log.judge(id(B), 3), Judgement::Active(&next));
+    assert!(log.active().any(|active| *active == next));
+    let other_key = Change::Renew(certificate_of(USER, B, 0x13));
+    assert_eq!(by_device(&mut log, B, &other_key), Err(EntryError::LoginKey));
+    by_device(&mut log, A, &revoke(B, 3)).unwrap();
+    assert_eq!(
+        by_device(&mut log, B, &Change::Renew(renewed(B, 6))),
+        Err(EntryError::SignerNotActive)
+    );
+    assert_eq!(log.judge(id(B), 3), Judgement::Revoked { by: 4 }, "what it renewed goes with it");
+}
+
+// cites: DLOG-017, DLOG-020
+#[test]
+fn a_certificate_is_good_byte_for_byte() {
+    let mut log = three();
+    let (first, second, third) = (certificate(B), renewed(B, 5), renewed(B, 6));
+    by_device(&mut log, B, &Change::Renew(second.clone())).unwrap();
+    by_device(&mut log, B, &Change::Renew(third.clone())).unwrap();
+    let at = |log: &DeviceLog, c: &Certificate, position| {
+        log.judge_certificate(id(B), c.as_bytes(), position)
+    };
+    assert_eq!(at(&log, &first, 0), Standing::Unknown);
+    assert_eq!(at(&log, &first, 1), Standing::Active);
+    assert_eq!(at(&log, &second, 2), Standing::OtherCertificate);
+    let standings = [&first, &second, &third].map(|c| at(&log, c, 4));
+    assert_eq!(
+        standings,
+        [Standing::Renewed { by: 3 }, Standing::Renewed { by: 4 }, Standing::Active]
+    );
+    assert_eq!(at(&log, &first, 5), Standing::BeyondHead);
+    // Signed by the same key, for the same device, and in no log.
+    assert_eq!(at(&log, &renewed(B, 7), 4), Standing::OtherCertificate);
+    assert_eq!(log.judge_certificate(id(A), first.as_bytes(), 4), Standing::OtherCertificate);
+    assert_eq!(log.judge_certificate(id(0x13), first.as_bytes(), 4), Standing::Unknown);
+
+    by_device(&mut log, A, &revoke(B, 4)).unwrap();
+    assert_eq!(at(&log, &third, 3), Standing::OtherCertificate);
+    let standings = [&first, &second, &third].map(|c| at(&log, c, 5));
+    assert_eq!(standings, [Standing::Ended { by: 5 }; 3]);
+    by_account(&mut log, &Change::Add(first.clone())).unwrap();
+    let standings = [&first, &second].map(|c| at(&log, c, 6));
+    assert_eq!(standings, [Standing::Active, Standing::Ended { by: 5 }]);
+}
+
+// cites: DLOG-016, TRUST-006
+#[test]
+fn an_old_position_helps_no_revoked_device() {
+    let mut log = three();
+    let stated = log.head();
+    by_device(&mut log, A, &revoke(B, 3)).unwrap();
+    assert_eq!(log.judge(id(B), stated.position), Judgement::Active(&certificate(B)));
+    let now = log.judge_new(id(B), &stated).unwrap();
+    assert_eq!(now, JudgedNew { judgement: Judgement::Revoked { by: 3 }, position: 3 });
+    // What came before the log had grown is what it was.
+    let before = log.judge_new(id(C), &stated).unwrap().position;
+    by_device(&mut log, A, &revoke(C, 4)).unwrap();
+    assert_eq!(log.judge(id(C), before), Judgement::Active(&certificate(C)));
+
+    let beyond = LogHead { position: 5, hash: [0; 32] };
+    assert_eq!(log.judge_new(id(A), &beyond), Err(StatedHeadError::Beyond(5)));
+    let other = LogHead { hash: [0; 32], ..stated };
+    assert_eq!(log.judge_new(id(A), &other), Err(StatedHeadError::Diverged(2)));
 }
 
 // cites: DLOG-006
@@ -179,19 +263,44 @@ fn there_is_a_greatest_number_of_devices() {
     assert_eq!(by_account(&mut log, &Change::Override(whole)), Err(EntryError::TooManyDevices));
 }
 
-// cites: DLOG-012, DLOG-013
+/// A renews its certificate until that is refused: how often it was not, and why it is.
+fn renew_on(log: &mut DeviceLog, length: u16) -> (u32, EntryError) {
+    let turns = [renewed(A, length), renewed(A, length + 1)].map(Change::Renew);
+    for (count, turn) in (0..).zip(turns.iter().cycle()) {
+        if let Err(error) = by_device(log, A, turn) {
+            return (count, error);
+        }
+    }
+    unreachable!("a cycle has no end")
+}
+
+// cites: DLOG-012, DLOG-013, DLOG-019
 #[test]
 fn a_full_log_has_room_for_the_account_key() {
-    let mut log = three();
-    while log.head().position < MAX_ENTRIES - RESERVED_ENTRIES - 1 {
-        by_device(&mut log, C, &revoke(B, 3)).unwrap();
+    let whole = Change::Override(vec![certificate(A)]);
+    let mut log = begun();
+    for _ in 0..3 {
+        assert_eq!(renew_on(&mut log, 5), (MAX_DEVICE_ENTRIES, EntryError::Full));
+        by_account(&mut log, &whole).unwrap();
     }
-    assert_eq!(by_device(&mut log, C, &revoke(B, 3)), Err(EntryError::Full));
-    by_account(&mut log, &Change::Override(vec![certificate(A)])).unwrap();
+    let left = MAX_ENTRIES - RESERVED_ENTRIES - 3 * (MAX_DEVICE_ENTRIES + 1) - 1;
+    assert_eq!(renew_on(&mut log, 5), (left, EntryError::Full));
     while log.head().position < MAX_ENTRIES - 1 {
-        by_account(&mut log, &revoke(B, 3)).unwrap();
+        by_account(&mut log, &whole).unwrap();
     }
-    assert_eq!(by_account(&mut log, &revoke(B, 3)), Err(EntryError::Full));
+    assert_eq!(by_account(&mut log, &whole), Err(EntryError::Full));
+}
+
+// cites: DLOG-019
+#[test]
+fn devices_have_a_share_of_the_bytes_too() {
+    let mut log = begun();
+    let (count, refused) = renew_on(&mut log, 3600);
+    assert_eq!(refused, EntryError::Full);
+    assert!(count < MAX_DEVICE_ENTRIES / 2, "by bytes, not by number");
+    assert!(log.by_devices.bytes > MAX_DEVICE_BYTES - 4096, "{} bytes", log.by_devices.bytes);
+    by_account(&mut log, &Change::Override(vec![certificate(A)])).unwrap();
+    assert_eq!(renew_on(&mut log, 3600).0, count);
 }
 
 // cites: DLOG-012, DLOG-013
@@ -229,7 +338,7 @@ fn a_log_is_full_by_bytes_too() {
     by_account(&mut log, &Change::Override(vec![certificate(A)])).unwrap();
 }
 
-// cites: DLOG-004
+// cites: DLOG-004, DLOG-015
 #[test]
 fn a_change_that_is_not_known_is_refused() {
     use aside_proto::v1;
@@ -242,14 +351,19 @@ fn a_change_that_is_not_known_is_refused() {
         previous: log.head().hash.to_vec().into(),
         ..Default::default()
     };
-    // Field 20, with the text "new".
-    let statement = [statement.encode_to_vec(), b"\xa2\x01\x03new".to_vec()].concat();
-    let signature = account().sign(crate::label::DEVICE_LOG_ENTRY, &[&statement]);
-    let entry = v1::DeviceLogEntry {
-        statement: statement.into(),
-        signature: signature.as_bytes().to_vec().into(),
+    let mut apply = |statement: Vec<u8>| {
+        let signature = account().sign(crate::label::DEVICE_LOG_ENTRY, &[&statement]);
+        let entry = v1::DeviceLogEntry {
+            statement: statement.into(),
+            signature: signature.as_bytes().to_vec().into(),
+        };
+        log.apply(&entry.encode_to_vec())
     };
-    assert_eq!(log.apply(&entry.encode_to_vec()), Err(EntryError::UnknownChange));
+    let statement = statement.encode_to_vec();
+    assert_eq!(apply(statement.clone()), Err(EntryError::UnknownChange));
+    // Field 20, with the text "new".
+    let of_later = [&statement[..], b"\xa2\x01\x03new"].concat();
+    assert_eq!(apply(of_later), Err(EntryError::Malformed));
 }
 
 // cites: TRUST-001, TRUST-002, TRUST-003

@@ -5,7 +5,7 @@ use aside_proto::id::{DeviceId, UserId};
 use super::Reader;
 use crate::{
     Certificate, Change, DeviceLog, EntryError, Judgement, MlsKey, Pin, SUITE_P256, Signer,
-    SigningKey,
+    SigningKey, Standing,
 };
 
 /// That of the vectors, from which seeds are made.
@@ -38,7 +38,15 @@ pub fn device_log(data: &[u8]) {
 #[derive(Debug, Clone)]
 enum Did {
     Add(Vec<u8>),
-    Revoke { device: u8, from: u32 },
+    Revoke {
+        device: u8,
+        from: u32,
+    },
+    /// With how many bytes of a key of another suite.
+    Renew {
+        device: u8,
+        with: u8,
+    },
     Override(Vec<u8>),
 }
 
@@ -66,7 +74,7 @@ struct Pair {
 
 impl Pair {
     fn new() -> Self {
-        let genesis = DeviceLog::sign_genesis(&key(None), &certificate(0));
+        let genesis = DeviceLog::sign_genesis(&key(None), &certificate(0, 0));
         let log = DeviceLog::begin(UserId::new(USER), &genesis).expect("it is a good genesis");
         Self {
             pin: Pin::first("chat.example", &log),
@@ -79,9 +87,10 @@ impl Pair {
     fn step(&mut self, reader: &mut Reader<'_>) {
         let [kind, who] = [reader.byte(), reader.byte()];
         let by = Some(who % (DEVICES + 1)).filter(|by| *by < DEVICES);
-        let did = match kind % 4 {
+        let did = match kind % 8 {
             0 | 1 => Did::Add(vec![reader.byte() % DEVICES]),
-            2 => Did::Revoke {
+            4 | 5 => Did::Renew { device: reader.byte() % DEVICES, with: reader.byte() % 3 },
+            2 | 6 => Did::Revoke {
                 device: reader.byte() % DEVICES,
                 from: u32::from(reader.byte()) % (self.head() + 3),
             },
@@ -147,7 +156,15 @@ impl Pair {
             Did::Revoke { from, .. } if *from == 0 || *from > self.head() + 1 => {
                 Err(EntryError::FromPosition)
             }
+            Did::Revoke { device, from } if !self.would_end(*device, *from) => {
+                Err(EntryError::NothingChanges)
+            }
             Did::Revoke { .. } => Ok(()),
+            Did::Renew { device, .. } if by != Some(*device) => Err(EntryError::NotItsOwn),
+            Did::Renew { device, with } if self.certificate_at(*device, self.head()) == *with => {
+                Err(EntryError::NothingChanges)
+            }
+            Did::Renew { .. } => Ok(()),
             Did::Override(_) if by.is_some() => Err(EntryError::NeedsAccountKey),
             Did::Override(devices) if devices.is_empty() => Err(EntryError::Devices),
             Did::Override(_) => Ok(()),
@@ -162,8 +179,23 @@ impl Pair {
     fn added_at(&self, device: u8, position: u32) -> Option<u32> {
         (0..=position).rev().find(|at| match &self.model[*at as usize].did {
             Did::Add(devices) | Did::Override(devices) => devices.contains(&device),
-            Did::Revoke { .. } => false,
+            Did::Revoke { .. } | Did::Renew { .. } => false,
         })
+    }
+
+    /// Which certificate a device has that is active at a position; 0 is the one it was added with.
+    fn certificate_at(&self, device: u8, position: u32) -> u8 {
+        let from = self.added_at(device, position).unwrap_or(0);
+        let renewed = (from..=position).rev().find_map(|at| match self.model[at as usize].did {
+            Did::Renew { device: renewed, with } if renewed == device => Some(with),
+            _ => None,
+        });
+        renewed.unwrap_or(0)
+    }
+
+    fn would_end(&self, device: u8, from: u32) -> bool {
+        let mut added = (0..=self.head()).filter(|at| self.added_at(device, *at) == Some(*at));
+        added.any(|at| self.end_of(device, at).is_none_or(|(end, _)| end > from.max(at)))
     }
 
     fn is_active(&self, device: u8, position: u32) -> bool {
@@ -173,6 +205,14 @@ impl Pair {
     /// What a device was at `position`, as all that is known now says.
     fn judge(&self, device: u8, position: u32) -> Verdict {
         let Some(added_at) = self.added_at(device, position) else { return Verdict::Unknown };
+        match self.end_of(device, added_at) {
+            Some((from, by)) if from <= position => Verdict::Ended { by },
+            _ => Verdict::Active,
+        }
+    }
+
+    /// From where on what began at `added_at` is over, and by which entry.
+    fn end_of(&self, device: u8, added_at: u32) -> Option<(u32, u32)> {
         let later = (added_at + 1..).zip(&self.model[added_at as usize + 1..]);
         let ends = later.filter_map(|(by, entry)| match entry.did {
             Did::Revoke { device: revoked, from } if revoked == device => {
@@ -187,8 +227,7 @@ impl Pair {
             Some(Verdict::Ended { by }) => Some((added_at, by)),
             _ => None,
         };
-        let ends = ends.chain(falls).filter(|(from, _)| *from <= position);
-        ends.min().map_or(Verdict::Active, |(_, by)| Verdict::Ended { by })
+        ends.chain(falls).min()
     }
 
     fn check_judgements(&self) {
@@ -196,7 +235,11 @@ impl Pair {
             for number in 0..DEVICES {
                 let judged = match self.log.judge(device(number), position) {
                     Judgement::Active(found) => {
-                        assert_eq!(found.device(), device(number));
+                        let expected = certificate(number, self.certificate_at(number, position));
+                        assert_eq!(*found, expected);
+                        let standing =
+                            self.log.judge_certificate(device(number), found.as_bytes(), position);
+                        assert_eq!(standing, Standing::Active);
                         Verdict::Active
                     }
                     Judgement::Unknown | Judgement::BeyondHead => Verdict::Unknown,
@@ -242,10 +285,13 @@ fn stranger() -> SigningKey {
     SigningKey::from_bytes(&[0x60; 32]).expect("the number is below the order")
 }
 
-fn certificate(number: u8) -> Certificate {
+fn certificate(number: u8, with: u8) -> Certificate {
     let login = key(Some(number));
     let mls = MlsKey { suite: SUITE_P256, public_key: login.public_key().as_bytes().to_vec() };
-    Certificate::issue(UserId::new(USER), device(number), &login, &[mls])
+    let other = MlsKey { suite: 0x00f0, public_key: vec![4; with.into()] };
+    let keys = [mls, other];
+    let keys = if with == 0 { &keys[..1] } else { &keys };
+    Certificate::issue(UserId::new(USER), device(number), &login, keys)
         .expect("it has all that a certificate needs")
 }
 
@@ -255,12 +301,13 @@ fn signer(by: Option<u8>) -> Signer {
 
 fn change(did: &Did) -> Change {
     match did {
-        Did::Add(devices) => Change::Add(certificate(devices[0])),
+        Did::Add(devices) => Change::Add(certificate(devices[0], 0)),
         Did::Revoke { device: number, from } => {
             Change::Revoke { device: device(*number), from: *from }
         }
+        Did::Renew { device, with } => Change::Renew(certificate(*device, *with)),
         Did::Override(devices) => {
-            Change::Override(devices.iter().map(|n| certificate(*n)).collect())
+            Change::Override(devices.iter().map(|n| certificate(*n, 0)).collect())
         }
     }
 }

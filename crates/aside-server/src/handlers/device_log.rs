@@ -85,6 +85,6 @@ fn revoked_by(entry: &[u8]) -> Option<DeviceId> {
     let entry = DeviceLogEntry::decode(entry).ok()?;
     match DeviceLogStatement::decode(entry.statement).ok()?.change? {
         Change::Revoke(revoke) => DeviceId::try_from(&revoke.device_id[..]).ok(),
-        Change::Genesis(_) | Change::Add(_) | Change::Override(_) => None,
+        _ => None,
     }
 }

@@ -1,6 +1,6 @@
 //! approval.json.
 
-use aside_crypto::{Answer, Approver, Certificate, LogHead, NewDevice, Reveal, label};
+use aside_crypto::{Answer, Approver, Certificate, Identity, LogHead, NewDevice, Reveal, label};
 use aside_proto::id::{DeviceId, UserId};
 use serde_json::Value;
 
@@ -29,6 +29,11 @@ pub(super) fn answer(nonce: u8) -> Answer {
     Answer { nonce: counting(nonce), genesis: counting(0x10), head }
 }
 
+/// With the nonce of most vectors.
+pub(super) fn new_device(certificate: &Certificate) -> (NewDevice, [u8; 32]) {
+    NewDevice::begin(certificate, &mut |out| out.copy_from_slice(&counting::<32>(0x50)))
+}
+
 fn vector(
     id: &str,
     requirements: &[&str],
@@ -50,11 +55,17 @@ fn vector(
 fn valid() -> Vec<Value> {
     let mine = certificate(user());
     let shown = |id: &str, new_nonce: [u8; 32], answer: &Answer| {
-        let (new, commitment) = NewDevice::begin(&mine, new_nonce);
-        let approver = Approver::answer(user(), commitment, *answer);
-        let (reveal, code) = new.handle_answer(answer);
+        let (new, commitment) = NewDevice::begin(&mine, &mut |out| out.copy_from_slice(&new_nonce));
+        let identity = Identity { user: user(), genesis: answer.genesis };
+        let (approver, answered) =
+            Approver::answer(&identity, answer.head, commitment, &mut |out| {
+                out.copy_from_slice(&answer.nonce);
+            });
+        assert_eq!(answered, *answer);
+        let (reveal, to_confirm) = new.handle_answer(answer);
         let compared = approver.handle_reveal(&reveal).expect("the vector is valid");
-        assert_eq!(compared.code(), code, "both show the same");
+        let code = compared.code();
+        assert_eq!(to_confirm.code(), code, "both show the same");
         vector(id, &["APPROVE-001", "APPROVE-004"], &commitment, answer, &reveal)
             .with("code", code.to_string())
             .valid()
@@ -62,8 +73,8 @@ fn valid() -> Vec<Value> {
     let first = Answer { head: LogHead { position: 0, hash: counting(0x10) }, ..answer(0x20) };
     // The first nonce for which the code begins with a zero: it is shown.
     let zero = (0..=u8::MAX).find(|nonce| {
-        let (new, _) = NewDevice::begin(&mine, counting(0x50));
-        new.handle_answer(&answer(*nonce)).1.number() < 100_000
+        let (new, _) = new_device(&mine);
+        new.handle_answer(&answer(*nonce)).1.code().number() < 100_000
     });
     vec![
         shown("usual", counting(0x50), &answer(0x20)),
@@ -76,7 +87,7 @@ fn valid() -> Vec<Value> {
 
 fn invalid() -> Vec<Value> {
     let mine = certificate(user());
-    let (new, commitment) = NewDevice::begin(&mine, counting(0x50));
+    let (new, commitment) = new_device(&mine);
     let (reveal, _) = new.handle_answer(&answer(0x20));
     let refuse = |id: &str, requirement: &str, commitment: &[u8; 32], reveal: &Reveal, reason| {
         vector(id, &[requirement], commitment, &answer(0x20), reveal).invalid(reason)

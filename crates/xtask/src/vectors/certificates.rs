@@ -20,7 +20,11 @@ const DESCRIPTION: &str = "Device certificates as any reader judges them. Reason
     signature. Where private_key is given, the signature is the one of RFC 6979.";
 
 pub(super) fn file() -> File {
-    File::new("certificates", DESCRIPTION, valid().into_iter().chain(invalid()).collect())
+    File::new(
+        "certificates",
+        DESCRIPTION,
+        valid().into_iter().chain(invalid()).chain(not_canonical()).collect(),
+    )
 }
 
 /// Alice's user id.
@@ -86,7 +90,6 @@ fn valid() -> Vec<Value> {
     let three = [mls_keys(0x61), vec![later]].concat();
     let three = Certificate::issue(user(), device(), &alice_key(), &three);
     let [one, three] = [one, three].map(|made| made.expect("it is complete"));
-    let unknown_field = [statement().encode_to_vec(), b"\xa2\x01\x05later".to_vec()].concat();
     let high = {
         let bytes = statement().encode_to_vec();
         let signature = Signature::try_from(&sign(&bytes, &alice_key())[..]).expect("64 bytes");
@@ -97,13 +100,44 @@ fn valid() -> Vec<Value> {
         accept("both-suites", &["CERT-001", "CERT-002", "CERT-003"], usual().as_bytes()),
         accept("one-suite", &["CERT-004"], one.as_bytes()),
         accept("a-suite-of-later", &["CERT-004"], three.as_bytes()),
-        accept("a-field-of-later", &["EXT-002", "CONV-004"], &signed(unknown_field, &alice_key())),
         vector("other-s", &["CONV-005"], &high)
             .bytes("user_id", read.user().as_bytes())
             .bytes("device_id", read.device().as_bytes())
             .bytes("login_key", read.login_key().as_bytes())
             .with("suites", [SUITE_P256, SUITE_P384].as_slice())
             .valid(),
+    ]
+}
+
+/// What some decoders of Protobuf read, and read in different ways.
+fn not_canonical() -> Vec<Value> {
+    let statement = statement().encode_to_vec();
+    let certificate = usual().as_bytes().to_vec();
+    // user_id and device_id are 18 bytes each with key and length, login_key is 67; the first MLS key begins at 103 with `22 47 08 02`.
+    let (ids, keys) = (&statement[..36], &statement[36..]);
+    let (before_suite, after_suite) = (&statement[..105], &statement[107..]);
+    let refuse = |id: &str, certificate: &[u8]| {
+        vector(id, &["CERT-006", "CONV-008"], certificate).invalid("malformed")
+    };
+    let stated = |id: &str, parts: &[&[u8]]| refuse(id, &signed(parts.concat(), &alice_key()));
+    // With the length of the MLS key around it.
+    let suite = |id: &str, suite: &[u8]| {
+        let length = 0x45 + suite.len() as u8;
+        let before = [&before_suite[..104], &[length]].concat();
+        stated(id, &[&before, suite, after_suite])
+    };
+    vec![
+        stated("a-field-of-later", &[&statement, b"\xa2\x01\x05later"]),
+        stated("a-field-twice", &[&ids[..18], &statement]),
+        stated("fields-out-of-order", &[&ids[18..], &ids[..18], keys]),
+        stated("a-field-of-another-wire-type", &[&statement[..18], &[0x10, 1], &statement[18..]]),
+        suite("suite-of-another-wire-type", &[0x0d, 2, 0, 0, 0]),
+        suite("suite-beyond-32-bits", &[0x08, 0x82, 0x80, 0x80, 0x80, 0x10]),
+        suite("suite-in-two-bytes", &[0x08, 0x82, 0x00]),
+        suite("suite-twice", &[0x08, 0x02, 0x08, 0x02]),
+        stated("a-key-of-two-bytes", &[&[0x8a, 0x00], &statement[1..]]),
+        refuse("statement-twice", &[&certificate[..certificate.len() - 66], &certificate].concat()),
+        refuse("a-field-of-later-around-it", &[&certificate[..], b"\x1a\x05later"].concat()),
     ]
 }
 

@@ -1,7 +1,8 @@
 //! devices.json.
 
 use aside_crypto::{
-    Certificate, Change, DeviceLog, Judgement, RecoveryPhrase, Signer, SigningKey, Strength, label,
+    Certificate, Change, DeviceLog, Judgement, LogHead, RecoveryPhrase, Signer, SigningKey,
+    Standing, Strength, label,
 };
 use aside_proto::{
     id::{DeviceId, UserId},
@@ -19,14 +20,17 @@ use super::{
 const DESCRIPTION: &str = "Device logs. log: the entries of user_id's log from the genesis on. Of a valid one hashes has the hash of each \
     entry, active the devices at the head, and judged what devices are at positions, with the position (by) of what ended them. Of an \
     invalid one the last entry is refused, and none before. Reasons: malformed, change, certificate, user, position, previous, genesis, \
-    signer, signature, account (only the account key may), active, login-key, unknown, from, devices. pin: a log that is offered to a \
+    signer, signature, account (only the account key may), active, login-key, unknown, from, nothing (changes), not-its-own, devices. new: what the \
+    sender of a new entry that states a head of the log is, and the position to be kept with the entry; reasons: beyond, diverged. \
+    certificate: what a certificate that is said to be device_id's is at a position; reasons: other, unknown, beyond. pin: a log that is offered to a \
     client that has seen position and hash of one with this genesis; reasons: identity, shorter, diverged.";
 
 /// The devices of the vectors, by letter.
 const LETTERS: [char; 4] = ['A', 'B', 'C', 'D'];
 
 pub(super) fn file() -> File {
-    let vectors = valid().into_iter().chain(invalid()).chain(invalid_bytes()).chain(pins());
+    let vectors = valid().into_iter().chain(invalid()).chain(invalid_bytes());
+    let vectors = vectors.chain(not_canonical()).chain(new_entries()).chain(leaves()).chain(pins());
     File::new("devices", DESCRIPTION, vectors.collect())
 }
 
@@ -127,19 +131,23 @@ impl Log {
 }
 
 fn judged(log: &DeviceLog, device: DeviceId, position: u32) -> Value {
-    let (is, by) = match log.judge(device, position) {
+    let (is, by) = told(log.judge(device, position));
+    let mut value = json!({"device_id": hex(device.as_bytes()), "position": position, "is": is});
+    if let Some(by) = by {
+        value["by"] = by.into();
+    }
+    value
+}
+
+fn told(judgement: Judgement<'_>) -> (&'static str, Option<u32>) {
+    match judgement {
         Judgement::Active(_) => ("active", None),
         Judgement::Unknown => ("unknown", None),
         Judgement::Revoked { by } => ("revoked", Some(by)),
         Judgement::Fallen { by } => ("fallen", Some(by)),
         Judgement::Replaced { by } => ("replaced", Some(by)),
         Judgement::BeyondHead => ("beyond", None),
-    };
-    let mut value = json!({"device_id": hex(device.as_bytes()), "position": position, "is": is});
-    if let Some(by) = by {
-        value["by"] = by.into();
     }
-    value
 }
 
 fn add(letter: char) -> Change {
@@ -148,6 +156,16 @@ fn add(letter: char) -> Change {
 
 fn revoke(letter: char, from: u32) -> Change {
     Change::Revoke { device: device(letter), from }
+}
+
+fn renew(letter: char) -> Change {
+    Change::Renew(renewed(letter))
+}
+
+/// With a key for the other suite, too.
+fn renewed(letter: char) -> Certificate {
+    let mls = mls_keys(0x61 + (letter as u8 - b'A'));
+    Certificate::issue(user(), device(letter), &login(letter), &mls).expect("it is complete")
 }
 
 fn whole(letters: &str) -> Change {
@@ -178,14 +196,6 @@ fn valid() -> Vec<Value> {
             .and('A', &revoke('B', 3))
             .and('A', &revoke('B', 2))
             .valid("revoked-again-from-earlier-on", &["DLOG-008"]),
-        three()
-            .and('A', &revoke('B', 2))
-            .and('A', &revoke('B', 4))
-            .valid("revoked-again-from-later-on", &["DLOG-008"]),
-        three()
-            .and('A', &revoke('C', 2))
-            .and('A', &revoke('C', 1))
-            .valid("revoked-again-from-before-its-beginning", &["DLOG-008"]),
         three().and('C', &revoke('A', 1)).valid("undoes-its-own-approval", &["DLOG-008"]),
         three()
             .and('C', &revoke('A', 1))
@@ -216,6 +226,15 @@ fn valid() -> Vec<Value> {
             .and('B', &add('D'))
             .and('A', &revoke('B', 5))
             .valid("brought-back-and-revoked-again", &["DLOG-008"]),
+        three().and('B', &renew('B')).valid("renewed", &["DLOG-020"]),
+        three()
+            .and('B', &renew('B'))
+            .and('B', &Change::Renew(certificate('B')))
+            .valid("renewed-back", &["DLOG-020"]),
+        three()
+            .and('B', &renew('B'))
+            .and('A', &revoke('B', 3))
+            .valid("renewed-and-revoked", &["DLOG-008", "DLOG-020"]),
     ]
 }
 
@@ -226,6 +245,7 @@ fn invalid() -> Vec<Value> {
             log.refuses(id, requirement, entry, reason)
         };
     let revoked = || three().and('A', &revoke('B', 2));
+    let same = Change::Renew(certificate('B'));
     let of_bob = Change::Add(certificate_of(UserId::new(id(1, 0xa2)), 'D', 'D'));
     let with_key_of_b = Change::Add(certificate_of(user(), 'D', 'B'));
     let with_another_key = Change::Add(certificate_of(user(), 'B', 'D'));
@@ -268,6 +288,35 @@ fn invalid() -> Vec<Value> {
         refuse("unknown-device-revoked", "DLOG-007", three(), 'A', &revoke('D', 1), "unknown"),
         refuse("revoked-from-0", "DLOG-007", three(), 'A', &revoke('B', 0), "from"),
         refuse("revoked-from-the-future", "DLOG-007", three(), 'A', &revoke('B', 4), "from"),
+        refuse(
+            "revoked-again-from-later-on",
+            "DLOG-018",
+            revoked(),
+            'A',
+            &revoke('B', 4),
+            "nothing",
+        ),
+        refuse("revoked-again", "DLOG-018", revoked(), 'A', &revoke('B', 2), "nothing"),
+        refuse(
+            "revoked-again-from-before-its-beginning",
+            "DLOG-018",
+            three().and('A', &revoke('C', 2)),
+            'A',
+            &revoke('C', 1),
+            "nothing",
+        ),
+        refuse("renewed-with-the-same", "DLOG-020", three(), 'B', &same, "nothing"),
+        refuse("renewed-by-another", "DLOG-020", three(), 'A', &renew('B'), "not-its-own"),
+        refuse("renewed-by-the-account-key", "DLOG-020", three(), '*', &renew('B'), "not-its-own"),
+        refuse("renewed-by-a-revoked-device", "DLOG-005", revoked(), 'B', &renew('B'), "signer"),
+        refuse(
+            "renewed-with-another-login-key",
+            "DLOG-009",
+            three(),
+            'B',
+            &Change::Renew(certificate_of(user(), 'B', 'D')),
+            "login-key",
+        ),
         refuse("override-by-a-device", "DLOG-010", three(), 'A', &whole("A"), "account"),
         refuse("override-without-devices", "DLOG-010", three(), '*', &whole(""), "devices"),
         refuse("override-with-a-device-twice", "DLOG-010", three(), '*', &whole("AA"), "devices"),
@@ -384,6 +433,123 @@ fn invalid_bytes() -> Vec<Value> {
     ]
 }
 
+/// What some decoders of Protobuf read, and read in different ways.
+fn not_canonical() -> Vec<Value> {
+    let log = three();
+    let entry = log.signed('A', &add('D'));
+    let statement = parts(&entry).statement;
+    // user_id, position (`10 03`), previous, signer_device_id, then the change.
+    let [user_id, position, previous, signer, change] =
+        [0..18, 18..20, 20..54, 54..72, 72..statement.len()].map(|range| &statement[range]);
+    let refuse = |id: &str, entry: Vec<u8>| three().refuses(id, "DLOG-015", entry, "malformed");
+    let stated = |id: &str, parts: &[&[u8]]| refuse(id, signed_by(&login('A'), &parts.concat()));
+    let at = |id: &str, position: &[u8]| stated(id, &[user_id, position, previous, signer, change]);
+    let other = parts(&log.signed('A', &revoke('B', 2))).statement;
+    let by_account = parts(&log.signed('*', &add('D'))).statement;
+    vec![
+        stated("an-add-twice", &[&statement, change]),
+        stated("two-changes", &[&statement, &other[72..]]),
+        stated("a-change-of-another-wire-type", &[&statement, &[0x60, 1]]),
+        stated("a-field-twice", &[user_id, &statement]),
+        stated("fields-out-of-order", &[position, user_id, previous, signer, change]),
+        stated("a-field-of-later", &[&statement, b"\xa2\x01\x05later"]),
+        at("position-of-another-wire-type", &[0x15, 3, 0, 0, 0]),
+        at("position-beyond-32-bits", &[0x10, 0x83, 0x80, 0x80, 0x80, 0x10]),
+        at("position-in-two-bytes", &[0x10, 0x83, 0x00]),
+        refuse(
+            "an-empty-field-written",
+            signed_by(&account(), &[&by_account[..54], &[0x22, 0x00], &by_account[54..]].concat()),
+        ),
+        refuse("signature-twice", [&entry[..], &entry[entry.len() - 66..]].concat()),
+        refuse("a-field-of-later-around-it", [&entry[..], b"\x1a\x05later"].concat()),
+    ]
+}
+
+fn new_entries() -> Vec<Value> {
+    let revoked = three().and('A', &revoke('B', 3));
+    let vector = |id: &str, log: &Log, letter: char, stated: LogHead| {
+        log.vector(id, &["DLOG-016", "TRUST-006"])
+            .with("kind", "new")
+            .bytes("device_id", device(letter).as_bytes())
+            .with("stated_position", stated.position)
+            .bytes("stated_hash", stated.hash)
+    };
+    let judged = |id: &str, log: &Log, letter: char, stated: u32| {
+        let hash = *log.log.hash_at(stated).expect("it is a position of the log");
+        let stated = LogHead { position: stated, hash };
+        let new = log.log.judge_new(device(letter), &stated).expect("it is the head of that log");
+        let (is, by) = told(new.judgement);
+        let vector = vector(id, log, letter, stated).with("position", new.position).with("is", is);
+        by.into_iter().fold(vector, |vector, by| vector.with("by", by)).valid()
+    };
+    let head = revoked.log.head();
+    let refuse =
+        |id: &str, stated: LogHead, reason: &str| vector(id, &revoked, 'A', stated).invalid(reason);
+    vec![
+        judged("new-by-an-active-device", &revoked, 'A', 3),
+        judged("new-by-a-device-that-has-an-older-log", &revoked, 'A', 2),
+        judged("new-by-a-revoked-device-that-states-an-old-position", &revoked, 'B', 2),
+        judged("new-by-a-fallen-device", &three().and('A', &revoke('B', 2)), 'C', 2),
+        judged("new-by-a-device-that-was-never-added", &revoked, 'D', 3),
+        refuse("new-with-a-position-beyond", LogHead { position: 4, ..head }, "beyond"),
+        refuse("new-with-another-hash", LogHead { position: 2, ..head }, "diverged"),
+    ]
+}
+
+/// Certificates that stand in MLS leaves.
+fn leaves() -> Vec<Value> {
+    let log = three().and('B', &renew('B'));
+    let vector = |id: &str, log: &Log, letter: char, certificate: &Certificate, position: u32| {
+        log.vector(id, &["DLOG-017"])
+            .with("kind", "certificate")
+            .bytes("device_id", device(letter).as_bytes())
+            .bytes("certificate", certificate.as_bytes())
+            .with("position", position)
+    };
+    let stands = |id: &str, log: &Log, certificate: &Certificate, position: u32| {
+        let found =
+            log.log.judge_certificate(certificate.device(), certificate.as_bytes(), position);
+        let (is, by) = match found {
+            Standing::Active => ("active", None),
+            Standing::Renewed { by } => ("renewed", Some(by)),
+            Standing::Ended { by } => ("ended", Some(by)),
+            other => unreachable!("{id}: {other:?}"),
+        };
+        let vector = vector(id, log, 'B', certificate, position).with("is", is);
+        by.into_iter().fold(vector, |vector, by| vector.with("by", by)).valid()
+    };
+    let refuse =
+        |id: &str, letter: char, certificate: &Certificate, position: u32, reason: &str| {
+            vector(id, &log, letter, certificate, position).invalid(reason)
+        };
+    // What B's login key signs, and no entry holds.
+    let mine = mls_keys(0x65);
+    let made_up =
+        Certificate::issue(user(), device('B'), &login('B'), &mine).expect("it is complete");
+    // What nobody but its maker signs.
+    let forged = certificate_of(user(), 'B', 'D');
+    let revoked = log.clone().and('A', &revoke('B', 3));
+    let back = revoked.clone().and('*', &add('B'));
+    let replaced = three().and('*', &whole("BC"));
+    vec![
+        stands("leaf-active", &log, &certificate('B'), 2),
+        stands("leaf-renewed", &log, &certificate('B'), 3),
+        stands("leaf-with-the-new-certificate", &log, &renewed('B'), 3),
+        stands("leaf-revoked", &revoked, &renewed('B'), 4),
+        stands("leaf-revoked-and-renewed-before", &revoked, &certificate('B'), 4),
+        stands("leaf-brought-back", &back, &certificate('B'), 5),
+        stands("leaf-of-the-tenure-before", &back, &renewed('B'), 5),
+        stands("leaf-the-override-has-too", &replaced, &certificate('B'), 3),
+        refuse("leaf-before-it-was-added", 'B', &certificate('B'), 0, "unknown"),
+        refuse("leaf-before-it-was-renewed", 'B', &renewed('B'), 2, "other"),
+        refuse("leaf-of-no-device", 'D', &certificate('D'), 3, "unknown"),
+        refuse("leaf-of-another-device", 'A', &certificate('B'), 3, "other"),
+        refuse("leaf-self-signed", 'B', &forged, 3, "other"),
+        refuse("leaf-signed-by-the-device-and-in-no-entry", 'B', &made_up, 3, "other"),
+        refuse("leaf-beyond-the-head", 'B', &renewed('B'), 4, "beyond"),
+    ]
+}
+
 fn pins() -> Vec<Value> {
     let pin = |id: &str, seen: &Log, offered: &Log| {
         let (genesis, head) = (seen.log.identity().genesis, seen.log.head());
@@ -395,6 +561,10 @@ fn pins() -> Vec<Value> {
             .bytes("hash", head.hash)
             .with("entries", offered.entries.iter().map(hex).collect::<Vec<_>>())
     };
+    // The head is the one that an approving device answered.
+    let approved = |id: &str, answered: &Log, offered: &Log| {
+        pin(id, answered, offered).with("requirements", ["APPROVE-008"].as_slice())
+    };
     let fork = Log::new().and('A', &add('C'));
     let other = Log::begun_by(&key(0xb2));
     vec![
@@ -405,6 +575,9 @@ fn pins() -> Vec<Value> {
         pin("pin-diverged", &three(), &fork.clone().and('A', &add('B'))).invalid("diverged"),
         pin("pin-diverged-and-longer", &Log::new().and('A', &add('B')), &fork.and('A', &add('D')))
             .invalid("diverged"),
+        approved("approved-log-goes-on", &Log::new(), &three()).valid(),
+        approved("approved-log-is-another", &three(), &other).invalid("identity"),
+        approved("approved-log-is-cut", &three(), &Log::new()).invalid("shorter"),
         pin("pin-another-identity", &Log::new(), &other)
             .with("requirements", ["TRUST-004"].as_slice())
             .invalid("identity"),

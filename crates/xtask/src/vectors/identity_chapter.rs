@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use aside_crypto::{DeviceLog, NewDevice, SafetyNumber, label};
+use aside_crypto::{DeviceLog, SafetyNumber, label};
 use aside_proto::v1;
 use prost::Message as _;
 
@@ -166,8 +166,8 @@ fn write_safety_number(page: &mut String) {
 fn write_approval(page: &mut String) {
     let certificate = approval::certificate(certificates::user());
     let (answer, nonce) = (approval::answer(0x20), counting::<32>(0x50));
-    let (new, commitment) = NewDevice::begin(&certificate, nonce);
-    let (_, code) = new.handle_answer(&answer);
+    let (new, commitment) = approval::new_device(&certificate);
+    let code = new.handle_answer(&answer).1.code();
     let user = ("Alice's user_id", certificates::user().as_bytes().to_vec());
     let committed =
         [user.clone(), ("certificate", certificate.as_bytes().to_vec()), ("N", nonce.to_vec())];

@@ -1,15 +1,12 @@
 //! What private conversations rest on: phrases, certificates, device logs, safety numbers, approval, franking.
 
 use aside_crypto::{
-    Answer, ApprovalError, Approver, Certificate, CertificateError, DeviceLog, EntryError,
-    FrankingKey, Identity, Judgement, LogHead, NewDevice, PhraseError, Pin, PinBreach,
-    RecoveryPhrase, Reveal, SafetyNumber, Scanned, SigningKey, compare_qr, qr_payload,
+    ApprovalError, Approver, Certificate, CertificateError, DeviceLog, EntryError, Envelope,
+    EnvelopeError, FrankingKey, Identity, Judgement, LogHead, NewDevice, PhraseError, Pin,
+    PinBreach, RecoveryPhrase, Reveal, SafetyNumber, Scanned, SigningKey, Standing,
+    StatedHeadError, compare_qr, qr_payload,
 };
-use aside_proto::{
-    id::{DeviceId, UserId},
-    v1,
-};
-use prost::Message as _;
+use aside_proto::id::{DeviceId, UserId};
 use serde_json::{Value, json};
 
 use super::{array, bytes, check, ensure, number, text};
@@ -57,7 +54,7 @@ fn of_certificate(error: CertificateError) -> String {
     reason.into()
 }
 
-// cites: CERT-001, CERT-002, CERT-003, CERT-004, CERT-005
+// cites: CERT-001, CERT-002, CERT-003, CERT-004, CERT-005, CERT-006, CONV-008
 #[test]
 fn certificates() {
     check("certificates", None, |vector| {
@@ -69,12 +66,9 @@ fn certificates() {
         let suites: Vec<_> = read.mls_keys().iter().map(|key| key.suite).collect();
         ensure(json!(suites) == vector["suites"], "suites")?;
         let Some(private) = vector.get("private_key") else { return Ok(()) };
-        let stated = v1::DeviceCertificate::decode(&given[..]).unwrap().statement;
-        let has_unknown =
-            v1::DeviceStatement::decode(stated.clone()).unwrap().encode_to_vec() != stated;
         let key = SigningKey::from_bytes(&array(private)).unwrap();
         let issued = Certificate::issue(read.user(), read.device(), &key, read.mls_keys());
-        ensure(has_unknown || issued == Ok(read), "RFC 6979")
+        ensure(issued == Ok(read), "RFC 6979")
     });
 }
 
@@ -94,6 +88,8 @@ fn of_entry(error: EntryError) -> String {
         EntryError::LoginKey => "login-key",
         EntryError::UnknownDevice => "unknown",
         EntryError::FromPosition => "from",
+        EntryError::NothingChanges => "nothing",
+        EntryError::NotItsOwn => "not-its-own",
         EntryError::Devices => "devices",
         EntryError::TooLong | EntryError::TooManyDevices | EntryError::Full => "limits",
     };
@@ -124,7 +120,7 @@ fn small(value: &Value) -> u32 {
     number(value).try_into().unwrap()
 }
 
-// cites: DLOG-001, DLOG-002, DLOG-003, DLOG-004, DLOG-005, DLOG-006, DLOG-007, DLOG-008, DLOG-009, DLOG-010, DLOG-014
+// cites: DLOG-001, DLOG-002, DLOG-003, DLOG-004, DLOG-005, DLOG-006, DLOG-007, DLOG-008, DLOG-009, DLOG-010, DLOG-014, DLOG-015, DLOG-018, DLOG-020, CONV-008
 #[test]
 fn device_logs() {
     check("devices", Some("log"), |vector| {
@@ -146,7 +142,47 @@ fn device_logs() {
     });
 }
 
-// cites: TRUST-002, TRUST-003, TRUST-004
+// cites: DLOG-016, TRUST-006
+#[test]
+fn senders_of_new_entries() {
+    check("devices", Some("new"), |vector| {
+        let (log, device) = (log(vector)?, DeviceId::new(array(&vector["device_id"])));
+        let stated = LogHead {
+            position: small(&vector["stated_position"]),
+            hash: array(&vector["stated_hash"]),
+        };
+        let new = log.judge_new(device, &stated).map_err(|error| {
+            let reason = match error {
+                StatedHeadError::Beyond(_) => "beyond",
+                StatedHeadError::Diverged(_) => "diverged",
+            };
+            reason.to_owned()
+        })?;
+        ensure(new.position == small(&vector["position"]), "position")?;
+        let expected = (text(&vector["is"]), vector.get("by").map(small));
+        ensure(judged(new.judgement) == expected, "judged")
+    });
+}
+
+// cites: DLOG-017
+#[test]
+fn certificates_in_leaves() {
+    check("devices", Some("certificate"), |vector| {
+        let (log, device) = (log(vector)?, DeviceId::new(array(&vector["device_id"])));
+        let certificate = bytes(&vector["certificate"]);
+        let found = match log.judge_certificate(device, &certificate, small(&vector["position"])) {
+            Standing::Active => ("active", None),
+            Standing::Renewed { by } => ("renewed", Some(by)),
+            Standing::Ended { by } => ("ended", Some(by)),
+            Standing::OtherCertificate => return Err("other".into()),
+            Standing::Unknown => return Err("unknown".into()),
+            Standing::BeyondHead => return Err("beyond".into()),
+        };
+        ensure(found == (text(&vector["is"]), vector.get("by").map(small)), "standing")
+    });
+}
+
+// cites: TRUST-002, TRUST-003, TRUST-004, APPROVE-008
 #[test]
 fn pinned_device_logs() {
     check("devices", Some("pin"), |vector| {
@@ -198,14 +234,13 @@ fn approval() {
     check("approval", None, |vector| {
         let head =
             LogHead { position: small(&vector["position"]), hash: array(&vector["head_hash"]) };
-        let answer = Answer {
-            nonce: array(&vector["approver_nonce"]),
-            genesis: array(&vector["genesis"]),
-            head,
-        };
-        let nonce = array(&vector["new_nonce"]);
+        let identity = identity(vector);
+        let nonce: [u8; 32] = array(&vector["new_nonce"]);
         let certificate = bytes(&vector["certificate"]);
-        let approver = Approver::answer(user(vector), array(&vector["commitment"]), answer);
+        let commitment = array(&vector["commitment"]);
+        let (approver, answer) = Approver::answer(&identity, head, commitment, &mut |out| {
+            out.copy_from_slice(&bytes(&vector["approver_nonce"]));
+        });
         let compared = approver.handle_reveal(&Reveal { certificate, nonce }).map_err(|error| {
             let reason = match error {
                 ApprovalError::Commitment => "commitment",
@@ -216,19 +251,43 @@ fn approval() {
         })?;
         let code = compared.code();
         ensure(code.to_string() == text(&vector["code"]), "code")?;
-        let (new, commitment) = NewDevice::begin(&compared.confirmed(), nonce);
+        let (new, commitment) =
+            NewDevice::begin(&compared.confirmed(), &mut |out| out.copy_from_slice(&nonce));
         ensure(commitment == array::<32>(&vector["commitment"]), "commitment")?;
-        ensure(new.handle_answer(&answer).1 == code, "the new device's code")
+        ensure(new.handle_answer(&answer).1.code() == code, "the new device's code")
     });
 }
 
 // cites: FRANK-001, FRANK-002, CONV-007
 #[test]
 fn franking() {
-    check("franking", None, |vector| {
+    check("franking", Some("tag"), |vector| {
         let key = FrankingKey::from_bytes(array(&vector["key"]));
         let (content, tag) = (bytes(&vector["content"]), bytes(&vector["tag"]));
         key.verify(&content, &tag).map_err(|_| "tag".to_owned())?;
         ensure(key.tag(&content)[..] == tag, "tag")
+    });
+}
+
+// cites: FRANK-003, FRANK-004
+#[test]
+fn envelopes() {
+    check("franking", Some("envelope"), |vector| {
+        let (envelope, tag) = (bytes(&vector["envelope"]), bytes(&vector["tag"]));
+        let read = Envelope::open(&envelope, &tag).map_err(|error| {
+            let reason = match error {
+                EnvelopeError::Malformed => "malformed",
+                EnvelopeError::Tag(_) => "tag",
+            };
+            reason.to_owned()
+        })?;
+        let head = LogHead { position: small(&vector["position"]), hash: array(&vector["hash"]) };
+        ensure(read.head == head, "head")?;
+        ensure(read.content[..] == bytes(&vector["content"]), "content")?;
+        ensure(read.key.as_bytes()[..] == bytes(&vector["key"]), "key")?;
+        let (sealed, tagged) = Envelope::seal(&read.content, head, &mut |out| {
+            out.copy_from_slice(read.key.as_bytes());
+        });
+        ensure((sealed, &tagged[..]) == (envelope, &tag[..]), "sealed")
     });
 }
