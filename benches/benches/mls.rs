@@ -77,7 +77,8 @@ fn encrypt_and_decrypt<P: Crypto>(c: &mut Criterion, name: &str, suite: Suite) {
     group.throughput(Throughput::Elements(1));
     group.bench_function(name, |b| {
         let write = || alice.encrypt(&CONTENT, &HEADER).expect("it encrypts");
-        let read = |message: Vec<u8>| bob.decrypt(&message, &HEADER, owner(1, 1)).expect("it decrypts");
+        let read =
+            |message: Vec<u8>| bob.decrypt(&message, &HEADER, owner(1, 1)).expect("it decrypts");
         b.iter_batched(write, read, BatchSize::SmallInput);
     });
     group.finish();
@@ -139,8 +140,9 @@ fn sizes(c: &mut Criterion) {
         group.sample_size(20);
         group.bench_function(BenchmarkId::new("awslc", size), |b| {
             let load = || ours.last().load(&state).expect("it decodes");
-            let follow =
-                |mut bob: Group| bob.receive_commit(&made, &HEADER, sender, &claim).expect("it follows");
+            let follow = |mut bob: Group| {
+                bob.receive_commit(&made, &HEADER, sender, &claim).expect("it follows")
+            };
             b.iter_batched(load, follow, BatchSize::LargeInput);
         });
         group.finish();

@@ -47,17 +47,18 @@ pub struct CredentialRefused;
 /// It is asked often, for all leaves when a group is loaded or joined and before anything is encrypted: an implementation
 /// remembers what it has verified.
 pub trait Judge: Send + Sync {
-    /// Whose leaf it is: the certificate is, byte for byte, that of a tenure of the device in its user's device log, one that
-    /// goes on or is over, and names this signature key for this suite (MLS-003, MLS-025). A device that was revoked since
+    /// Whose leaf it is: the certificate is, byte for byte, one that its user's device log gave the device, in a tenure that
+    /// goes on or has ended, and names this signature key for this suite (MLS-003, MLS-025). A device that was revoked since
     /// is still told, so that it can be removed; one that never was in the log is refused. The answer never changes from a
     /// device to none, as device logs only grow.
     ///
     /// # Errors
-    /// If the device's log does not hold the certificate, or the certificate names another key.
+    /// If the user's log does not hold the certificate, or the certificate names another key.
     fn owner(&self, leaf: Leaf<'_>) -> Result<Owner, CredentialRefused>;
 
     /// Whether the device may now come in, commit, invite, and be encrypted to: the tenure whose certificate this is goes on
-    /// at the head of its user's device log that the client knows (MLS-009).
+    /// at the head of its user's device log that the client knows, even if the device has renewed the certificate since
+    /// (MLS-009).
     ///
     /// # Errors
     /// If it may not.

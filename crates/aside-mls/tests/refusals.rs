@@ -325,6 +325,23 @@ fn a_tree_of_blanks_is_not_decoded() {
     assert_eq!(malformed, Some(Reason::Malformed.into()));
 }
 
+// cites: MLS-034
+#[test]
+fn a_commit_that_makes_the_tree_too_large_is_refused() {
+    let (cast, mut hers, mut his) = with_stranger(true);
+    let mut builder = his.commit_builder().commit_time(NOW.into());
+    let mut claim = ClaimedChange { epoch: 1, ..ClaimedChange::default() };
+    for n in 3..=MAX_LEAVES as u16 + 1 {
+        let invited = cast.device::<AwsLc>(n, n).unwrap().key_package(SUITE, false, NOW).unwrap();
+        builder = builder.add_member(MlsMessage::from_bytes(&invited).unwrap()).unwrap();
+        claim.added.insert(owner(n, n));
+    }
+    let made = builder.authenticated_data(header_hash(b"")).build().unwrap();
+    let commit = made.commit_message.to_bytes().unwrap();
+    assert_eq!(hers.receive_commit(&commit, b"", him(), &claim), Err(Reason::TooLarge));
+    assert_eq!(support::members(&hers), [her(), him()]);
+}
+
 /// A GroupInfo of epoch 1 that nobody signed, with this `ratchet_tree`.
 fn group_info(tree: &[u8]) -> Vec<u8> {
     let hash = vector(&[0; 32]);
