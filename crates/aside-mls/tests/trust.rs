@@ -196,8 +196,9 @@ fn of_one_sender_no_more_than_a_thousand_messages_are_missing() {
     let (made, header, claim) = commit(&mut hers, &Change::default());
     hers.apply_pending().unwrap();
     his.receive_commit(&made.commit, &header, her(), &claim).unwrap();
-    let sent: Vec<_> = (0..=2 * HALF).map(|_| hers.encrypt(b"", b"").unwrap()).collect();
+    let sent: Vec<_> = (0..2 * HALF + 3).map(|_| hers.encrypt(b"", b"").unwrap()).collect();
     his.decrypt(&sent[2 * HALF], b"", her()).unwrap();
+    assert_eq!(his.decrypt(&sent[2 * HALF + 2], b"", her()), Err(Reason::TooFarAhead));
     say(&mut his, &mut hers);
 }
 
