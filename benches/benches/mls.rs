@@ -77,7 +77,8 @@ fn encrypt_and_decrypt<P: Crypto>(c: &mut Criterion, name: &str, suite: Suite) {
     group.throughput(Throughput::Elements(1));
     group.bench_function(name, |b| {
         let write = || alice.encrypt(&CONTENT, &HEADER).expect("it encrypts");
-        let read = |message: Vec<u8>| bob.decrypt(&message, &HEADER).expect("it decrypts");
+        let read =
+            |message: Vec<u8>| bob.decrypt(&message, &HEADER, owner(1, 1)).expect("it decrypts");
         b.iter_batched(write, read, BatchSize::SmallInput);
     });
     group.finish();
@@ -107,10 +108,12 @@ fn membership(c: &mut Criterion) {
     }
 
     let add = vec![alice.key_package(&key_packages[0]).expect("it is genuine")];
-    let made = alice.commit(&Change { add, ..Change::default() }, &HEADER, NOW);
+    let change = Change { add, ..Change::default() };
+    let claim = alice.claim(&change);
+    let made = alice.commit(&change, &HEADER, NOW);
     let welcome = made.expect("it commits").welcome.expect("one was added");
     let mut group = c.benchmark_group("MLS join a group of 2");
-    group.bench_function("awslc", |b| b.iter(|| newcomers[0].join(&welcome, id())));
+    group.bench_function("awslc", |b| b.iter(|| newcomers[0].join(&welcome, id(), &claim, None)));
     let Bare { clients, welcome, .. } = bare_group(2);
     let welcome = welcome.expect("one was added").to_bytes().expect("it encodes");
     group.bench_function("bare mls-rs", |b| {
@@ -128,7 +131,7 @@ fn sizes(c: &mut Criterion) {
         let mut bare_alice = groups.swap_remove(0);
 
         let change = Change::default();
-        let claim = alice.claim(&change);
+        let (claim, sender) = (alice.claim(&change), alice.own().expect("it is known"));
         let made = alice.commit(&change, &HEADER, NOW).expect("it commits").commit;
         alice.clear_pending();
         bob.save().expect("it encodes");
@@ -137,8 +140,9 @@ fn sizes(c: &mut Criterion) {
         group.sample_size(20);
         group.bench_function(BenchmarkId::new("awslc", size), |b| {
             let load = || ours.last().load(&state).expect("it decodes");
-            let follow =
-                |mut bob: Group| bob.receive_commit(&made, &HEADER, &claim).expect("it follows");
+            let follow = |mut bob: Group| {
+                bob.receive_commit(&made, &HEADER, sender, &claim).expect("it follows")
+            };
             b.iter_batched(load, follow, BatchSize::LargeInput);
         });
         group.finish();
@@ -207,11 +211,13 @@ impl<P: Crypto> Ours<P> {
             alice.key_package(&bytes).expect("it is genuine")
         };
         let add: Vec<_> = ours.devices[1..].iter().map(key_package).collect();
-        let made = alice.commit(&Change { add, ..Change::default() }, &HEADER, NOW);
+        let change = Change { add, ..Change::default() };
+        let (claim, made) = (alice.claim(&change), alice.commit(&change, &HEADER, NOW));
         alice.apply_pending().expect("it is pending");
         ours.groups.push(alice);
         if let Some(welcome) = made.expect("it commits").welcome {
-            ours.groups.push(ours.last().join(&welcome, id()).expect("it is invited"));
+            let joined = ours.last().join(&welcome, id(), &claim, None);
+            ours.groups.push(joined.expect("it is invited"));
         }
         ours
     }

@@ -6,7 +6,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use aside_mls::{
-    AwsLc, Change, ClaimedChange, Group, GroupId, Reason, Suite,
+    AwsLc, Change, ClaimedChange, Group, GroupId, Owner, Reason, Suite,
     testing::{Cast, owner},
 };
 use aside_proto::id::ConversationId;
@@ -31,7 +31,7 @@ struct Stranger {
 }
 
 impl Stranger {
-    fn new(user: u16, device: u16) -> Self {
+    fn new(cast: &Cast, user: u16, device: u16) -> Self {
         let provider = OpenMlsRustCrypto::default();
         let signer = SignatureKeyPair::new(SUITE.signature_algorithm()).unwrap();
         signer.store(provider.storage()).unwrap();
@@ -42,9 +42,11 @@ impl Stranger {
             owner.device.as_bytes(),
             signer.public(),
             &no_key_for_the_other_suite,
-        ];
+        ]
+        .concat();
+        cast.enrol(certificate.clone());
         let credential = CredentialWithKey {
-            credential: BasicCredential::new(certificate.concat()).into(),
+            credential: BasicCredential::new(certificate).into(),
             signature_key: signer.public().into(),
         };
         Self { provider, signer, credential }
@@ -208,13 +210,13 @@ impl Stranger {
     }
 }
 
-// cites: MLS-003, MLS-004, MLS-007, MLS-014, MLS-020, MLS-021
+// cites: MLS-003, MLS-004, MLS-007, MLS-014, MLS-020, MLS-021, MLS-032
 #[test]
 fn a_stranger_is_added_talks_commits_and_is_removed() {
     let cast = Cast::default();
     let alice = cast.device::<AwsLc>(1, 1).unwrap();
     let carol = cast.device::<AwsLc>(3, 3).unwrap();
-    let bob = Stranger::new(2, 2);
+    let bob = Stranger::new(&cast, 2, 2);
     let mut hers = alice.create(Suite::P256Aes128, id(), now()).unwrap();
     let welcome = add(&mut hers, &bob.key_package(false));
     let mut his = bob.join(&welcome);
@@ -230,28 +232,28 @@ fn a_stranger_is_added_talks_commits_and_is_removed() {
     // Bob commits: renews, adds Carol, removes her.
     let (made, _) = bob.commit(&mut his, vec![], vec![], b"his");
     let claim = ClaimedChange { epoch: 2, ..ClaimedChange::default() };
-    hers.receive_commit(&made, b"his", &claim).unwrap();
+    hers.receive_commit(&made, b"his", him(), &claim).unwrap();
     talk(&mut hers, &bob, &mut his);
     let key_package = carol.key_package(Suite::P256Aes128, true, now()).unwrap();
     let key_package = bob.foreign_key_package(&key_package);
     assert!(key_package.last_resort());
     let (made, welcome) = bob.commit(&mut his, vec![key_package], vec![], b"add");
-    let added = [owner(3, 3).device].into();
+    let added = [owner(3, 3)].into();
     let claim = ClaimedChange { epoch: 3, added, ..ClaimedChange::default() };
-    hers.receive_commit(&made, b"add", &claim).unwrap();
-    let mut carols = carol.join(&welcome.unwrap(), id()).unwrap();
+    hers.receive_commit(&made, b"add", him(), &claim).unwrap();
+    let mut carols = carol.join(&welcome.unwrap(), id(), &claim, None).unwrap();
     talk(&mut hers, &bob, &mut his);
     let message = bob.write(&mut his, b"to Carol", b"1");
-    assert_eq!(carols.decrypt(&message, b"1").unwrap().content, b"to Carol");
+    assert_eq!(carols.decrypt(&message, b"1", him()).unwrap().content, b"to Carol");
     let (made, _) = bob.commit(&mut his, vec![], vec![2], b"remove");
-    let removed = [owner(3, 3).device].into();
+    let removed = [owner(3, 3)].into();
     let claim = ClaimedChange { epoch: 4, removed, ..ClaimedChange::default() };
-    hers.receive_commit(&made, b"remove", &claim).unwrap();
-    assert!(carols.receive_commit(&made, b"remove", &claim).unwrap().removed_us);
+    hers.receive_commit(&made, b"remove", him(), &claim).unwrap();
+    assert!(carols.receive_commit(&made, b"remove", him(), &claim).unwrap().removed_us);
     talk(&mut hers, &bob, &mut his);
 
     // Alice removes Bob.
-    let change = Change { remove: [owner(2, 2).device].into(), ..Change::default() };
+    let change = Change { remove: [owner(2, 2)].into(), ..Change::default() };
     let (made, _) = self::commit(&mut hers, &change, b"out");
     bob.follow(&mut his, &made, b"out");
     assert!(!his.is_active());
@@ -262,7 +264,7 @@ fn a_stranger_is_added_talks_commits_and_is_removed() {
 fn a_stranger_joins_again_and_is_joined_by_one() {
     let cast = Cast::default();
     let alice = cast.device::<AwsLc>(1, 1).unwrap();
-    let bob = Stranger::new(2, 2);
+    let bob = Stranger::new(&cast, 2, 2);
     let mut hers = alice.create(Suite::P256Aes128, id(), now()).unwrap();
     let welcome = add(&mut hers, &bob.key_package(true));
     bob.join(&welcome);
@@ -270,23 +272,23 @@ fn a_stranger_joins_again_and_is_joined_by_one() {
     // Bob has lost his state.
     let bob_again = Stranger { provider: OpenMlsRustCrypto::default(), ..bob };
     let (mut his, made) = bob_again.rejoin(&hers.group_info().unwrap(), b"again");
-    let device = || [owner(2, 2).device].into();
+    let device = || [owner(2, 2)].into();
     let claim = ClaimedChange { epoch: 1, added: device(), removed: device() };
-    assert!(hers.receive_commit(&made, b"again", &claim).unwrap().external);
+    assert!(hers.receive_commit(&made, b"again", him(), &claim).unwrap().external);
     talk(&mut hers, &bob_again, &mut his);
 
     // Alice has lost hers.
-    let rejoin = alice.rejoin(&bob_again.group_info(&his), id()).unwrap();
-    let (mut hers, made) = rejoin.commit(b"hers", now()).unwrap();
+    let rejoin = alice.rejoin(&bob_again.group_info(&his), id(), 2, Some(2)).unwrap();
+    let (mut hers, made) = rejoin.commit(b"hers").unwrap();
     bob_again.follow(&mut his, &made.commit, b"hers");
     talk(&mut hers, &bob_again, &mut his);
 
     // A stranger's stranger.
-    let mallory = Stranger::new(9, 9);
+    let mallory = Stranger::new(&cast, 9, 9);
     let (_, made) = mallory.rejoin(&hers.group_info().unwrap(), b"let me in");
-    let added = [owner(9, 9).device].into();
+    let added = [owner(9, 9)].into();
     let claim = ClaimedChange { epoch: hers.epoch(), added, ..ClaimedChange::default() };
-    let refused = hers.receive_commit(&made, b"let me in", &claim);
+    let refused = hers.receive_commit(&made, b"let me in", owner(9, 9), &claim);
     assert_eq!(refused, Err(Reason::ExternalCommitRefused));
     talk(&mut hers, &bob_again, &mut his);
 }
@@ -296,12 +298,14 @@ fn a_stranger_joins_again_and_is_joined_by_one() {
 fn a_strangers_group_is_joined() {
     let cast = Cast::default();
     let alice = cast.device::<AwsLc>(1, 1).unwrap();
-    let bob = Stranger::new(2, 2);
+    let bob = Stranger::new(&cast, 2, 2);
     let mut his = bob.create();
     let key_package = alice.key_package(Suite::P256Aes128, false, now()).unwrap();
     let key_package = bob.foreign_key_package(&key_package);
     let (_, welcome) = bob.commit(&mut his, vec![key_package], vec![], b"add");
-    let mut hers: Group = alice.join(&welcome.unwrap(), id()).unwrap();
+    let added = [owner(1, 1)].into();
+    let claim = ClaimedChange { epoch: 0, added, ..ClaimedChange::default() };
+    let mut hers: Group = alice.join(&welcome.unwrap(), id(), &claim, None).unwrap();
     talk(&mut hers, &bob, &mut his);
     let (made, _) = commit(&mut hers, &Change::default(), b"update");
     hers.apply_pending().unwrap();
@@ -314,10 +318,13 @@ fn talk(hers: &mut Group, bob: &Stranger, his: &mut MlsGroup) {
     assert_eq!(hers.epoch_authenticator().unwrap()[..], *his.epoch_authenticator().as_slice());
     let exported = his.export_secret(bob.provider.crypto(), "label", b"context", 32).unwrap();
     assert_eq!(hers.export(b"label", b"context", 32).unwrap()[..], exported);
+    // MLS-032, by the words of the specification.
+    let check = his.export_secret(bob.provider.crypto(), "aside/1 fork-check", b"", 32).unwrap();
+    assert_eq!(hers.fork_check().unwrap()[..], check);
     let message = hers.encrypt(b"from aside-mls", b"1").unwrap();
     assert_eq!(bob.read(his, &message, b"1"), b"from aside-mls");
     let message = bob.write(his, b"from openmls", b"2");
-    assert_eq!(hers.decrypt(&message, b"2").unwrap().content, b"from openmls");
+    assert_eq!(hers.decrypt(&message, b"2", him()).unwrap().content, b"from openmls");
 }
 
 fn add(group: &mut Group, key_package: &[u8]) -> Vec<u8> {
@@ -334,6 +341,11 @@ fn commit(group: &mut Group, change: &Change, header: &[u8]) -> (Vec<u8>, Claime
 
 fn parse(bytes: &[u8]) -> MlsMessageIn {
     MlsMessageIn::tls_deserialize_exact(bytes).unwrap()
+}
+
+/// Bob's device.
+fn him() -> Owner {
+    owner(2, 2)
 }
 
 fn id() -> GroupId {

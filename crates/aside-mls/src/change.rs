@@ -2,7 +2,6 @@
 
 use std::{collections::BTreeSet, fmt};
 
-use aside_proto::id::DeviceId;
 use mls_rs::MlsMessage;
 
 use crate::Owner;
@@ -12,10 +11,11 @@ use crate::Owner;
 pub struct ClaimedChange {
     /// The epoch it is made in; it leads to the next.
     pub epoch: u64,
-    /// The devices that come in. One that joins again is in both sets.
-    pub added: BTreeSet<DeviceId>,
+    /// The devices that come in, with their users: anyone may choose a device id that is another's. One that joins again is
+    /// in both sets.
+    pub added: BTreeSet<Owner>,
     /// The devices that go.
-    pub removed: BTreeSet<DeviceId>,
+    pub removed: BTreeSet<Owner>,
 }
 
 /// What a commit is to do. One that neither adds nor removes renews this device's keys.
@@ -24,7 +24,7 @@ pub struct Change {
     /// Who comes in.
     pub add: Vec<KeyPackage>,
     /// Who goes.
-    pub remove: BTreeSet<DeviceId>,
+    pub remove: BTreeSet<Owner>,
 }
 
 /// A KeyPackage of a device to add. Whether it holds is found out by the commit.
@@ -72,6 +72,8 @@ pub struct Effect {
     pub external: bool,
     /// What it did, as its header claimed.
     pub change: ClaimedChange,
-    /// Whether this device is out of the group now. Its state is deleted with the next changes.
+    /// Whether this device is out of the group now, if the others take the commit:
+    /// [`Group::confirm_removal`](crate::Group::confirm_removal) or
+    /// [`Group::reject_removal`](crate::Group::reject_removal) says so (MLS-036).
     pub removed_us: bool,
 }

@@ -1,6 +1,6 @@
 //! This device: its keys, its KeyPackages, and how it comes into groups.
 
-use std::{sync::Arc, time::Duration};
+use std::{cmp::Ordering, sync::Arc, time::Duration};
 
 use mls_rs::{
     Client, ExtensionList, MlsMessage,
@@ -16,12 +16,13 @@ use mls_rs::{
 use mls_rs_core::extension::ExtensionType;
 
 use crate::{
-    Changes, CredentialRefused, Crypto, DefaultCrypto, Error, Group, GroupId, Judge, Owner, Reason,
-    Secret, SigningKey, Suite,
+    Changes, ClaimedChange, CredentialRefused, Crypto, DefaultCrypto, Error, Group, GroupId, Judge,
+    Owner, Reason, Secret, SigningKey, Suite,
     judge::Identities,
     rejoin::Rejoin,
     rules::Rules,
-    storage::{Store, split_state},
+    storage::{Store, Stored, split_state},
+    wire::{MAX_WELCOME_BYTES, check_tree},
 };
 
 /// How long a KeyPackage may be used from when it is made: 84 days (MLS-016).
@@ -105,38 +106,64 @@ impl<P: Crypto> Device<P> {
             .map_err(|error| Reason::of(&error, Reason::Invalid).into())
     }
 
-    /// The group that a Welcome invites to. The lifetimes of KeyPackages in its tree are not looked at (MLS-016): those
-    /// were good when their devices came in.
+    /// The group that a Welcome invites to, which came with a commit that its header says to be this. If the client holds
+    /// the group already, it says at which epoch: a Welcome does not lead back (MLS-030). The lifetimes of KeyPackages in its
+    /// tree are not looked at (MLS-016): those were good when their devices came in.
     ///
     /// # Errors
-    /// [`Error::Refused`] if it is not a Welcome to this group for this device; [`Error::NoKey`] if the device lacks the
+    /// [`Error::Refused`] if it is not a Welcome for this device to this group at the epoch after the commit, if the commit
+    /// does not claim to add this device, or if its maker or a leaf is refused; [`Error::NoKey`] if the device lacks the
     /// suite.
-    pub fn join(&self, welcome: &[u8], id: GroupId) -> Result<Group<P>, Error> {
-        let welcome = parse(welcome)?;
+    pub fn join(
+        &self,
+        welcome: &[u8],
+        id: GroupId,
+        commit: &ClaimedChange,
+        held: Option<u64>,
+    ) -> Result<Group<P>, Error> {
+        let welcome = parse_welcome(welcome)?;
         let suite = welcome.cipher_suite().ok_or(Reason::WrongKind)?;
         let suite = Suite::of(suite).ok_or(Reason::WrongSuite)?;
-        let (group, _) = self
-            .client(suite)?
-            .join_group(None, &welcome, None)
-            .map_err(|error| Reason::of(&error, Reason::Invalid))?;
-        if group.group_id() != id.to_bytes() {
-            return Err(Reason::WrongGroup.into());
+        let refused = |error| Reason::of(&error, Reason::Invalid);
+        let client = self.client(suite)?;
+        let info = client.examine_welcome_message(&welcome).map_err(refused)?;
+        check_group_info(&info, id)?;
+        // Only the epoch's own number may be the greatest: no commit leads on from there.
+        let epoch = commit.epoch.checked_add(1).ok_or(Reason::Invalid)?;
+        check_epoch(info.group_context().epoch, epoch, held)?;
+        if held == Some(epoch) {
+            return Err(Reason::StaleEpoch.into());
         }
-        if !group.context().extensions.is_empty() {
-            return Err(Reason::WrongProfile.into());
+        if !commit.added.contains(&self.owner(suite)?) {
+            return Err(Reason::ClaimMismatch.into());
         }
+        let tree = info.extensions().get(ExtensionType::RATCHET_TREE);
+        check_tree(&tree.ok_or(Reason::WrongProfile)?.extension_data)?;
+        let (group, _) = client.join_group(None, &welcome, None).map_err(refused)?;
+        let signer = group.member_at_index(info.sender()).ok_or(Reason::Invalid)?;
+        let refused = |CredentialRefused| Reason::CredentialRefused;
+        self.identities(suite).admit(&signer.signing_identity).map_err(refused)?;
         Ok(self.group(group, suite, id))
     }
 
     /// An external commit by which this device comes into the group anew, its old leaf removed (MLS-012), by the GroupInfo
-    /// of the group's current epoch.
+    /// of the group's current epoch, which the log says. If the client holds the group still, it says at which epoch: a
+    /// GroupInfo does not lead back (MLS-030).
     ///
     /// # Errors
-    /// [`Error::Refused`] if it is not a GroupInfo of this group; [`Error::NoKey`] if the device lacks the suite.
-    pub fn rejoin(&self, group_info: &[u8], id: GroupId) -> Result<Rejoin<'_, P>, Error> {
-        let message = parse(group_info)?;
+    /// [`Error::Refused`] if it is not a GroupInfo of this group at this epoch, or its maker or a leaf is refused;
+    /// [`Error::NoKey`] if the device lacks the suite.
+    pub fn rejoin(
+        &self,
+        group_info: &[u8],
+        id: GroupId,
+        epoch: u64,
+        held: Option<u64>,
+    ) -> Result<Rejoin<'_, P>, Error> {
+        let message = parse_welcome(group_info)?;
         let info = message.as_group_info().ok_or(Reason::WrongKind)?;
         let suite = check_group_info(info, id)?;
+        check_epoch(info.group_context().epoch, epoch, held)?;
         let own = self.owner(suite)?;
         Rejoin::new(self, suite, id, own, message)
     }
@@ -146,11 +173,11 @@ impl<P: Crypto> Device<P> {
     /// # Errors
     /// [`Error::State`] if it can't be read; [`Error::NoKey`] if the device lacks the suite.
     pub fn load(&self, state: &[u8]) -> Result<Group<P>, Error> {
-        let (suite, id, state) = split_state(state).ok_or(Error::State)?;
+        let Stored { suite, id, notes, mls } = split_state(state).ok_or(Error::State)?;
         let client = self.client(suite)?;
         self.store
-            .while_loading(id, state, || client.load_group(&id.to_bytes()))
-            .map(|group| self.group(group, suite, id))
+            .while_loading(id, mls, || client.load_group(&id.to_bytes()))
+            .map(|group| self.group(group, suite, id).with_notes(notes))
             .map_err(|_| Error::State)
     }
 
@@ -207,6 +234,24 @@ impl<P: Crypto> Device<P> {
 /// An MLSMessage with nothing after it.
 pub(crate) fn parse(bytes: &[u8]) -> Result<MlsMessage, Reason> {
     MlsMessage::from_bytes(bytes).map_err(|_| Reason::Malformed)
+}
+
+/// A Welcome or GroupInfo, which may be as long as those are (MLS-035).
+fn parse_welcome(bytes: &[u8]) -> Result<MlsMessage, Reason> {
+    if bytes.len() > MAX_WELCOME_BYTES {
+        return Err(Reason::TooLarge);
+    }
+    parse(bytes)
+}
+
+/// MLS-030: the epoch is the one that the log says, and none before the one that is held.
+fn check_epoch(epoch: u64, said: u64, held: Option<u64>) -> Result<(), Reason> {
+    match epoch.cmp(&said) {
+        Ordering::Less => Err(Reason::StaleEpoch),
+        Ordering::Greater => Err(Reason::FutureEpoch),
+        Ordering::Equal if held.is_some_and(|held| held > epoch) => Err(Reason::StaleEpoch),
+        Ordering::Equal => Ok(()),
+    }
 }
 
 /// The suite of a GroupInfo that is of this group and of the profile.

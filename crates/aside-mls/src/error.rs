@@ -1,8 +1,10 @@
 //! Why what came from others is refused, and what goes wrong at home.
 
+use std::collections::BTreeSet;
+
 use mls_rs::error::MlsError;
 
-use crate::rules::Broken;
+use crate::{Owner, rules::Broken};
 
 /// Why a message, commit, Welcome, GroupInfo or KeyPackage is refused. The list is closed, and each reason has its repair.
 ///
@@ -25,7 +27,8 @@ pub enum Reason {
     #[error("of another cipher suite")]
     WrongSuite,
     /// Of an epoch that is over; no past epoch is kept (MLS-018). *Repair:* none; the server accepts messages at the
-    /// current epoch only, so the log is out of order.
+    /// current epoch only, so the log is out of order. A Welcome or GroupInfo of an epoch that is over, or that this device
+    /// is past, is ignored: it leads back (MLS-030).
     #[error("of an epoch that is over")]
     StaleEpoch,
     /// Of an epoch that this device has not reached. *Repair:* fetch and process the log up to it; if it is processed,
@@ -38,11 +41,12 @@ pub enum Reason {
     /// The message's key was used before. *Repair:* ignore it; what it says is already in the store.
     #[error("a repetition")]
     Replayed,
-    /// More than 1024 messages of its sender were skipped. *Repair:* fetch what is missing and process it first.
+    /// More than [`MAX_MISSING`](crate::MAX_MISSING) messages of its sender are missing (MLS-033). *Repair:* fetch what is
+    /// missing and process it first; if there is nothing, its sender skipped keys, and it is shown as damaged.
     #[error("too far ahead of what came from its sender")]
     TooFarAhead,
-    /// Made by this device, in a state that it no longer has. *Repair:* join again before sending, as a restored backup
-    /// must.
+    /// Made by this device, as its header says too, in a state that it no longer has. *Repair:* join again before sending,
+    /// as a restored backup must.
     #[error("made by this device")]
     Own,
     /// It does not decrypt: the ciphertext or what is authenticated with it was changed, or it was made for others.
@@ -52,6 +56,10 @@ pub enum Reason {
     /// A signature, MAC or hash does not hold. *Repair:* as [`Self::Tampered`].
     #[error("a signature or authenticator does not hold")]
     Unauthentic,
+    /// Its header names another sender than it has (MLS-028). *Repair:* none for a message, which is not shown; a commit is
+    /// rejected.
+    #[error("of another sender than its header says")]
+    SenderMismatch,
     /// It was made for another clear header (MLS-014). *Repair:* none for a message; a commit is rejected.
     #[error("made for another header")]
     HeaderMismatch,
@@ -59,8 +67,9 @@ pub enum Reason {
     /// (`CommitRejected`).
     #[error("the commit does something else than its header claims")]
     ClaimMismatch,
-    /// A leaf's certificate is not genuine, or its device may not be here (MLS-003, MLS-009). *Repair:* the commit is
-    /// rejected; a KeyPackage is left out, and the others are added.
+    /// A leaf's certificate is not the one in its user's device log, its device may not be here, or who made the commit,
+    /// Welcome or GroupInfo is not approved (MLS-003, MLS-009, MLS-025, MLS-026). *Repair:* the commit is rejected; a
+    /// KeyPackage is left out, and the others are added; a Welcome or GroupInfo is shown as an attack on the conversation.
     #[error("a credential is refused")]
     CredentialRefused,
     /// An external commit by a device whose user is not in the group, or that removes another's leaf (MLS-012). *Repair:*
@@ -70,11 +79,18 @@ pub enum Reason {
     /// The commit proposes something that the profile has not, or by reference (MLS-008). *Repair:* the commit is rejected.
     #[error("a proposal that is not allowed")]
     ForbiddenProposal,
+    /// The commit does not renew its maker's keys (MLS-007). *Repair:* the commit is rejected.
+    #[error("a commit without a path")]
+    NoPath,
+    /// The group would have more leaves, or the Welcome or GroupInfo is longer, than the profile allows (MLS-034, MLS-035).
+    /// *Repair:* the commit is rejected; a Welcome or GroupInfo is ignored.
+    #[error("too large")]
+    TooLarge,
     /// The commit, tree or GroupInfo breaks a rule of RFC 9420. *Repair:* the commit is rejected; after one that others
     /// accept, join again.
     #[error("breaks a rule of MLS")]
     Invalid,
-    /// A KeyPackage outside of its lifetime (MLS-016). *Repair:* it is left out; its device publishes new ones when it is
+    /// A KeyPackage outside of its lifetime (MLS-016), or of a longer one than the profile has (MLS-037). *Repair:* it is left out; its device publishes new ones when it is
     /// next online.
     #[error("outside of its lifetime")]
     Expired,
@@ -103,6 +119,7 @@ impl Reason {
             MlsError::KeyMissing(_) => Self::Replayed,
             MlsError::InvalidFutureGeneration(_) => Self::TooFarAhead,
             MlsError::CantProcessMessageFromSelf => Self::Own,
+            MlsError::CommitMissingPath => Self::NoPath,
             MlsError::CryptoProviderError(_) => Self::Tampered,
             MlsError::InvalidSignature
             | MlsError::InvalidConfirmationTag
@@ -145,8 +162,15 @@ pub enum Error {
     #[error("this device is not in the group")]
     NotAMember,
     /// A device to remove is not in the group.
-    #[error("not in the group: {0}")]
-    NotInGroup(aside_proto::id::DeviceId),
+    #[error("not in the group: device {} of {}", .0.device, .0.user)]
+    NotInGroup(Owner),
+    /// These members are not approved at the head of their users' device logs, as far as the judge knows them: nothing is
+    /// encrypted to them, and only a commit that removes all of them is made (MLS-027).
+    #[error("{} members are not approved", .0.len())]
+    NotApproved(BTreeSet<Owner>),
+    /// No commit removed this device, or the removal stands already.
+    #[error("this device was not removed")]
+    NotRemoved,
     /// These KeyPackages, by their places in the list, can't be added, and why; the others can.
     #[error("{} key packages can't be added", .0.len())]
     KeyPackages(Vec<(usize, Reason)>),

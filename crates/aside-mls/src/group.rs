@@ -1,4 +1,6 @@
-//! A group: what its members write to each other, and how they come and go.
+//! A group: its members, and what they write to each other. How they come and go is in [`commit`].
+
+mod commit;
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -6,30 +8,29 @@ use std::{
 };
 
 use aside_crypto::{Hash, label};
-use aside_proto::id::{ConversationId, DeviceId};
+use aside_proto::id::ConversationId;
 use mls_rs::{
     MlsMessage,
     error::MlsError,
-    group::{
-        ApplicationMessageDescription, CommitEffect, CommitMessageDescription, ContentType,
-        NewEpoch, ReceivedMessage, Sender as MlsSender, proposal::Proposal,
-    },
+    group::{ApplicationMessageDescription, ContentType, ReceivedMessage, Sender as MlsSender},
     identity::SigningIdentity,
-    time::MlsTime,
 };
 use zeroize::Zeroizing;
 
 use crate::{
-    Change, ClaimedChange, CredentialRefused, Crypto, DefaultCrypto, Effect, Error, KeyPackage,
-    OutgoingCommit, Owner, Reason, Secret, Suite,
+    CredentialRefused, Crypto, DefaultCrypto, Error, Owner, Reason, Secret, Suite,
     device::{Config, parse},
     judge::Identities,
+    notes::Notes,
     padding::{pad, unpad},
     storage::Store,
 };
 
 /// How many messages may be read in a row before what was read is final in memory.
 const MAX_UNDO: usize = 64;
+
+/// The exporter's label of the fork check (MLS-032).
+const FORK_CHECK: &[u8] = b"aside/1 fork-check";
 
 /// Which group: a conversation's, in one generation. `Reset` begins the next (MLS-002).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -65,7 +66,7 @@ impl GroupId {
 /// An application message.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Message {
-    /// Who wrote it: a member, whose leaf the caller judges at the head of the device log.
+    /// Who wrote it, as its header says: a member, whose leaf the caller judges at the head of the device log.
     pub sender: Owner,
     /// The sender's leaf index.
     pub leaf: u32,
@@ -104,7 +105,9 @@ pub struct Group<P: Crypto = DefaultCrypto> {
     identities: Identities,
     store: Store,
     id: GroupId,
-    removed: bool,
+    notes: Notes,
+    /// Whether the commit that removed this device was taken.
+    over: bool,
     undo: Option<Undo<P>>,
     /// Owners of leaves at this epoch, as far as they were asked for.
     owners: HashMap<u32, Owner>,
@@ -119,7 +122,12 @@ struct Undo<P: Crypto> {
 
 impl<P: Crypto> Group<P> {
     pub(crate) fn new(inner: Inner<P>, identities: Identities, store: Store, id: GroupId) -> Self {
-        Self { inner, identities, store, id, removed: false, undo: None, owners: HashMap::new() }
+        let (notes, owners) = (Notes::default(), HashMap::new());
+        Self { inner, identities, store, id, notes, over: false, undo: None, owners }
+    }
+
+    pub(crate) fn with_notes(self, notes: Notes) -> Self {
+        Self { notes, ..self }
     }
 
     /// Which group.
@@ -154,6 +162,14 @@ impl<P: Crypto> Group<P> {
         self.inner.roster().members_iter().map(member).collect()
     }
 
+    /// This device, as its leaf says.
+    ///
+    /// # Errors
+    /// [`Reason::CredentialRefused`] if the judge no longer knows it.
+    pub fn own(&self) -> Result<Owner, Reason> {
+        owner_at(&self.inner, &self.identities, self.own_leaf())
+    }
+
     /// This device's own leaf index.
     #[must_use]
     pub fn own_leaf(&self) -> u32 {
@@ -180,6 +196,15 @@ impl<P: Crypto> Group<P> {
         Ok(Zeroizing::new(secret.to_vec()))
     }
 
+    /// What a device reports after each commit, and compares with what others report of the epoch: members of one group have
+    /// the same, and those of two that were made to differ have not. It is no secret (MLS-032).
+    ///
+    /// # Errors
+    /// [`Reason::Invalid`] in no group that was created, joined or loaded.
+    pub fn fork_check(&self) -> Result<[u8; 32], Reason> {
+        self.export(FORK_CHECK, b"", 32)?.as_slice().try_into().map_err(|_| Reason::Invalid)
+    }
+
     /// The GroupInfo of this epoch, by which a device joins again: with the tree and the external key (MLS-013).
     ///
     /// # Errors
@@ -196,9 +221,11 @@ impl<P: Crypto> Group<P> {
     /// sent, so that its key is never used for another.
     ///
     /// # Errors
+    /// [`Error::NotApproved`] while there is a leaf of a device that is not approved now: it would read this (MLS-027).
     /// [`Error::TooLong`] if no bucket holds it; [`Error::NotAMember`].
     pub fn encrypt(&mut self, content: &[u8], header: &[u8]) -> Result<Vec<u8>, Error> {
         self.check_member()?;
+        self.check_approved(&BTreeSet::new())?;
         let padded = Zeroizing::new(pad(content).ok_or(Error::TooLong)?);
         self.undo = None;
         self.inner
@@ -207,17 +234,22 @@ impl<P: Crypto> Group<P> {
             .map_err(|error| Reason::of(&error, Reason::Invalid).into())
     }
 
-    /// Decrypts a message that stands in the log under this header. Messages of an epoch may come in any order; each is
-    /// read once.
+    /// Decrypts a message that stands in the log under this header, which names this sender. Messages of an epoch may come
+    /// in any order; each is read once.
     ///
     /// # Errors
     /// The reason why it can't be read; the group is as before.
-    pub fn decrypt(&mut self, message: &[u8], header: &[u8]) -> Result<Message, Reason> {
+    pub fn decrypt(
+        &mut self,
+        message: &[u8],
+        header: &[u8],
+        sender: Owner,
+    ) -> Result<Message, Reason> {
         let message = self.expect(message, ContentType::Application)?;
         if self.undo.as_ref().is_none_or(|undo| undo.since.len() >= MAX_UNDO) {
             self.undo = Some(Undo { inner: self.inner.clone(), since: Vec::new() });
         }
-        let opened = self.open(message.clone(), header);
+        let opened = self.open(message.clone(), header, sender);
         match (&opened, &mut self.undo) {
             (Ok(_), Some(undo)) => undo.since.push(message),
             _ => self.go_back(),
@@ -225,129 +257,44 @@ impl<P: Crypto> Group<P> {
         opened
     }
 
-    /// A KeyPackage for this group's suite, and whose it is.
-    ///
-    /// # Errors
-    /// If it is not one, or the judge does not know the leaf.
-    pub fn key_package(&self, bytes: &[u8]) -> Result<KeyPackage, Reason> {
-        let message = parse(bytes)?;
-        let key_package = message.as_key_package().ok_or(Reason::WrongKind)?;
-        if key_package.cipher_suite() != self.suite().mls() {
-            return Err(Reason::WrongSuite);
-        }
-        let owner = owner(&self.identities, key_package.signing_identity())?;
-        Ok(KeyPackage { message, owner })
-    }
-
-    /// What a commit of this change does, for its header.
-    #[must_use]
-    pub fn claim(&self, change: &Change) -> ClaimedChange {
-        ClaimedChange {
-            epoch: self.epoch(),
-            added: change.add.iter().map(|key_package| key_package.owner.device).collect(),
-            removed: change.remove.clone(),
-        }
-    }
-
-    /// Makes a commit, which changes nothing here yet: [`Self::apply_pending`] when the server has accepted it,
-    /// [`Self::clear_pending`] when it has not. Save the group before the commit is sent.
-    ///
-    /// # Errors
-    /// [`Error::KeyPackages`] names those that can't be added, so that the others can be without them; [`Error::NotInGroup`],
-    /// [`Error::CommitPending`], [`Error::NotAMember`].
-    pub fn commit(
-        &mut self,
-        change: &Change,
-        header: &[u8],
-        now: u64,
-    ) -> Result<OutgoingCommit, Error> {
-        self.check_member()?;
-        if self.has_pending() {
-            return Err(Error::CommitPending);
-        }
-        self.undo = None;
-        let leaves = self.leaves(&change.remove)?;
-        self.build(change, leaves, header, now).map_err(|error| {
-            let refused = self.refused_key_packages(&change.add, now);
-            match refused.is_empty() {
-                true => Reason::of(&error, Reason::Invalid).into(),
-                false => Error::KeyPackages(refused),
-            }
-        })
-    }
-
-    /// Whether a commit of this device waits for the server's word.
-    #[must_use]
-    pub fn has_pending(&self) -> bool {
-        self.inner.has_pending_commit()
-    }
-
-    /// The server has accepted this device's commit: the group enters the epoch after it.
-    ///
-    /// # Errors
-    /// [`Error::NoCommitPending`].
-    pub fn apply_pending(&mut self) -> Result<Effect, Error> {
-        if !self.has_pending() {
-            return Err(Error::NoCommitPending);
-        }
-        let mut next = self.inner.clone();
-        let applied = next.apply_pending_commit();
-        let applied = applied.map_err(|error| Reason::of(&error, Reason::Invalid))?;
-        let effect = self.effect(&next, &applied)?;
-        self.advance(next, &effect);
-        Ok(effect)
-    }
-
-    /// The server has refused this device's commit: it never was.
-    pub fn clear_pending(&mut self) {
-        self.undo = None;
-        self.inner.clear_pending_commit();
-    }
-
-    /// Follows a commit that stands in the log under this header, which claims this change: another's, or the pending one
-    /// of this device. Another's ends what is pending.
-    ///
-    /// # Errors
-    /// The reason why it is refused; the group is as before.
-    pub fn receive_commit(
-        &mut self,
-        commit: &[u8],
-        header: &[u8],
-        claim: &ClaimedChange,
-    ) -> Result<Effect, Reason> {
-        let message = self.expect(commit, ContentType::Commit)?;
-        let mut next = self.inner.clone();
-        let received = next.process_incoming_message(message);
-        let received = received.map_err(|error| Reason::of(&error, Reason::Invalid))?;
-        let ReceivedMessage::Commit(description) = received else {
-            return Err(Reason::WrongKind);
-        };
-        if description.authenticated_data != header_hash(header) {
-            return Err(Reason::HeaderMismatch);
-        }
-        let effect = self.effect(&next, &description)?;
-        if effect.change != *claim {
-            return Err(Reason::ClaimMismatch);
-        }
-        self.advance(next, &effect);
-        Ok(effect)
-    }
-
-    /// Puts the group's state into the device's changes. If this device was removed, the state is deleted.
+    /// Puts the group's state into the device's changes. If this device was removed for good, the state is deleted. What is
+    /// left in memory of epochs before this one is deleted with it (MLS-018).
     ///
     /// # Errors
     /// [`Error::State`] if it can't be encoded: never for a group of this crate.
     pub fn save(&mut self) -> Result<(), Error> {
         self.undo = None;
-        self.inner.write_to_storage().map_err(|_| Error::State)?;
-        if self.removed {
+        let write = || self.inner.write_to_storage();
+        self.store.while_saving(self.id, &self.notes, write).map_err(|_| Error::State)?;
+        if self.over {
             self.store.delete_group(self.id);
         }
         Ok(())
     }
 
     fn check_member(&self) -> Result<(), Error> {
-        if self.removed { Err(Error::NotAMember) } else { Ok(()) }
+        if self.notes.removed { Err(Error::NotAMember) } else { Ok(()) }
+    }
+
+    /// MLS-027: all members but these are approved now.
+    fn check_approved(&self, leaving: &BTreeSet<Owner>) -> Result<(), Error> {
+        let mut refused = BTreeSet::new();
+        for identity in self.inner.roster().member_identities_iter() {
+            if self.identities.admit(identity).is_err() {
+                refused.insert(owner(&self.identities, identity)?);
+            }
+        }
+        refused.retain(|owner| !leaving.contains(owner));
+        if refused.is_empty() { Ok(()) } else { Err(Error::NotApproved(refused)) }
+    }
+
+    /// Why MLS refuses what came under a header that names this sender. Anyone in the group can make what seems to come from
+    /// this device's leaf (MLS-029).
+    fn refusal(&self, error: &MlsError, otherwise: Reason, sender: Owner) -> Reason {
+        match Reason::of(error, otherwise) {
+            Reason::Own if self.own() != Ok(sender) => Reason::Unauthentic,
+            reason => reason,
+        }
     }
 
     /// The message, if it is of this kind and wire format (MLS-005), this group and this epoch.
@@ -381,9 +328,14 @@ impl<P: Crypto> Group<P> {
         }
     }
 
-    fn open(&mut self, message: MlsMessage, header: &[u8]) -> Result<Message, Reason> {
+    fn open(
+        &mut self,
+        message: MlsMessage,
+        header: &[u8],
+        sender: Owner,
+    ) -> Result<Message, Reason> {
         let received = self.inner.process_incoming_message(message);
-        let received = received.map_err(|error| Reason::of(&error, Reason::Tampered))?;
+        let received = received.map_err(|error| self.refusal(&error, Reason::Tampered, sender))?;
         let ReceivedMessage::ApplicationMessage(received) = received else {
             return Err(Reason::WrongKind);
         };
@@ -392,8 +344,15 @@ impl<P: Crypto> Group<P> {
         if *authenticated_data != header_hash(header) {
             return Err(Reason::HeaderMismatch);
         }
+        if self.owner(leaf)? != sender {
+            return Err(Reason::SenderMismatch);
+        }
+        let generation = received.unauthenticated_key_generation.ok_or(Reason::Invalid)?;
         let content = unpad(received.data().to_vec()).ok_or(Reason::BadPadding)?;
-        Ok(Message { sender: self.owner(leaf)?, leaf, content })
+        if !self.notes.count(leaf, generation) {
+            return Err(Reason::TooFarAhead);
+        }
+        Ok(Message { sender, leaf, content })
     }
 
     /// To where the last message that was not refused left the group.
@@ -414,110 +373,6 @@ impl<P: Crypto> Group<P> {
         let owner = owner_at(&self.inner, &self.identities, leaf)?;
         self.owners.insert(leaf, owner);
         Ok(owner)
-    }
-
-    /// The leaves of these devices.
-    fn leaves(&self, devices: &BTreeSet<DeviceId>) -> Result<Vec<u32>, Error> {
-        if devices.is_empty() {
-            return Ok(Vec::new());
-        }
-        let by_device: HashMap<_, _> = self
-            .inner
-            .roster()
-            .members_iter()
-            .filter_map(|member| {
-                let owner = self.identities.owner(&member.signing_identity).ok()?;
-                Some((owner.device, member.index))
-            })
-            .collect();
-        let leaf = |device| by_device.get(device).copied().ok_or(Error::NotInGroup(*device));
-        devices.iter().map(leaf).collect()
-    }
-
-    fn build(
-        &mut self,
-        change: &Change,
-        leaves: Vec<u32>,
-        header: &[u8],
-        now: u64,
-    ) -> Result<OutgoingCommit, MlsError> {
-        let mut builder = self
-            .inner
-            .commit_builder()
-            .authenticated_data(header_hash(header).to_vec())
-            .commit_time(MlsTime::from(now));
-        for key_package in &change.add {
-            builder = builder.add_member(key_package.message.clone())?;
-        }
-        for leaf in leaves {
-            builder = builder.remove_member(leaf)?;
-        }
-        let output = builder.build()?;
-        let group_info = output.external_commit_group_info.ok_or(MlsError::InvalidGroupInfo)?;
-        let welcome = output.welcome_messages.first().map(MlsMessage::to_bytes);
-        Ok(OutgoingCommit {
-            commit: output.commit_message.to_bytes()?,
-            welcome: welcome.transpose()?,
-            group_info: group_info.to_bytes()?,
-        })
-    }
-
-    /// Which of these can't be added, each for itself or for what is in the group or before it.
-    fn refused_key_packages(&self, add: &[KeyPackage], now: u64) -> Vec<(usize, Reason)> {
-        let refused = |(n, _)| {
-            // Alone: a KeyPackage that is bad for a commit of its own is bad for any.
-            let mut inner = self.inner.clone();
-            let message = add.get(n).map(|key_package: &KeyPackage| key_package.message.clone())?;
-            let alone = inner
-                .commit_builder()
-                .commit_time(MlsTime::from(now))
-                .add_member(message)
-                .and_then(|builder| builder.build());
-            alone.err().map(|error| (n, Reason::of(&error, Reason::Invalid)))
-        };
-        add.iter().enumerate().filter_map(refused).collect()
-    }
-
-    /// What a commit did to this group, which led to `next`.
-    fn effect(&self, next: &Inner<P>, commit: &CommitMessageDescription) -> Result<Effect, Reason> {
-        let (epoch, removed_us) = match &commit.effect {
-            CommitEffect::NewEpoch(epoch) => (epoch, false),
-            CommitEffect::Removed { new_epoch, .. } => (new_epoch, true),
-            CommitEffect::ReInit(_) => return Err(Reason::ForbiddenProposal),
-        };
-        let committer = if commit.is_external { next } else { &self.inner };
-        let committer = owner_at(committer, &self.identities, commit.committer)?;
-        let mut change = self.change(epoch)?;
-        if commit.is_external {
-            change.added.insert(committer.device);
-        }
-        Ok(Effect { committer, external: commit.is_external, change, removed_us })
-    }
-
-    fn change(&self, epoch: &NewEpoch) -> Result<ClaimedChange, Reason> {
-        let mut change = ClaimedChange { epoch: self.epoch(), ..ClaimedChange::default() };
-        for proposal in epoch.applied_proposals() {
-            match &proposal.proposal {
-                Proposal::Add(add) => {
-                    let owner = owner(&self.identities, add.signing_identity())?;
-                    change.added.insert(owner.device);
-                }
-                Proposal::Remove(remove) => {
-                    let owner = owner_at(&self.inner, &self.identities, remove.to_remove())?;
-                    change.removed.insert(owner.device);
-                }
-                Proposal::ExternalInit(_) => {}
-                _ => return Err(Reason::ForbiddenProposal),
-            }
-        }
-        Ok(change)
-    }
-
-    fn advance(&mut self, next: Inner<P>, effect: &Effect) {
-        self.inner = next;
-        self.removed = effect.removed_us;
-        self.undo = None;
-        self.owners.clear();
     }
 }
 

@@ -18,7 +18,7 @@ use crate::Suite;
 pub struct Owner {
     /// The user.
     pub user: UserId,
-    /// The user's device: at most one leaf of a group is any one device's (MLS-010).
+    /// The user's device: at most one leaf of a group is any one device's (MLS-010). Another user's may have the same id.
     pub device: DeviceId,
 }
 
@@ -38,18 +38,27 @@ pub struct Leaf<'a> {
 #[error("the leaf's credential is refused")]
 pub struct CredentialRefused;
 
-/// Tells leaves apart by the device certificates and device logs that a client holds.
+/// Tells leaves apart by the device logs that a client holds.
 ///
-/// It is asked often, for a whole tree when a group is loaded or joined: an implementation remembers what it has verified.
+/// A certificate proves nothing by itself: anyone may sign one that names any user and device. What counts is that the
+/// device log of that user holds it, these very bytes, for that device. A judge that cannot say so, because it does not hold
+/// the log yet, fetches it before it lets the question come: it refuses what it does not know.
+///
+/// It is asked often, for all leaves when a group is loaded or joined and before anything is encrypted: an implementation
+/// remembers what it has verified.
 pub trait Judge: Send + Sync {
-    /// Whose leaf it is: the certificate is genuine and names this signature key for this suite. The answer does not change
-    /// over time, so that a member that was revoked since can still be told apart.
+    /// Whose leaf it is: the certificate is, byte for byte, one that its user's device log gave the device, in a tenure that
+    /// goes on or has ended, and names this signature key for this suite (MLS-003, MLS-025). A device that was revoked since
+    /// is still told, so that it can be removed; one that never was in the log is refused. The answer never changes from a
+    /// device to none, as device logs only grow.
     ///
     /// # Errors
-    /// If the certificate is not genuine, or names another key.
+    /// If the user's log does not hold the certificate, or the certificate names another key.
     fn owner(&self, leaf: Leaf<'_>) -> Result<Owner, CredentialRefused>;
 
-    /// Whether the device may now come in, or commit: it is approved by its user's device log, and not revoked.
+    /// Whether the device may now come in, commit, invite, and be encrypted to: the tenure whose certificate this is goes on
+    /// at the head of its user's device log that the client knows, even if the device has renewed the certificate since
+    /// (MLS-009).
     ///
     /// # Errors
     /// If it may not.
@@ -95,7 +104,8 @@ impl IntoAnyError for CredentialRefused {
 impl IdentityProvider for Identities {
     type Error = CredentialRefused;
 
-    /// Those who are in a tree that is joined were admitted by its members; whoever comes in or commits is judged now.
+    /// A tree that is joined may hold devices that were revoked since, and none that never were in a device log (MLS-025).
+    /// Whoever comes in or commits is judged now (MLS-009).
     fn validate_member(
         &self,
         identity: &SigningIdentity,
@@ -123,7 +133,8 @@ impl IdentityProvider for Identities {
         identity: &SigningIdentity,
         _: &ExtensionList,
     ) -> Result<Vec<u8>, CredentialRefused> {
-        self.owner(identity).map(|owner| owner.device.as_bytes().to_vec())
+        let Owner { user, device } = self.owner(identity)?;
+        Ok([*user.as_bytes(), *device.as_bytes()].concat())
     }
 
     /// A leaf may be replaced only by another of its device: in a commit's path, or when the device joins again.

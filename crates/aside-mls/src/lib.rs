@@ -16,7 +16,7 @@
 //! its repair.
 //!
 //! ```
-//! use aside_mls::{Change, DefaultCrypto, Device, GroupId, Suite, testing::Cast};
+//! use aside_mls::{Change, DefaultCrypto, Device, GroupId, Suite, testing::{Cast, owner}};
 //! use aside_proto::id::ConversationId;
 //!
 //! const NOW: u64 = 1_700_000_000;
@@ -28,14 +28,15 @@
 //! let mut hers = alice.create(Suite::P256Aes128, id, NOW)?;
 //! let key_package = hers.key_package(&bob.key_package(Suite::P256Aes128, false, NOW)?)?;
 //! let change = Change { add: vec![key_package], ..Change::default() };
-//! let header = format!("commit, claiming {:?}", hers.claim(&change)); // the protocol's clear header, really
+//! let claim = hers.claim(&change);
+//! let header = format!("commit, claiming {claim:?}"); // the protocol's clear header, really
 //! let commit = hers.commit(&change, header.as_bytes(), NOW)?;
 //! // … the server accepts it …
 //! hers.apply_pending()?;
-//! let mut his = bob.join(&commit.welcome.expect("someone was added"), id)?;
+//! let mut his = bob.join(&commit.welcome.expect("someone was added"), id, &claim, None)?;
 //!
 //! let message = hers.encrypt(b"hello", b"message 1")?;
-//! assert_eq!(his.decrypt(&message, b"message 1")?.content, b"hello");
+//! assert_eq!(his.decrypt(&message, b"message 1", owner(1, 1))?.content, b"hello");
 //! his.save()?;
 //! assert!(bob.take_changes().groups.contains_key(&id)); // to be written, with "hello", in one transaction
 //! # Ok::<(), Box<dyn std::error::Error>>(())
@@ -48,6 +49,7 @@ mod device;
 mod error;
 mod group;
 mod judge;
+mod notes;
 mod padding;
 mod rejoin;
 mod rules;
@@ -55,6 +57,7 @@ mod storage;
 mod suite;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+mod wire;
 
 #[cfg(feature = "awslc")]
 pub use suite::AwsLc;
@@ -66,7 +69,9 @@ pub use device::{CLOCK_SKEW, Device, KEY_PACKAGE_LIFETIME};
 pub use error::{Error, Reason};
 pub use group::{Group, GroupId, Member, Message};
 pub use judge::{CredentialRefused, Judge, Leaf, Owner};
+pub use notes::MAX_MISSING;
 pub use padding::{BUCKET_STEP, LARGEST_BUCKET, SMALLEST_BUCKET, bucket};
 pub use rejoin::Rejoin;
 pub use storage::{Changes, Secret};
 pub use suite::{Crypto, DefaultCrypto, SigningKey, SigningKeyError, Suite};
+pub use wire::{MAX_LEAVES, MAX_WELCOME_BYTES};

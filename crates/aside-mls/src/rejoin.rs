@@ -1,10 +1,11 @@
 //! Coming into a group without being let in: an external commit.
 
-use mls_rs::{MlsMessage, extension::built_in::RatchetTreeExt, group::Member, time::MlsTime};
+use mls_rs::{MlsMessage, extension::built_in::RatchetTreeExt, group::Member};
+use mls_rs_core::extension::ExtensionType;
 
 use crate::{
-    ClaimedChange, Crypto, DefaultCrypto, Device, Error, Group, GroupId, OutgoingCommit, Owner,
-    Reason, Suite, group::header_hash,
+    ClaimedChange, CredentialRefused, Crypto, DefaultCrypto, Device, Error, Group, GroupId,
+    OutgoingCommit, Owner, Reason, Suite, group::header_hash, wire::check_tree,
 };
 
 /// An external commit that is about to be made: it is claimed in a header first.
@@ -26,18 +27,20 @@ impl<'a, P: Crypto> Rejoin<'a, P> {
         group_info: MlsMessage,
     ) -> Result<Self, Error> {
         let info = group_info.as_group_info().ok_or(Reason::WrongKind)?;
+        let tree = info.extensions().get(ExtensionType::RATCHET_TREE);
+        check_tree(&tree.ok_or(Reason::WrongProfile)?.extension_data)?;
         let tree = info.extensions().get_as::<RatchetTreeExt>().map_err(|_| Reason::Malformed)?;
         let tree = tree.ok_or(Reason::WrongProfile)?.tree_data;
         let identities = device.identities(suite);
-        let is_own = |member: &Member| {
-            let owner = identities.owner(&member.signing_identity);
-            owner.is_ok_and(|owner| owner.device == own.device)
-        };
+        let signer = tree.roster().member_with_index(info.sender()).map_err(|_| Reason::Invalid)?;
+        let refused = |CredentialRefused| Reason::CredentialRefused;
+        identities.admit(&signer.signing_identity).map_err(refused)?;
+        let is_own = |member: &Member| identities.owner(&member.signing_identity) == Ok(own);
         let old_leaf = tree.roster().members_iter().find(is_own).map(|member| member.index);
         let claim = ClaimedChange {
             epoch: info.group_context().epoch,
-            added: [own.device].into(),
-            removed: old_leaf.map(|_| own.device).into_iter().collect(),
+            added: [own].into(),
+            removed: old_leaf.map(|_| own).into_iter().collect(),
         };
         Ok(Self { device, suite, id, group_info, claim, old_leaf })
     }
@@ -48,19 +51,19 @@ impl<'a, P: Crypto> Rejoin<'a, P> {
         &self.claim
     }
 
-    /// Makes the commit. The group is the one after it: keep it only if the server accepts the commit.
+    /// Makes the commit. The group is the one after it: keep it only if the server accepts the commit. It takes no time:
+    /// MLS would judge the lifetimes of all KeyPackages in the tree by it, which may be long over (MLS-016).
     ///
     /// # Errors
     /// [`Error::Refused`] if the GroupInfo or its tree does not hold, or no device of this user is in the group.
-    pub fn commit(self, header: &[u8], now: u64) -> Result<(Group<P>, OutgoingCommit), Error> {
+    pub fn commit(self, header: &[u8]) -> Result<(Group<P>, OutgoingCommit), Error> {
         let refused = |error| Reason::of(&error, Reason::Invalid);
         let mut builder = self
             .device
             .client(self.suite)?
             .external_commit_builder()
             .map_err(refused)?
-            .with_authenticated_data(header_hash(header).to_vec())
-            .commit_time(MlsTime::from(now));
+            .with_authenticated_data(header_hash(header).to_vec());
         if let Some(leaf) = self.old_leaf {
             builder = builder.with_removal(leaf);
         }

@@ -34,7 +34,8 @@ pub(crate) struct Rules(pub(crate) Identities);
 impl MlsRules for Rules {
     type Error = Broken;
 
-    /// MLS-008: adds, removes, and the ExternalInit of an external commit. MLS-012: who may commit externally.
+    /// MLS-008: adds, removes, and the ExternalInit of an external commit. MLS-009: who may commit; MLS asks this by itself
+    /// only of a commit with a path. MLS-012: who may commit externally.
     fn filter_proposals(
         &self,
         _: CommitDirection,
@@ -50,11 +51,16 @@ impl MlsRules for Rules {
         if allowed != proposals.length() || !by_value {
             return Err(Broken::Proposal);
         }
-        if let CommitSource::NewMember(identity) = source {
-            let user = self.0.admit(&identity)?.user;
-            let is_theirs = |member| self.0.owner(member).is_ok_and(|owner| owner.user == user);
-            if !roster.member_identities_iter().any(is_theirs) {
-                return Err(Broken::External);
+        match source {
+            CommitSource::ExistingMember(member) => {
+                self.0.admit(&member.signing_identity)?;
+            }
+            CommitSource::NewMember(identity) => {
+                let user = self.0.admit(&identity)?.user;
+                let is_theirs = |member| self.0.owner(member).is_ok_and(|owner| owner.user == user);
+                if !roster.member_identities_iter().any(is_theirs) {
+                    return Err(Broken::External);
+                }
             }
         }
         Ok(proposals)

@@ -15,13 +15,13 @@ use mls_rs::{
 use mls_rs_core::group::{EpochRecord, GroupState};
 use zeroize::Zeroizing;
 
-use crate::{Error, GroupId, Suite};
+use crate::{Error, GroupId, Suite, notes::Notes};
 
 /// Bytes that hold secrets, and are erased when they are dropped.
 pub type Secret = Zeroizing<Vec<u8>>;
 
 /// The layout of a group's stored state.
-const STATE_VERSION: u8 = 1;
+const STATE_VERSION: u8 = 2;
 /// Version, suite, group id.
 const STATE_HEAD_BYTES: usize = 1 + 2 + GroupId::BYTES;
 
@@ -68,6 +68,8 @@ struct Shared {
     changes: Changes,
     /// The states of groups that are just being loaded, by MLS group id.
     loading: HashMap<Vec<u8>, Secret>,
+    /// The notes of groups that are just being saved.
+    saving: HashMap<GroupId, Vec<u8>>,
 }
 
 /// What MLS asked for is not what this crate makes.
@@ -135,6 +137,19 @@ impl Store {
         loaded
     }
 
+    /// Lets MLS write the group's state, with these notes.
+    pub(crate) fn while_saving<T>(
+        &self,
+        id: GroupId,
+        notes: &Notes,
+        save: impl FnOnce() -> T,
+    ) -> T {
+        self.lock().saving.insert(id, notes.to_bytes());
+        let saved = save();
+        self.lock().saving.remove(&id);
+        saved
+    }
+
     /// Nothing is left half-changed by a panic elsewhere, so a poisoned lock is as good as any.
     fn lock(&self) -> MutexGuard<'_, Shared> {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
@@ -149,13 +164,23 @@ impl Shared {
     }
 }
 
-/// A stored state: whose it is, and what MLS wrote.
-pub(crate) fn split_state(bytes: &[u8]) -> Option<(Suite, GroupId, &[u8])> {
-    let (head, state) = bytes.split_at_checked(STATE_HEAD_BYTES)?;
+/// A stored state.
+pub(crate) struct Stored<'a> {
+    pub(crate) suite: Suite,
+    pub(crate) id: GroupId,
+    pub(crate) notes: Notes,
+    /// What MLS wrote.
+    pub(crate) mls: &'a [u8],
+}
+
+pub(crate) fn split_state(bytes: &[u8]) -> Option<Stored<'_>> {
+    let (head, rest) = bytes.split_at_checked(STATE_HEAD_BYTES)?;
     let (&version, head) = head.split_first()?;
     let (suite, id) = head.split_first_chunk()?;
     let suite = Suite::from_number(u16::from_be_bytes(*suite))?;
-    (version == STATE_VERSION).then_some((suite, GroupId::from_bytes(id)?, state))
+    let id = GroupId::from_bytes(id)?;
+    let (notes, mls) = Notes::split_from(rest)?;
+    (version == STATE_VERSION).then_some(Stored { suite, id, notes, mls })
 }
 
 impl GroupStateStorage for Store {
@@ -165,7 +190,7 @@ impl GroupStateStorage for Store {
         Ok(self.lock().loading.remove(id))
     }
 
-    /// No past epoch is kept (MLS-018).
+    /// No past epoch is kept (MLS-018), nor written.
     fn epoch(&self, _: &[u8], _: u64) -> Result<Option<Secret>, StorageError> {
         Ok(None)
     }
@@ -177,12 +202,16 @@ impl GroupStateStorage for Store {
         _: Vec<EpochRecord>,
     ) -> Result<(), StorageError> {
         let id = GroupId::from_bytes(&state.id).ok_or(StorageError)?;
-        let mut bytes = Zeroizing::new(Vec::with_capacity(STATE_HEAD_BYTES + state.data.len()));
+        let mut shared = self.lock();
+        let notes = shared.saving.remove(&id).ok_or(StorageError)?;
+        let length = STATE_HEAD_BYTES + notes.len() + state.data.len();
+        let mut bytes = Zeroizing::new(Vec::with_capacity(length));
         bytes.push(STATE_VERSION);
         bytes.extend_from_slice(&self.suite.number().to_be_bytes());
         bytes.extend_from_slice(&state.id);
+        bytes.extend_from_slice(&notes);
         bytes.extend_from_slice(&state.data);
-        self.lock().changes.groups.insert(id, Some(bytes));
+        shared.changes.groups.insert(id, Some(bytes));
         Ok(())
     }
 

@@ -4,7 +4,7 @@ mod fuzz;
 
 use std::{
     collections::BTreeSet,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use aside_proto::id::{DeviceId, UserId};
@@ -13,16 +13,23 @@ use crate::{CredentialRefused, Crypto, Device, Error, Judge, Leaf, Owner, Signin
 
 pub use fuzz::mls_message;
 
-/// All who may play: a judge that believes every certificate made here, and knows who was revoked.
+/// All who may play: a judge that knows, as if from their device logs, the certificates of those who were enrolled, and who
+/// was revoked. Certificates made by anyone else are refused.
 #[derive(Clone, Default)]
 pub struct Cast(Arc<Everyone>);
 
 #[derive(Default)]
 struct Everyone {
-    revoked: Mutex<BTreeSet<DeviceId>>,
+    logs: Mutex<Logs>,
 }
 
-/// A device's user id and device id, then its keys in the order of [`Suite::ALL`].
+#[derive(Default)]
+struct Logs {
+    certificates: BTreeSet<Vec<u8>>,
+    revoked: BTreeSet<Owner>,
+}
+
+/// A device's user id and device id, then its keys in the order of [`Suite::ALL`]. It counts once it is enrolled.
 #[must_use]
 pub fn certificate(owner: Owner, keys: &[SigningKey]) -> Vec<u8> {
     let mut bytes = [*owner.user.as_bytes(), *owner.device.as_bytes()].concat();
@@ -50,7 +57,9 @@ impl Cast {
         let keys: Result<Vec<_>, _> =
             Suite::ALL.into_iter().map(SigningKey::generate::<P>).collect();
         let keys = keys.map_err(|_| Error::NoKey)?;
-        Device::new(certificate(owner(user, device), &keys), keys, self.judge(), [])
+        let certificate = certificate(owner(user, device), &keys);
+        self.enrol(certificate.clone());
+        Device::new(certificate, keys, self.judge(), [])
     }
 
     /// The judge.
@@ -60,14 +69,28 @@ impl Cast {
         judge
     }
 
-    /// From now on the device may neither come in nor commit.
-    pub fn revoke(&self, device: DeviceId) {
-        self.0.revoked.lock().unwrap_or_else(PoisonError::into_inner).insert(device);
+    /// From now on the certificate is one of its device's, as if its user's device log held it.
+    pub fn enrol(&self, certificate: Vec<u8>) {
+        self.0.lock().certificates.insert(certificate);
+    }
+
+    /// From now on the device may neither come in nor commit, and nothing is encrypted to it.
+    pub fn revoke(&self, device: Owner) {
+        self.0.lock().revoked.insert(device);
+    }
+}
+
+impl Everyone {
+    fn lock(&self) -> MutexGuard<'_, Logs> {
+        self.logs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Judge for Everyone {
     fn owner(&self, leaf: Leaf<'_>) -> Result<Owner, CredentialRefused> {
+        if !self.lock().certificates.contains(leaf.certificate) {
+            return Err(CredentialRefused);
+        }
         let (user, rest) = leaf.certificate.split_first_chunk().ok_or(CredentialRefused)?;
         let (device, keys) = rest.split_first_chunk().ok_or(CredentialRefused)?;
         let length = leaf.suite.signature_key_bytes();
@@ -82,7 +105,6 @@ impl Judge for Everyone {
     }
 
     fn admit(&self, _: Leaf<'_>, owner: Owner) -> Result<(), CredentialRefused> {
-        let revoked = self.revoked.lock().unwrap_or_else(PoisonError::into_inner);
-        if revoked.contains(&owner.device) { Err(CredentialRefused) } else { Ok(()) }
+        if self.lock().revoked.contains(&owner) { Err(CredentialRefused) } else { Ok(()) }
     }
 }

@@ -9,7 +9,10 @@ use aside_mls::{
     Suite,
     testing::{Cast, owner},
 };
-use support::{Liar, NOW, add, commit, group_id, group_of, members, reload, say, talk};
+use support::{
+    Invitation, Liar, NOW, add, commit, group_id, group_of, her, him, join, members, rejoin,
+    reload, say, talk,
+};
 
 // cites: MLS-001, MLS-020
 #[test]
@@ -33,16 +36,16 @@ fn the_providers_understand_each_other() {
         let bob = cast.device::<RustCrypto>(2, 2).unwrap();
         let mut hers = alice.create(suite, group_id(), NOW).unwrap();
         let welcome = add(&mut hers, &[&bob.key_package(suite, false, NOW).unwrap()]);
-        let mut his = bob.join(&welcome, group_id()).unwrap();
+        let mut his = join(&bob, &welcome).unwrap();
 
         let message = hers.encrypt(b"from AWS-LC", b"1").unwrap();
-        assert_eq!(his.decrypt(&message, b"1").unwrap().content, b"from AWS-LC");
+        assert_eq!(his.decrypt(&message, b"1", her()).unwrap().content, b"from AWS-LC");
         let message = his.encrypt(b"from RustCrypto", b"2").unwrap();
-        assert_eq!(hers.decrypt(&message, b"2").unwrap().content, b"from RustCrypto");
+        assert_eq!(hers.decrypt(&message, b"2", him()).unwrap().content, b"from RustCrypto");
 
         let (sent, header, claim) = commit(&mut his, &Change::default());
         his.apply_pending().unwrap();
-        hers.receive_commit(&sent.commit, &header, &claim).unwrap();
+        hers.receive_commit(&sent.commit, &header, him(), &claim).unwrap();
         assert_eq!(hers.epoch_authenticator().unwrap(), his.epoch_authenticator().unwrap());
     }
 }
@@ -72,12 +75,11 @@ fn the_group_is_the_conversations_in_its_generation() {
     let mut hers = alice.create(Suite::P256Aes128, id, NOW).unwrap();
     let welcome = add(&mut hers, &[&bob.key_package(Suite::P256Aes128, false, NOW).unwrap()]);
     let next = aside_mls::GroupId { generation: id.generation + 1, ..id };
-    assert_eq!(bob.join(&welcome, next).err(), Some(Reason::WrongGroup.into()));
-    assert_eq!(
-        bob.rejoin(&hers.group_info().unwrap(), next).err(),
-        Some(Reason::WrongGroup.into())
-    );
-    assert!(bob.join(&welcome, id).is_ok());
+    let refused = bob.join(&welcome.welcome, next, &welcome.commit, None);
+    assert_eq!(refused.err(), Some(Reason::WrongGroup.into()));
+    let refused = bob.rejoin(&hers.group_info().unwrap(), next, 1, None);
+    assert_eq!(refused.err(), Some(Reason::WrongGroup.into()));
+    assert!(join(&bob, &welcome).is_ok());
 }
 
 #[test]
@@ -102,23 +104,24 @@ fn messages_of_an_epoch_come_in_any_order_and_once() {
     let [mut hers, mut his] = pair(&alice, &bob);
     let sent: Vec<_> = (0..9u8).map(|n| hers.encrypt(&[n], &[n]).unwrap()).collect();
     for n in [8, 0, 4, 3, 7, 1, 2, 6] {
-        let message = his.decrypt(&sent[n], &[n as u8]).unwrap();
+        let message = his.decrypt(&sent[n], &[n as u8], her()).unwrap();
         assert_eq!(
             (message.sender, message.leaf, message.content),
             (owner(1, 1), 0, vec![n as u8])
         );
-        assert_eq!(his.decrypt(&sent[n], &[n as u8]), Err(Reason::Replayed), "{n}");
+        assert_eq!(his.decrypt(&sent[n], &[n as u8], her()), Err(Reason::Replayed), "{n}");
     }
-    assert_eq!(hers.decrypt(&sent[0], &[0]), Err(Reason::Own));
+    assert_eq!(hers.decrypt(&sent[0], &[0], her()), Err(Reason::Own));
+    assert_eq!(hers.decrypt(&sent[0], &[0], him()), Err(Reason::Unauthentic));
 
     let (made, header, claim) = commit(&mut hers, &Change::default());
     hers.apply_pending().unwrap();
     let later = hers.encrypt(b"later", b"9").unwrap();
-    assert_eq!(his.decrypt(&later, b"9"), Err(Reason::FutureEpoch));
-    his.receive_commit(&made.commit, &header, &claim).unwrap();
-    assert_eq!(his.decrypt(&sent[5], &[5]), Err(Reason::StaleEpoch));
-    assert_eq!(his.receive_commit(&made.commit, &header, &claim), Err(Reason::StaleEpoch));
-    assert_eq!(his.decrypt(&later, b"9").unwrap().content, b"later");
+    assert_eq!(his.decrypt(&later, b"9", her()), Err(Reason::FutureEpoch));
+    his.receive_commit(&made.commit, &header, her(), &claim).unwrap();
+    assert_eq!(his.decrypt(&sent[5], &[5], her()), Err(Reason::StaleEpoch));
+    assert_eq!(his.receive_commit(&made.commit, &header, her(), &claim), Err(Reason::StaleEpoch));
+    assert_eq!(his.decrypt(&later, b"9", her()).unwrap().content, b"later");
 }
 
 #[test]
@@ -127,9 +130,9 @@ fn a_message_beyond_a_thousand_missing_ones_waits_for_them() {
     let (alice, bob) = (cast.device::<AwsLc>(1, 1).unwrap(), cast.device::<AwsLc>(2, 2).unwrap());
     let [mut hers, mut his] = pair(&alice, &bob);
     let sent: Vec<_> = (0..=1025).map(|_| hers.encrypt(b"", b"").unwrap()).collect();
-    assert_eq!(his.decrypt(&sent[1025], b""), Err(Reason::TooFarAhead));
-    his.decrypt(&sent[0], b"").unwrap();
-    his.decrypt(&sent[1025], b"").unwrap();
+    assert_eq!(his.decrypt(&sent[1025], b"", her()), Err(Reason::TooFarAhead));
+    his.decrypt(&sent[0], b"", her()).unwrap();
+    his.decrypt(&sent[1025], b"", her()).unwrap();
 }
 
 // cites: MLS-014, MLS-023
@@ -140,15 +143,15 @@ fn a_message_under_another_header_or_changed_is_refused_and_costs_nothing() {
     let [mut hers, mut his] = pair(&alice, &bob);
     for round in 0..3 {
         let before = hers.encrypt(b"before", b"0").unwrap();
-        his.decrypt(&before, b"0").unwrap();
+        his.decrypt(&before, b"0", her()).unwrap();
         let message = hers.encrypt(b"hello", b"1").unwrap();
-        assert_eq!(his.decrypt(&message, b"2"), Err(Reason::HeaderMismatch));
+        assert_eq!(his.decrypt(&message, b"2", her()), Err(Reason::HeaderMismatch));
         // The end of the ciphertext: whom it is from still decrypts, and names the key.
         let mut changed = message.clone();
         *changed.last_mut().unwrap() ^= 1;
-        assert_eq!(his.decrypt(&changed, b"1"), Err(Reason::Tampered));
-        assert_eq!(his.decrypt(&before, b"0"), Err(Reason::Replayed), "{round}");
-        assert_eq!(his.decrypt(&message, b"1").unwrap().content, b"hello");
+        assert_eq!(his.decrypt(&changed, b"1", her()), Err(Reason::Tampered));
+        assert_eq!(his.decrypt(&before, b"0", her()), Err(Reason::Replayed), "{round}");
+        assert_eq!(his.decrypt(&message, b"1", her()).unwrap().content, b"hello");
     }
 }
 
@@ -170,15 +173,16 @@ fn of_two_commits_one_wins_and_the_loser_makes_its_own_again() {
     assert_eq!(groups[0].apply_pending(), Err(Error::NoCommitPending));
 
     // The loser follows, and what it had made is void.
-    let effect = groups[1].receive_commit(&won.commit, &header, &claim).unwrap();
+    let effect = groups[1].receive_commit(&won.commit, &header, her(), &claim).unwrap();
     assert_eq!((effect.committer, effect.change), (owner(1, 1), claim));
     assert!(!groups[1].has_pending());
     let (again, header, claim) = commit(&mut groups[1], &change);
     assert_eq!(claim.epoch, epoch + 1);
-    groups[0].receive_commit(&again.commit, &header, &claim).unwrap();
+    groups[0].receive_commit(&again.commit, &header, him(), &claim).unwrap();
     // One's own commit is accepted by hearing of it, too.
-    groups[1].receive_commit(&again.commit, &header, &claim).unwrap();
-    groups.push(devices[2].join(&again.welcome.unwrap(), group_id()).unwrap());
+    groups[1].receive_commit(&again.commit, &header, him(), &claim).unwrap();
+    let invitation = Invitation { welcome: again.welcome.unwrap(), commit: claim };
+    groups.push(join(&devices[2], &invitation).unwrap());
     talk(&mut groups);
 }
 
@@ -193,7 +197,7 @@ fn a_commit_that_is_cleared_never_was() {
     hers.clear_pending();
     assert_eq!(hers.apply_pending(), Err(Error::NoCommitPending));
     // Were it in the log after all, this device could not follow its own commit.
-    assert_eq!(hers.receive_commit(&made.commit, &header, &claim), Err(Reason::Own));
+    assert_eq!(hers.receive_commit(&made.commit, &header, her(), &claim), Err(Reason::Own));
     say(&mut hers, &mut his);
     say(&mut his, &mut hers);
 }
@@ -205,26 +209,24 @@ fn a_commit_that_is_not_what_its_header_claims_is_refused_and_costs_nothing() {
     let devices: Vec<_> = (1..=4).map(|n| cast.device::<AwsLc>(n, n).unwrap()).collect();
     let mut groups = group_of(&devices[0], &[&devices[1], &devices[2]], Suite::P256Aes128);
     let dave = devices[3].key_package(Suite::P256Aes128, false, NOW).unwrap();
-    let change = Change {
-        add: vec![groups[0].key_package(&dave).unwrap()],
-        remove: [owner(3, 3).device].into(),
-    };
+    let change =
+        Change { add: vec![groups[0].key_package(&dave).unwrap()], remove: [owner(3, 3)].into() };
     let (made, header, claim) = commit(&mut groups[0], &change);
-    assert_eq!(claim.added, [owner(4, 4).device].into());
+    assert_eq!(claim.added, [owner(4, 4)].into());
     let none = std::collections::BTreeSet::new();
     for false_claim in [
         ClaimedChange { epoch: claim.epoch + 1, ..claim.clone() },
         ClaimedChange { added: none.clone(), ..claim.clone() },
-        ClaimedChange { added: [owner(3, 3).device].into(), ..claim.clone() },
+        ClaimedChange { added: [owner(3, 3)].into(), ..claim.clone() },
         ClaimedChange { removed: none, ..claim.clone() },
-        ClaimedChange { removed: [owner(1, 1).device].into(), ..claim.clone() },
+        ClaimedChange { removed: [owner(1, 1)].into(), ..claim.clone() },
     ] {
-        let refused = groups[1].receive_commit(&made.commit, &header, &false_claim);
+        let refused = groups[1].receive_commit(&made.commit, &header, her(), &false_claim);
         assert_eq!(refused, Err(Reason::ClaimMismatch), "{false_claim:?}");
     }
-    let refused = groups[1].receive_commit(&made.commit, b"another", &claim);
+    let refused = groups[1].receive_commit(&made.commit, b"another", her(), &claim);
     assert_eq!(refused, Err(Reason::HeaderMismatch));
-    let effect = groups[1].receive_commit(&made.commit, &header, &claim).unwrap();
+    let effect = groups[1].receive_commit(&made.commit, &header, her(), &claim).unwrap();
     assert_eq!((effect.change, effect.external, effect.removed_us), (claim, false, false));
 }
 
@@ -237,14 +239,15 @@ fn who_is_removed_reads_no_more() {
     let stored = bob.take_changes().groups.remove(&his.id()).flatten().unwrap();
     let mut without_the_commit = bob.load(&stored).unwrap();
 
-    let change = Change { remove: [owner(2, 2).device].into(), ..Change::default() };
+    let change = Change { remove: [owner(2, 2)].into(), ..Change::default() };
     let (made, header, claim) = commit(&mut hers, &change);
     hers.apply_pending().unwrap();
     let secret = hers.encrypt(b"he is gone", b"1").unwrap();
-    assert_eq!(without_the_commit.decrypt(&secret, b"1"), Err(Reason::FutureEpoch));
+    assert_eq!(without_the_commit.decrypt(&secret, b"1", her()), Err(Reason::FutureEpoch));
 
-    assert!(his.receive_commit(&made.commit, &header, &claim).unwrap().removed_us);
-    assert_eq!(his.decrypt(&secret, b"1"), Err(Reason::NotAMember));
+    assert!(his.receive_commit(&made.commit, &header, her(), &claim).unwrap().removed_us);
+    his.confirm_removal().unwrap();
+    assert_eq!(his.decrypt(&secret, b"1", her()), Err(Reason::NotAMember));
     assert_eq!(his.encrypt(b"?", b"2"), Err(Error::NotAMember));
     assert_eq!(his.commit(&Change::default(), b"", NOW), Err(Error::NotAMember));
     assert_eq!(his.group_info(), Err(Reason::NotAMember));
@@ -252,7 +255,7 @@ fn who_is_removed_reads_no_more() {
     assert_eq!(bob.take_changes().groups.remove(&his.id()), Some(None), "its state is deleted");
 
     let again = hers.commit(&change, b"", NOW);
-    assert_eq!(again, Err(Error::NotInGroup(owner(2, 2).device)));
+    assert_eq!(again, Err(Error::NotInGroup(owner(2, 2))));
 }
 
 // cites: MLS-010, MLS-012, MLS-013
@@ -262,18 +265,20 @@ fn a_device_joins_again_and_so_does_another_of_its_user() {
     let (alice, bob) = (cast.device::<AwsLc>(1, 1).unwrap(), cast.device::<AwsLc>(2, 2).unwrap());
     let [mut hers, _] = pair(&alice, &bob);
     let join = |device: &Device, groups: &mut [&mut Group]| {
-        let rejoin = device.rejoin(&groups[0].group_info().unwrap(), group_id()).unwrap();
+        let rejoin = rejoin(device, groups[0]).unwrap();
         let claim = rejoin.claim().clone();
-        let (joined, made) = rejoin.commit(b"join", NOW).unwrap();
+        let (joined, made) = rejoin.commit(b"join").unwrap();
         for group in groups {
-            let effect = group.receive_commit(&made.commit, b"join", &claim).unwrap();
+            let effect = group
+                .receive_commit(&made.commit, b"join", *claim.added.first().unwrap(), &claim)
+                .unwrap();
             assert_eq!((effect.external, &effect.change), (true, &claim));
-            assert_eq!(claim.added, [effect.committer.device].into());
+            assert_eq!(claim.added, [effect.committer].into());
         }
         (joined, claim.removed)
     };
     let (again, removed) = join(&bob, &mut [&mut hers]);
-    assert_eq!(removed, [owner(2, 2).device].into());
+    assert_eq!(removed, [owner(2, 2)].into());
     assert_eq!(members(&hers), [owner(1, 1), owner(2, 2)]);
     talk(&mut [hers, again]);
 
@@ -290,14 +295,13 @@ fn who_is_not_approved_or_a_stranger_does_not_join_on_its_own() {
     let cast = Cast::default();
     let (alice, bob) = (cast.device::<AwsLc>(1, 1).unwrap(), cast.device::<AwsLc>(2, 2).unwrap());
     let [mut hers, mut his] = pair(&alice, &bob);
-    let group_info = hers.group_info().unwrap();
 
     // An honest client finds out by itself.
     let stranger = cast.device::<AwsLc>(9, 9).unwrap();
-    let refused = stranger.rejoin(&group_info, group_id()).unwrap().commit(b"", NOW);
+    let refused = rejoin(&stranger, &hers).unwrap().commit(b"");
     assert_eq!(refused.err(), Some(Reason::ExternalCommitRefused.into()));
-    cast.revoke(owner(2, 2).device);
-    let refused = bob.rejoin(&group_info, group_id()).unwrap().commit(b"", NOW);
+    cast.revoke(owner(2, 2));
+    let refused = rejoin(&bob, &hers).unwrap().commit(b"");
     assert_eq!(refused.err(), Some(Reason::CredentialRefused.into()));
 
     // One that tells itself otherwise is refused by the others.
@@ -305,40 +309,43 @@ fn who_is_not_approved_or_a_stranger_does_not_join_on_its_own() {
         [(9, 9, Reason::ExternalCommitRefused), (2, 2, Reason::CredentialRefused)]
     {
         let liar = Liar::device(&cast, owner(user, device), owner(1, device).user);
-        let rejoin = liar.rejoin(&group_info, group_id()).unwrap();
-        let claim = rejoin.claim().clone();
-        let (_, made) = rejoin.commit(b"let me in", NOW).unwrap();
-        assert_eq!(hers.receive_commit(&made.commit, b"let me in", &claim), Err(reason));
+        let (_, made) = rejoin(&liar, &hers).unwrap().commit(b"let me in").unwrap();
+        let device = owner(user, device);
+        let removed = [device].into_iter().filter(|_| device == him()).collect();
+        let claim = ClaimedChange { epoch: 1, added: [device].into(), removed };
+        assert_eq!(hers.receive_commit(&made.commit, b"let me in", device, &claim), Err(reason));
     }
-    say(&mut hers, &mut his);
+    let (made, header, claim) =
+        commit(&mut hers, &Change { remove: [him()].into(), ..Change::default() });
+    assert!(his.receive_commit(&made.commit, &header, her(), &claim).unwrap().removed_us);
 }
 
-// cites: MLS-009
+// cites: MLS-009, MLS-025
 #[test]
 fn a_revoked_device_neither_comes_in_nor_commits() {
     let cast = Cast::default();
     let (alice, bob) = (cast.device::<AwsLc>(1, 1).unwrap(), cast.device::<AwsLc>(2, 2).unwrap());
-    let carol = cast.device::<AwsLc>(3, 3).unwrap();
-    let [mut hers, mut his] = pair(&alice, &bob);
+    let (carol, dave) = (cast.device::<AwsLc>(3, 3).unwrap(), cast.device::<AwsLc>(4, 4).unwrap());
+    let [mut hers, _] = pair(&alice, &bob);
     let key_package = hers.key_package(&carol.key_package(hers.suite(), false, NOW).unwrap());
-    cast.revoke(owner(3, 3).device);
+    cast.revoke(owner(3, 3));
     let change = Change { add: vec![key_package.unwrap()], ..Change::default() };
     let refused = hers.commit(&change, b"", NOW);
     assert_eq!(refused, Err(Error::KeyPackages(vec![(0, Reason::CredentialRefused)])));
 
-    let (made, header, claim) = commit(&mut his, &Change::default());
-    cast.revoke(owner(2, 2).device);
-    let refused = hers.receive_commit(&made.commit, &header, &claim);
+    let invitation = add(&mut hers, &[&dave.key_package(Suite::P256Aes128, false, NOW).unwrap()]);
+    let [mut her_other, mut his_other] = pair(&alice, &bob);
+    let (made, header, claim) = commit(&mut his_other, &Change::default());
+    cast.revoke(owner(2, 2));
+    let refused = her_other.receive_commit(&made.commit, &header, him(), &claim);
     assert_eq!(refused, Err(Reason::CredentialRefused));
 
-    // It is still known, so that it can be removed, and the group joined until it is.
-    assert_eq!(members(&hers), [owner(1, 1), owner(2, 2)]);
-    let dave = cast.device::<AwsLc>(4, 4).unwrap();
-    let welcome = add(&mut hers, &[&dave.key_package(Suite::P256Aes128, false, NOW).unwrap()]);
-    let mut daves = dave.join(&welcome, group_id()).unwrap();
-    let change = Change { remove: [owner(2, 2).device].into(), ..Change::default() };
+    // It is still known, so that it can be removed, and a group is joined that it has not been removed from.
+    assert_eq!(members(&hers), [owner(1, 1), owner(2, 2), owner(4, 4)]);
+    let mut daves = join(&dave, &invitation).unwrap();
+    let change = Change { remove: [owner(2, 2)].into(), ..Change::default() };
     let (made, header, claim) = commit(&mut daves, &change);
-    hers.receive_commit(&made.commit, &header, &claim).unwrap();
+    hers.receive_commit(&made.commit, &header, owner(4, 4), &claim).unwrap();
     daves.apply_pending().unwrap();
     say(&mut hers, &mut daves);
 }
@@ -375,18 +382,20 @@ fn one_key_package_out_of_its_lifetime_does_not_fail_the_others() {
 
     let good = add.remove(1);
     assert_eq!(good.owner(), owner(3, 3));
-    let (made, ..) = commit(&mut hers, &Change { add: vec![good], ..Change::default() });
+    let (made, _, claim) = commit(&mut hers, &Change { add: vec![good], ..Change::default() });
     hers.apply_pending().unwrap();
     // Who joins later does not care when the others' KeyPackages ended.
-    let mut his = devices[2].join(&made.welcome.unwrap(), group_id()).unwrap();
+    let invitation = Invitation { welcome: made.welcome.unwrap(), commit: claim };
+    let mut his = join(&devices[2], &invitation).unwrap();
     let late = devices[1].key_package(Suite::P256Aes128, false, NOW + 400 * DAYS).unwrap();
     let change = Change { add: vec![his.key_package(&late).unwrap()], ..Change::default() };
     let header = b"late".to_vec();
     let claim = his.claim(&change);
     let made = his.commit(&change, &header, NOW + 400 * DAYS).unwrap();
-    hers.receive_commit(&made.commit, &header, &claim).unwrap();
+    hers.receive_commit(&made.commit, &header, owner(3, 3), &claim).unwrap();
     his.apply_pending().unwrap();
-    let late = devices[1].join(&made.welcome.unwrap(), group_id()).unwrap();
+    let invitation = Invitation { welcome: made.welcome.unwrap(), commit: claim };
+    let late = join(&devices[1], &invitation).unwrap();
     talk(&mut [hers, his, late]);
 }
 
@@ -403,12 +412,12 @@ fn a_last_resort_is_used_again_and_any_other_once() {
             add(&mut hers, &[&key_package])
         };
         let (first, second) = (welcome(), welcome());
-        let mut his = bob.join(&first, group_id()).unwrap();
-        bob.join(&first, group_id()).expect("its secrets stay until a group is saved");
+        let mut his = join(&bob, &first).unwrap();
+        join(&bob, &first).expect("its secrets stay until a group is saved");
         his.save().unwrap();
         let deleted = bob.take_changes().key_packages.values().filter(|p| p.is_none()).count();
         assert_eq!(deleted, usize::from(!last_resort));
-        assert_eq!(bob.join(&second, group_id()).err(), again);
+        assert_eq!(join(&bob, &second).err(), again);
     }
 }
 
@@ -430,12 +439,12 @@ fn key_packages_are_loaded_and_forgotten() {
     let mut hers = alice.create(Suite::P256Aes128, group_id(), NOW).unwrap();
     let welcome = add(&mut hers, &[&key_package]);
 
-    let unknown = bob.device([]).join(&welcome, group_id());
+    let unknown = join(&bob.device([]), &welcome);
     assert_eq!(unknown.err(), Some(Reason::UnknownKeyPackage.into()));
     let device = bob.device(stored);
     device.forget_expired_key_packages(NOW + 1);
     assert!(device.take_changes().is_empty());
-    let mut his = device.join(&welcome, group_id()).unwrap();
+    let mut his = join(&device, &welcome).unwrap();
     device.forget_expired_key_packages(NOW + 200 * 24 * 60 * 60);
     assert_eq!(device.take_changes().key_packages.len(), 1);
     say(&mut hers, &mut his);
@@ -462,14 +471,14 @@ fn a_group_that_is_stored_and_loaded_at_every_step_is_the_same() {
         let skipped = hers.encrypt(b"skipped", b"1").unwrap();
         say(hers, his);
         again(hers, his);
-        assert_eq!(his.decrypt(&skipped, b"1").unwrap().content, b"skipped");
+        assert_eq!(his.decrypt(&skipped, b"1", her()).unwrap().content, b"skipped");
         again(hers, his);
-        assert_eq!(his.decrypt(&skipped, b"1"), Err(Reason::Replayed));
+        assert_eq!(his.decrypt(&skipped, b"1", her()), Err(Reason::Replayed));
         let (made, header, claim) = commit(hers, &Change::default());
         again(hers, his);
         assert!(hers.has_pending());
         hers.apply_pending().unwrap();
-        his.receive_commit(&made.commit, &header, &claim).unwrap();
+        his.receive_commit(&made.commit, &header, her(), &claim).unwrap();
         again(hers, his);
         say(hers, his);
         say(his, hers);
@@ -488,7 +497,7 @@ fn what_is_not_a_stored_state_is_refused() {
         assert_eq!(alice.load(&state[..length]).err(), Some(Error::State), "{length}");
     }
     let mut later = state.clone();
-    later[0] = 2;
+    later[0] = 3;
     assert_eq!(alice.load(&later).err(), Some(Error::State), "of a later version");
     assert!(alice.load(&state).is_ok());
 }
@@ -501,7 +510,7 @@ fn secrets_do_not_show() {
     hers.save().unwrap();
     let message = hers.encrypt(b"hello", b"").unwrap();
     let key = SigningKey::generate::<AwsLc>(Suite::P256Aes128).unwrap();
-    let message = his.decrypt(&message, b"").unwrap();
+    let message = his.decrypt(&message, b"", her()).unwrap();
     insta::assert_debug_snapshot!((hers.id(), &hers, alice.take_changes(), key, message));
 }
 

@@ -1,12 +1,13 @@
 //! The body of the fuzz target `mls_message`.
 
-use std::{collections::BTreeSet, sync::OnceLock};
+use std::collections::BTreeSet;
 
 use aside_proto::id::ConversationId;
 
 use super::{Cast, owner};
 use crate::{
-    Change, ClaimedChange, DefaultCrypto, Device, Error, Group, GroupId, Reason, Secret, Suite,
+    Change, ClaimedChange, DefaultCrypto, Device, Error, Group, GroupId, Owner, Reason, Secret,
+    Suite,
 };
 
 const NOW: u64 = 1_800_000_000;
@@ -21,8 +22,14 @@ const MESSAGES: u8 = 6;
 /// # Panics
 /// If anything changed is accepted, anything is accepted twice, or a refusal changes what is accepted later.
 pub fn mls_message(data: &[u8]) {
-    static STAGE: OnceLock<Stage> = OnceLock::new();
-    let stage = STAGE.get_or_init(|| Stage::set().expect("devices that are honest agree"));
+    // Of each thread, as a device loads and saves a group in one place at a time.
+    thread_local! {
+        static STAGE: Stage = Stage::set().expect("devices that are honest agree");
+    }
+    STAGE.with(|stage| play(stage, data));
+}
+
+fn play(stage: &Stage, data: &[u8]) {
     let group = stage.bob.load(&stage.state).expect("what was saved is loaded");
     let mut play = Play { stage, group, followed: None, read: BTreeSet::new() };
     let mut input = data.iter().copied();
@@ -53,6 +60,15 @@ struct Item {
     kind: Kind,
 }
 
+impl Item {
+    fn sender(&self) -> Owner {
+        match self.kind {
+            Kind::Commit { rival: true, .. } => owner(1, 11),
+            _ => owner(1, 1),
+        }
+    }
+}
+
 enum Kind {
     /// A message, and whether Alice wrote it after her commit.
     Message { after_commit: bool },
@@ -68,16 +84,17 @@ impl Stage {
             (cast.device::<DefaultCrypto>(1, 1)?, cast.device::<DefaultCrypto>(2, 2)?);
         let mut hers = alice.create(suite, ID, NOW)?;
         let add = vec![hers.key_package(&bob.key_package(suite, true, NOW)?)?];
-        let welcome = hers.commit(&Change { add, ..Change::default() }, b"", NOW)?.welcome;
-        hers.apply_pending()?;
-        let mut his = bob.join(&welcome.ok_or(Reason::Invalid)?, ID)?;
+        let change = Change { add, ..Change::default() };
+        let welcome = hers.commit(&change, b"", NOW)?.welcome.ok_or(Reason::Invalid)?;
+        let added = hers.apply_pending()?.change;
+        let mut his = bob.join(&welcome, ID, &added, None)?;
         his.save()?;
         let state = bob.take_changes().groups.remove(&ID).flatten().ok_or(Error::State)?;
 
         let other: Device = cast.device::<DefaultCrypto>(1, 11)?;
-        let rejoin = other.rejoin(&hers.group_info()?, ID)?;
+        let rejoin = other.rejoin(&hers.group_info()?, ID, hers.epoch(), None)?;
         let claim = rejoin.claim().clone();
-        let bytes = rejoin.commit(b"join", NOW)?.1.commit;
+        let bytes = rejoin.commit(b"join")?.1.commit;
         let kind = Kind::Commit { rival: true, claim };
         let mut items = vec![Item { bytes, header: b"join".to_vec(), kind }];
         write(&mut hers, &mut items, false)?;
@@ -121,11 +138,12 @@ impl Play<'_> {
                     _ if !self.read.insert(item.header.clone()) => Err(Reason::Replayed),
                     _ => Ok((owner(1, 1), item.header.clone())),
                 };
-                let read = self.group.decrypt(&item.bytes, &item.header);
+                let read = self.group.decrypt(&item.bytes, &item.header, item.sender());
                 assert_eq!(read.map(|message| (message.sender, message.content)), expected);
             }
             Kind::Commit { rival, claim } => {
-                let followed = self.group.receive_commit(&item.bytes, &item.header, claim);
+                let sender = item.sender();
+                let followed = self.group.receive_commit(&item.bytes, &item.header, sender, claim);
                 match self.followed {
                     None => {
                         assert_eq!(followed.map(|effect| effect.change).as_ref(), Ok(claim));
@@ -151,21 +169,24 @@ impl Play<'_> {
             0 => (&item.bytes, &b"another"[..]),
             _ => (&bytes, &item.header[..]),
         };
-        match &item.kind {
-            Kind::Message { .. } => assert!(self.group.decrypt(message, other_header).is_err()),
+        let sender = item.sender();
+        let refused = match &item.kind {
+            Kind::Message { .. } => self.group.decrypt(message, other_header, sender).is_err(),
             Kind::Commit { claim, .. } => {
-                assert!(self.group.receive_commit(message, other_header, claim).is_err());
+                self.group.receive_commit(message, other_header, sender, claim).is_err()
             }
-        }
+        };
+        assert!(refused);
     }
 
     fn out_of_place(&mut self, item: &Item) {
+        let sender = item.sender();
         let refused = match item.kind {
             Kind::Message { .. } => {
                 let claim = ClaimedChange::default();
-                self.group.receive_commit(&item.bytes, &item.header, &claim).err()
+                self.group.receive_commit(&item.bytes, &item.header, sender, &claim).err()
             }
-            Kind::Commit { .. } => self.group.decrypt(&item.bytes, &item.header).err(),
+            Kind::Commit { .. } => self.group.decrypt(&item.bytes, &item.header, sender).err(),
         };
         assert_eq!(refused, Some(Reason::WrongKind));
     }
@@ -179,11 +200,12 @@ impl Play<'_> {
 
     /// What no one wrote, wherever bytes of others come in.
     fn any_bytes(&mut self, bytes: &[u8]) {
-        assert!(self.group.decrypt(bytes, b"").is_err());
-        assert!(self.group.receive_commit(bytes, b"", &ClaimedChange::default()).is_err());
+        let (sender, none) = (owner(1, 1), ClaimedChange::default());
+        assert!(self.group.decrypt(bytes, b"", sender).is_err());
+        assert!(self.group.receive_commit(bytes, b"", sender, &none).is_err());
         assert!(self.group.key_package(bytes).is_err());
-        assert!(self.stage.bob.join(bytes, ID).is_err());
-        assert!(self.stage.bob.rejoin(bytes, ID).is_err());
+        assert!(self.stage.bob.join(bytes, ID, &none, None).is_err());
+        assert!(self.stage.bob.rejoin(bytes, ID, 0, None).is_err());
     }
 }
 

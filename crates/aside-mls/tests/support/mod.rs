@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use aside_mls::{
     AwsLc, Change, ClaimedChange, CredentialRefused, Crypto, Device, Error, Group, GroupId, Judge,
-    Leaf, OutgoingCommit, Owner, Secret, SigningKey, Suite,
-    testing::{Cast, certificate},
+    Leaf, OutgoingCommit, Owner, Rejoin, Secret, SigningKey, Suite,
+    testing::{Cast, certificate, owner},
 };
 use aside_proto::id::{ConversationId, UserId};
 
@@ -17,6 +17,38 @@ pub(crate) const NOW: u64 = 1_800_000_000;
 
 pub(crate) fn group_id() -> GroupId {
     GroupId { conversation: ConversationId::new(*b"a conversation!!"), generation: 3 }
+}
+
+/// Alice's device.
+pub(crate) fn her() -> Owner {
+    owner(1, 1)
+}
+
+/// Bob's device.
+pub(crate) fn him() -> Owner {
+    owner(2, 2)
+}
+
+/// A Welcome, and the commit that it came with.
+pub(crate) struct Invitation {
+    pub(crate) welcome: Vec<u8>,
+    pub(crate) commit: ClaimedChange,
+}
+
+/// The group of an invitation, if the device had none.
+pub(crate) fn join<P: Crypto>(
+    device: &Device<P>,
+    invitation: &Invitation,
+) -> Result<Group<P>, Error> {
+    device.join(&invitation.welcome, group_id(), &invitation.commit, None)
+}
+
+/// Comes in by the GroupInfo of this group as it is.
+pub(crate) fn rejoin<'a, P: Crypto>(
+    device: &'a Device<P>,
+    group: &Group,
+) -> Result<Rejoin<'a, P>, Error> {
+    device.rejoin(&group.group_info().unwrap(), group_id(), group.epoch(), None)
 }
 
 /// A group of these devices, as each has it.
@@ -29,17 +61,17 @@ pub(crate) fn group_of<P: Crypto>(
     let key_packages: Vec<_> =
         others.iter().map(|device| device.key_package(suite, false, NOW).unwrap()).collect();
     let welcome = add(&mut group, &key_packages.iter().map(Vec::as_slice).collect::<Vec<_>>());
-    let joined = others.iter().map(|device| device.join(&welcome, group_id()).unwrap());
+    let joined = others.iter().map(|device| join(device, &welcome).unwrap());
     let joined: Vec<_> = joined.collect();
     std::iter::once(group).chain(joined).collect()
 }
 
-/// Adds the devices of these KeyPackages, as if the server accepted it; the Welcome.
-pub(crate) fn add<P: Crypto>(group: &mut Group<P>, key_packages: &[&[u8]]) -> Vec<u8> {
+/// Adds the devices of these KeyPackages, as if the server accepted it.
+pub(crate) fn add<P: Crypto>(group: &mut Group<P>, key_packages: &[&[u8]]) -> Invitation {
     let add = key_packages.iter().map(|bytes| group.key_package(bytes).unwrap()).collect();
-    let (made, ..) = commit(group, &Change { add, ..Change::default() });
+    let (made, _, claim) = commit(group, &Change { add, ..Change::default() });
     group.apply_pending().unwrap();
-    made.welcome.unwrap()
+    Invitation { welcome: made.welcome.unwrap(), commit: claim }
 }
 
 /// A commit, its header and what that claims.
@@ -55,7 +87,7 @@ pub(crate) fn commit<P: Crypto>(
 /// One writes, the other reads.
 pub(crate) fn say<P: Crypto>(from: &mut Group<P>, to: &mut Group<P>) {
     let message = from.encrypt(b"hello", b"header").unwrap();
-    assert_eq!(to.decrypt(&message, b"header").unwrap().content, b"hello");
+    assert_eq!(to.decrypt(&message, b"header", from.own().unwrap()).unwrap().content, b"hello");
 }
 
 /// All agree, and each reads what any writes.
@@ -63,17 +95,14 @@ pub(crate) fn talk<P: Crypto>(groups: &mut [Group<P>]) {
     for n in 0..groups.len() {
         let header = [n as u8];
         let message = groups[n].encrypt(b"hello, all", &header).unwrap();
-        let sender = members(&groups[n])
-            .into_iter()
-            .zip(groups[n].members().unwrap())
-            .find(|(_, member)| member.leaf == groups[n].own_leaf())
-            .map(|(owner, _)| owner);
+        let sender = groups[n].own().unwrap();
         for m in (0..groups.len()).filter(|m| *m != n) {
-            let read = groups[m].decrypt(&message, &header).unwrap();
-            assert_eq!((Some(read.sender), read.content), (sender, b"hello, all".to_vec()));
+            let read = groups[m].decrypt(&message, &header, sender).unwrap();
+            assert_eq!((read.sender, read.content), (sender, b"hello, all".to_vec()));
         }
         let authenticator = groups[n].epoch_authenticator().unwrap();
         assert_eq!(authenticator, groups[0].epoch_authenticator().unwrap());
+        assert_eq!(groups[n].fork_check().unwrap(), groups[0].fork_check().unwrap());
     }
 }
 
@@ -105,7 +134,9 @@ pub(crate) struct Known {
 impl Known {
     pub(crate) fn new(cast: &Cast, owner: Owner) -> Self {
         let keys = Suite::ALL.map(|suite| SigningKey::generate::<AwsLc>(suite).unwrap()).to_vec();
-        Self { certificate: certificate(owner, &keys), keys, judge: cast.judge() }
+        let certificate = certificate(owner, &keys);
+        cast.enrol(certificate.clone());
+        Self { certificate, keys, judge: cast.judge() }
     }
 
     pub(crate) fn device(
