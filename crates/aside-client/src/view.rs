@@ -137,6 +137,12 @@ impl<'a> Viewer<'a> {
                 self.load(&mut timeline, conversation, around).await?;
             }
         }
+        // The message itself may not be here (CONT-016).
+        if let Some(target) = said.target()
+            && self.store.redaction_of(conversation, target).await?.is_some()
+        {
+            timeline.redact(target);
+        }
         timeline.insert(said);
         let (text, content) = match timeline.shown(seq) {
             Some(Shown::Redacted) => {

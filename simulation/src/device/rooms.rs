@@ -163,12 +163,16 @@ impl Device {
         seqs.into_iter().try_for_each(|seq| self.show(conversation, seq))
     }
 
-    /// Puts a kept entry into the timeline, if its sender's key is known.
+    /// Puts a kept entry into the timeline, if its sender's key is known, and what it says to be redacted.
     pub(super) fn show(&mut self, conversation: ConversationId, seq: u64) -> Result<()> {
         let room = self.kept.rooms.get(&conversation).context("the room is kept")?;
         let entry = room.entries.get(&seq).context("the entry is kept")?;
-        let Some(sender) = entry.sender else { return Ok(()) };
         let running = self.running.as_mut().context("it runs")?;
+        let timeline = running.timelines.get_mut(&conversation).context("it is open")?;
+        for redacted in redacted_by(&entry.header, &entry.entry.payload) {
+            timeline.redact(redacted);
+        }
+        let Some(sender) = entry.sender else { return Ok(()) };
         match SignatureStatus::of(entry, self.kept.keys.get(&sender.device)) {
             SignatureStatus::Unsigned => {}
             SignatureStatus::Invalid => bail!("entry {seq} of {conversation} is not its sender's"),
@@ -176,7 +180,6 @@ impl Device {
                 running.unjudged.entry(sender.device).or_default().push((conversation, seq));
             }
             SignatureStatus::Verified => {
-                let timeline = running.timelines.get_mut(&conversation).context("it is open")?;
                 timeline.insert(said(entry).context("a message has a sender")?);
             }
         }

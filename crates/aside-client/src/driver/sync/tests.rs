@@ -316,6 +316,24 @@ async fn a_look_up_that_went_with_its_connection_is_made_again() {
     assert_eq!(messages(&told), [("mine", true)]);
 }
 
+/// Whatever is known of the entry that was redacted: here it is none that could be edited.
+// cites: CONT-016
+#[tokio::test]
+async fn an_edit_of_what_is_said_to_be_redacted_is_not_shown() {
+    let redacts = |seqs| v1::RedactedPayload { seqs };
+    let mut log = Log::default();
+    log.record(v1::EntryKind::Redacted, &redacts(vec![9]));
+    let of = crate::MessageRef { seq: 1, message_id: IdempotencyKey::new([1; 16]) };
+    let edit = crate::content::edit(of, "secret".into());
+    let id = IdempotencyKey::new([2; 16]);
+    log.append(BOB, &Draft::sign(BOB, &key(2), (ROOM, id), [7; 32], edit));
+    let told = Client::new().await.run(&log).await;
+    assert_eq!(messages(&told), [("secret", true)], "nobody has said so");
+    log.record(v1::EntryKind::Redacted, &redacts(vec![1]));
+    let told = Client::new().await.run(&log).await;
+    assert_eq!(messages(&told), []);
+}
+
 #[tokio::test]
 async fn a_room_that_is_lost_is_told_of() {
     let mut log = Log::default();
