@@ -58,6 +58,8 @@ fn code(error: &Error) -> u8 {
         Error::Tls(TlsError::FingerprintChanged { .. } | TlsError::Untrusted { .. })
         | Error::Violation(_)
         | Error::PayloadDiffers(_)
+        | Error::DeviceLog(_)
+        | Error::DeviceLogInvalid { .. }
         | Error::Tampered => UNTRUSTED,
         Error::Tls(TlsError::Unreachable { .. } | TlsError::Handshake { .. })
         | Error::WebSocket(_)

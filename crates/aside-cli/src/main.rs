@@ -4,11 +4,13 @@ mod chat;
 mod completions;
 mod config;
 mod demo;
+mod devices;
 mod doctor;
 mod failure;
 mod logging;
 mod output;
 mod presence;
+mod recovery;
 mod retention;
 mod rooms;
 mod search;
@@ -20,6 +22,7 @@ mod tail;
 mod tokens;
 mod tui;
 mod users;
+mod verify;
 mod version;
 
 use std::process::ExitCode;
@@ -60,6 +63,9 @@ enum Command {
     Users(users::Args),
     Search(search::Args),
     Tokens(tokens::Args),
+    Recovery(recovery::Args),
+    Devices(devices::Args),
+    Verify(verify::Args),
     Config(config::Args),
     Doctor(doctor::Args),
     Completions(completions::Args),
@@ -86,6 +92,9 @@ async fn run(command: Command) -> Result<()> {
         Command::Users(args) => users::run(&args).await,
         Command::Search(args) => search::run(&args).await,
         Command::Tokens(args) => tokens::run(args).await,
+        Command::Recovery(args) => recovery::run(&args).await,
+        Command::Devices(args) => devices::run(&args).await,
+        Command::Verify(args) => verify::run(&args).await,
         Command::Config(args) => config::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Completions(args) => completions::run(&args),
@@ -109,7 +118,7 @@ mod tests {
         for command in Cli::command().get_subcommands() {
             let arguments = command.get_arguments();
             for argument in arguments.filter_map(clap::Arg::get_long) {
-                assert!(!["password", "token"].contains(&argument));
+                assert!(!["password", "token", "phrase"].contains(&argument));
             }
         }
     }
@@ -124,7 +133,21 @@ mod tests {
         ] {
             assert!(parses(right), "{right}");
         }
+        for right in [
+            "aside recovery new aside://alice@chat.example --long",
+            "aside recovery use aside://alice@chat.example --phrase-file phrase.txt",
+            "aside devices aside://alice@chat.example --json",
+            "aside devices revoke aside://alice@chat.example 0190",
+            "aside verify aside://alice@chat.example bob --mark",
+        ] {
+            assert!(parses(right), "{right}");
+        }
         for wrong in [
+            "aside recovery aside://alice@chat.example",
+            "aside devices",
+            "aside devices revoke aside://alice@chat.example",
+            "aside verify aside://alice@chat.example",
+            "aside verify aside://alice@chat.example bob --mark --accept-change",
             "aside rooms",
             "aside rooms aside://alice@chat.example --joined --invited",
             "aside rooms update aside://alice@chat.example ops",

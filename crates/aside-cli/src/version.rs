@@ -16,7 +16,7 @@ pub(crate) struct Args {
 /// Runs the command.
 pub(crate) fn run(args: &Args) -> Result<()> {
     let (version, protocol) = (env!("CARGO_PKG_VERSION"), aside_proto::VERSION);
-    let capabilities = [aside_proto::TALK, aside_proto::SYNC];
+    let capabilities = [aside_proto::TALK, aside_proto::SYNC, aside_proto::PRIVATE];
     if args.json {
         let version = json!({"aside": version, "protocol": protocol, "capabilities": capabilities});
         output::line(version)?;

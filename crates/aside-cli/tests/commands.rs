@@ -426,7 +426,7 @@ async fn versions_and_completions_are_printed() {
     let version = stdout(&output(run(&["version", "--json"]), "").await);
     let version: Value = serde_json::from_str(&version).unwrap();
     assert_eq!(version["protocol"], 1);
-    assert_eq!(version["capabilities"], serde_json::json!(["talk", "sync"]));
+    assert_eq!(version["capabilities"], serde_json::json!(["talk", "sync", "private"]));
     let script = stdout(&output(run(&["completions", "bash"]), "").await);
     assert!(script.contains("complete -F _aside") && script.contains("aside,tui)"), "{script}");
 }
@@ -484,4 +484,65 @@ async fn bots_log_in_by_token_and_people_search() {
     let late = world.run("send", "alice", &["lobby", "too late", "--token-file", file]).await;
     let (code, said) = failure(&late);
     assert_eq!(code, Some(4), "{said}");
+}
+
+// cites: PHRASE-002, PHRASE-003, PHRASE-004, SAFETY-002, DEVLOG-005
+#[tokio::test(flavor = "multi_thread")]
+async fn a_phrase_approves_devices_and_two_users_compare_a_number() {
+    let world = World::new().await;
+    for handle in ["alice", "bob"] {
+        let said = world.run("send", handle, &["lobby", "hello", "--register", "--join"]).await;
+        assert_eq!(stdout(&said), "");
+    }
+    let laptop = |command: &str, arguments: &[&str]| {
+        let mut aside = world.aside(command, "alice", arguments);
+        aside.env("ASIDE_DATA_DIR", world.home.path().join("laptop"));
+        aside
+    };
+    let standings = async || -> Vec<(String, String)> {
+        let listed = output(laptop("devices", &["--json"]), "").await;
+        let listed: Vec<Value> = serde_json::from_str(&stdout(&listed)).unwrap();
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        listed.iter().map(|it| (text(&it["device_id"]), text(&it["standing"]))).collect()
+    };
+    let made = stdout(&world.run("recovery new", "alice", &[]).await);
+    let phrase = made.trim();
+    assert_eq!((phrase.len(), phrase.split('-').count()), (39, 8), "{phrase}");
+    let (code, said) = failure(&world.run("recovery new", "alice", &[]).await);
+    assert!(code == Some(1) && said.contains("aside recovery use"), "{said}");
+
+    let [(first, approved), (second, not)] = &standings().await[..] else { panic!("two devices") };
+    assert_eq!((approved.as_str(), not.as_str()), ("approved", "not_approved"));
+    let (_, said) = failure(&output(laptop("recovery use", &[]), &phrase[5..]).await);
+    assert!(said.contains("8 or 14 groups"), "{said}");
+    let typed = phrase.to_lowercase().replace('-', " ");
+    assert_eq!(stdout(&output(laptop("recovery use", &[]), &typed).await), "");
+    assert!(standings().await.iter().all(|(_, standing)| standing == "approved"));
+
+    let (_, said) = failure(&world.run("verify", "alice", &["bob"]).await);
+    assert!(said.contains("no device log yet"), "{said}");
+    let made = stdout(&world.run("recovery new", "bob", &["--long", "--json"]).await);
+    let made: Value = serde_json::from_str(&made).unwrap();
+    assert_eq!(made["recovery_phrase"].as_str().unwrap().split('-').count(), 14);
+    let hers = stdout(&world.run("verify", "alice", &["Bob", "--mark"]).await);
+    let his = stdout(&world.run("verify", "bob", &["@alice"]).await);
+    let number = |text: &str| text.lines().take(3).map(str::to_owned).collect::<Vec<_>>();
+    assert_eq!(number(&hers), number(&his));
+    let groups = number(&hers).join(" ");
+    assert!(groups.split(' ').all(|group| group.len() == 5 && group.parse::<u32>().is_ok()));
+    assert_eq!(groups.split(' ').count(), 12);
+    assert!(hers.contains("\nverified") && his.contains("\nnot verified"), "{hers}{his}");
+    let seen = stdout(&world.run("verify", "alice", &["bob", "--json"]).await);
+    let seen: Value = serde_json::from_str(&seen).unwrap();
+    assert!(seen["verified"] == true && seen["safety_number"] == groups.as_str(), "{seen}");
+
+    // The second device takes the first away.
+    assert_eq!(stdout(&output(laptop("devices revoke", &[first]), "").await), "");
+    let now: Vec<_> = standings().await;
+    assert_eq!(
+        now,
+        [(second, "approved"), (first, "revoked")].map(|(id, it)| (id.clone(), it.into()))
+    );
+    let nobody = output(laptop("devices revoke", &["0190"]), "").await;
+    assert!(failure(&nobody).1.contains("there is no device 0190"));
 }

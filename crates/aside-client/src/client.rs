@@ -1,5 +1,6 @@
 //! The handle that programs hold.
 
+mod identity;
 mod presence;
 mod reading;
 mod redaction;
@@ -35,6 +36,7 @@ use crate::{
     view,
 };
 
+pub use identity::{Safety, new_recovery_phrase};
 pub use search::Found;
 pub use tokens::{IssuedToken, Token};
 
@@ -53,6 +55,8 @@ pub struct Client {
     closes: mpsc::Sender<oneshot::Sender<()>>,
     status: watch::Receiver<Status>,
     store: Arc<Store>,
+    /// The server's name, as it was dialled and verified.
+    server: Arc<str>,
     /// Where the user writes, as others were told.
     writing: Arc<Mutex<Writing>>,
     /// What its times count from.
@@ -151,8 +155,9 @@ impl Client {
             driver.greeted(established);
         }
         tokio::spawn(driver.run(first.ok()));
-        let (writing, began) = (Arc::default(), Instant::now());
-        Ok((Self { commands, closes, status, store, writing, began }, Events(events_out)))
+        let (server, writing, began) =
+            (options.address.host.into(), Arc::default(), Instant::now());
+        Ok((Self { commands, closes, status, store, server, writing, began }, Events(events_out)))
     }
 
     /// Who this is, as last heard.
@@ -413,11 +418,15 @@ impl Client {
         }
     }
 
-    /// Revokes a device: it can never log in again. Revoking this one ends the client.
+    /// Revokes a device: it can never log in again. Revoking this one ends the client. If both this device and the other are in the
+    /// user's device log, an entry there says so to everybody; what the other has approved so far stays (DLOG-008, DEVLOG-005).
     ///
     /// # Errors
     /// NO_SUCH_DEVICE among others.
     pub async fn revoke_device(&self, device: DeviceId) -> Result<(), Error> {
+        if self.signs_for(device).await? {
+            return self.revoke_in_log(device).await;
+        }
         let revoke = v1::RevokeDevice { device_id: device.to_bytes() };
         self.call(client_frame::Body::RevokeDevice(revoke)).await.map(drop)
     }

@@ -2,6 +2,7 @@
 
 use std::{io, time::Duration};
 
+use aside_crypto::{EntryError, PinBreach};
 use aside_proto::{
     error::{Retry, info, retry_of},
     id::IdLengthError,
@@ -76,6 +77,32 @@ pub enum Error {
     /// The conversation's log was tampered with; it is not trusted any more.
     #[error("the history of this conversation was tampered with")]
     Tampered,
+    /// The device log that the server gives is not what was seen of it before, which stays (TRUST-003, TRUST-004).
+    #[error(transparent)]
+    DeviceLog(#[from] PinBreach),
+    /// What the server gives for a device log is none.
+    #[error("the server gives a device log that is none: entry {position}: {error}")]
+    DeviceLogInvalid {
+        /// The first entry that is wrong.
+        position: u32,
+        /// What is wrong with it.
+        error: EntryError,
+    },
+    /// The change to the device log can't be made.
+    #[error("the device log can't be changed so: {0}")]
+    LogEntry(EntryError),
+    /// There is no device log: of this client's user, or of the other.
+    #[error("there is no device log yet: no recovery phrase was made")]
+    NoIdentity,
+    /// The user has a device log.
+    #[error("this account has a recovery phrase already")]
+    IdentityExists,
+    /// The recovery phrase is not that of the user's device log.
+    #[error("this is the recovery phrase of another account, or of an earlier device log")]
+    WrongPhrase,
+    /// There is no safety number of a user alone.
+    #[error("a safety number is that of two users")]
+    SameUser,
     /// The conversation is not one that the user is a member of.
     #[error("you are not a member of this room")]
     NotFollowed,
@@ -228,7 +255,7 @@ impl Error {
                 return Some(format!("Use the address with {now} before the @."));
             }
             Self::NoDataDir => "Set ASIDE_DATA_DIR to one.",
-            Self::State(StateError::InUse(_)) => {
+            Self::State(StateError::InUse(_) | StateError::Copy) => {
                 "Close the other one, or give this one a directory of its own with --data-dir."
             }
             Self::State(_) => "Look at the permissions and the free space there.",
@@ -247,6 +274,15 @@ impl Error {
             Self::PayloadDiffers(_) | Self::Tampered => {
                 "Tell the other members by another way, and ask the server's operator what happened."
             }
+            Self::DeviceLog(PinBreach::IdentityChanged) => {
+                "Whoever lost all devices and the phrase begins anew, and so does an impostor: ask them by another way, and compare safety numbers."
+            }
+            Self::DeviceLog(_) | Self::DeviceLogInvalid { .. } => {
+                "Nothing was changed by it. Ask the server's operator what happened."
+            }
+            Self::NoIdentity => "Whoever has none yet makes one: aside recovery new.",
+            Self::IdentityExists => "Approve this device by it: aside recovery use.",
+            Self::WrongPhrase => "Look for the one that was made for this account.",
             Self::DeviceReplaced => "Look whether it is there before you send it again.",
             Self::NotFollowed => "Join it first.",
             Self::MessageTooLong { .. } => "Split it.",
@@ -259,6 +295,8 @@ impl Error {
             }
             Self::MayHaveArrived => "Wait until it is there, and delete it then.",
             Self::Login(_)
+            | Self::LogEntry(_)
+            | Self::SameUser
             | Self::Request(_)
             | Self::NotInOutbox
             | Self::Withdrawn

@@ -37,6 +37,8 @@
 //! - A message is kept before it is sent, and sent, the same to the bit, until it is acknowledged (IDEM-001).
 //! - The server's certificate is verified or pinned (TLS-006); its log key and every device's key are remembered from first
 //!   contact (HEAD-004, DEV-010); each conversation's chain is held against signed heads (LOG-011).
+//! - A user's device log is pinned from first contact, and no other takes its place unseen (TRUST-001): [`Client::device_log`]. What
+//!   it comes to, two users compare: [`Client::safety`].
 //! - One process writes the state; another may work on a copy: [`Options::shared`].
 //!
 //! Names and texts are given as others made them. Whoever displays them passes them through [`display`] first (MSG-010).
@@ -60,12 +62,17 @@ mod store;
 mod tls;
 mod token;
 mod transport;
+mod trust;
 mod view;
 mod words;
 
 pub use address::{Address, AddressError, Transport};
+pub use aside_crypto::{
+    DeviceLog, EntryError, Judgement, PhraseError, PinBreach, RecoveryPhrase, SafetyNumber,
+    Strength,
+};
 pub use aside_session::client::{Typists, room::Settings as RoomSettings, timeline::Reply};
-pub use client::{Client, Events, Found, IssuedToken, Queued, Token};
+pub use client::{Client, Events, Found, IssuedToken, Queued, Safety, Token, new_recovery_phrase};
 pub use content::Text;
 pub use error::{Error, PasswordReason, Refusal};
 pub use kept::{Hits, Kept, SearchPage};

@@ -7,6 +7,7 @@ use aside_proto::{
     v1::{self, Retention},
 };
 
+use aside_crypto::PinBreach;
 use aside_session::client::{room::Settings as RoomSettings, timeline::Reply};
 
 use crate::{Error, Notice, Outgoing, Presence, PresenceSettings, State, Watermark};
@@ -365,6 +366,19 @@ pub enum Event {
         /// Whose it was said to be at first.
         user: Person,
     },
+    /// The device log of the user, or of another, has changed; [`Client::device_log`](crate::Client::device_log) gives it.
+    DeviceLogChanged {
+        /// Whose.
+        who: Person,
+    },
+    /// The server gave a device log that does not go on from what was seen of it: the user must be warned (TRUST-003). Or another identity
+    /// altogether, which is not used before the user has seen that (TRUST-004).
+    DeviceLogRefused {
+        /// Whose.
+        who: Person,
+        /// Why.
+        why: PinBreach,
+    },
     /// Somebody invited the user to a room. Who was away asks for [`Client::invitations`](crate::Client::invitations).
     Invited {
         /// The room, not joined yet.
@@ -441,6 +455,14 @@ pub enum Connection {
         /// When the next attempt follows.
         retry_in: Duration,
     },
+}
+
+/// Whether a conversation is none that the server can read. This version shows none of these.
+pub(crate) fn is_private(room: &v1::Room) -> bool {
+    match room.kind() {
+        v1::ConversationKind::Group | v1::ConversationKind::Direct => true,
+        v1::ConversationKind::Unspecified | v1::ConversationKind::PublicRoom => false,
+    }
 }
 
 impl TryFrom<v1::Room> for Room {

@@ -119,8 +119,8 @@ impl Device {
                 *told = watermark.at;
                 Ok(())
             }
-            // Nobody is invited here, and what is not kept need not converge.
-            Event::Invited { .. } | Event::Live(_) => Ok(()),
+            // Nobody is invited or has an identity here, and what is not kept need not converge.
+            Event::Invited { .. } | Event::DeviceLogChanged { .. } | Event::Live(_) => Ok(()),
             Event::Closed(reason) => self.handle_closed(&reason, link, scene),
         }
     }

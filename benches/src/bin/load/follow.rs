@@ -79,6 +79,8 @@ impl Follower {
             }
             Body::Gap(gap) => Ok(self.left_out(gap.head_seq)),
             Body::Fetched(page) => self.page(page, seen),
+            // What `sync` tells beside the log.
+            Body::PresenceChanged(_) | Body::WatermarkMoved(_) => Ok(None),
             other => bail!("instead of an entry came {other:?}"),
         }
     }

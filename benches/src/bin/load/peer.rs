@@ -57,7 +57,7 @@ pub(crate) async fn dial(door: &Door) -> Result<TlsStream<TcpStream>> {
 pub(crate) fn hello(client_nonce: [u8; 32]) -> Body {
     Body::Hello(v1::Hello {
         versions: vec![aside_proto::VERSION],
-        capabilities: vec![aside_proto::TALK.to_owned()],
+        capabilities: vec![aside_proto::SYNC.to_owned(), aside_proto::TALK.to_owned()],
         client_nonce: client_nonce.to_vec().into(),
         server_name: SERVER_NAME.to_owned(),
         user_agent: "load".to_owned(),

@@ -36,7 +36,9 @@ pub(crate) const HELP: &str = "\
 /hide             be offline to all others
 /show             be seen again
 /receipts on|off  let others see how far you have read, or not
-/devices          list your devices
+/devices          list your devices, and which are approved for private conversations
+/verify HANDLE    show the safety number with somebody, to be compared by another way
+/verified         remember that the last one shown was compared, and is the same
 /revoke NUMBER    revoke one of them: it can never log in again
 /passwd           change your password, and revoke your other devices
 /forget           forget what is kept of this room, and take it up anew
@@ -80,6 +82,9 @@ pub(crate) enum Command {
     Retry(usize),
     Discard(usize),
     Devices,
+    Verify(String),
+    /// The safety number that was shown last is the same for both.
+    Verified,
     Revoke(usize),
     Passwd,
     Forget,
@@ -148,6 +153,8 @@ impl Command {
             | Self::Delete(_)
             | Self::Read(Some(_))
             | Self::Devices
+            | Self::Verify(_)
+            | Self::Verified
             | Self::Revoke(_)
             | Self::Passwd => false,
         }
@@ -224,6 +231,8 @@ impl Command {
             "retry" => Self::Retry(number("/outbox")?),
             "discard" => Self::Discard(number("/outbox")?),
             "devices" => Self::Devices,
+            "verify" => Self::Verify(needed("a handle")?),
+            "verified" => Self::Verified,
             "revoke" => Self::Revoke(number("/devices")?),
             "passwd" => Self::Passwd,
             "forget" => Self::Forget,
@@ -252,6 +261,8 @@ mod tests {
         assert_eq!(parse("/delete"), Command::Delete(None));
         assert_eq!(parse("/delete [7]"), Command::Delete(Some(7)));
         assert_eq!(parse("/revoke 2"), Command::Revoke(2));
+        assert_eq!(parse("/verify bob"), Command::Verify("bob".into()));
+        assert_eq!(parse("/verified"), Command::Verified);
         assert_eq!(parse("/status out for  lunch "), Command::Status("out for  lunch".into()));
         assert_eq!(parse("/status"), Command::Status(String::new()));
         assert_eq!((parse("/hide"), parse("/show")), (Command::Hide(true), Command::Hide(false)));
@@ -283,6 +294,7 @@ mod tests {
             "/reply x y",
             "/statuses x",
             "/receipts",
+            "/verify",
             "/receipts maybe",
             "/search",
             "/retry all",

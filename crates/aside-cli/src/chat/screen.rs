@@ -95,6 +95,13 @@ impl Screen {
                 "WARNING: the server names another key for a device of {} than before; the first is kept",
                 neutralise_line(&user.to_string())
             )),
+            Event::DeviceLogRefused { who, why } => {
+                style.warning(format!("WARNING: {}: {why}", neutralise_line(&who.to_string())))
+            }
+            Event::DeviceLogChanged { who } => style.dim(format!(
+                "the devices of {} have changed",
+                neutralise_line(&who.to_string())
+            )),
             Event::Unfollowed { room, reason, .. } => style.warning(unfollowed(room, reason.as_ref())),
             Event::Invited { room, by } => rooms::invitation(room, Some(by), style),
             Event::Throttled { wait } => {

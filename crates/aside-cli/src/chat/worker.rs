@@ -3,7 +3,7 @@
 use anyhow::{Result, bail};
 use aside_client::{
     Client, ConversationId, DeviceId, Entry, Error, IdempotencyKey, PresenceSettings, Retention,
-    Role, Room, display::neutralise_line, v1,
+    Role, Room, SafetyNumber, UserId, display::neutralise_line, v1,
 };
 use tokio::sync::{mpsc, watch};
 
@@ -13,11 +13,12 @@ use super::{
     progress,
 };
 use crate::{
+    devices::{self, Standing},
     failure,
     output::{self, Style},
     presence,
     retention::{self, NO_OLDER},
-    rooms, search, session, users,
+    rooms, search, session, users, verify,
 };
 
 /// What came of it.
@@ -60,6 +61,8 @@ pub(crate) struct Worker {
     current: Option<Current>,
     /// As /devices numbered them last.
     devices: Vec<DeviceId>,
+    /// Whose safety number /verify showed last.
+    compared: Option<(UserId, SafetyNumber)>,
     /// As /outbox numbered them last.
     outbox: Vec<IdempotencyKey>,
     /// What /retention would set where, as it was said last.
@@ -73,9 +76,20 @@ impl Worker {
         interactive: bool,
         results: mpsc::Sender<Done>,
     ) -> Self {
-        let (devices, outbox) = Default::default();
+        let (devices, compared, outbox) = Default::default();
         let (away, current, retaining) = Default::default();
-        Self { client, style, interactive, away, results, current, devices, outbox, retaining }
+        Self {
+            client,
+            style,
+            interactive,
+            away,
+            results,
+            current,
+            devices,
+            compared,
+            outbox,
+            retaining,
+        }
     }
 
     /// Gives commands up that need the server while it is away, rather than let those that follow wait behind them.
@@ -200,6 +214,8 @@ impl Worker {
                 self.say("it is discarded, and will not be sent".to_owned()).await;
             }
             Command::Devices => self.list_devices().await?,
+            Command::Verify(handle) => self.verify(&handle).await?,
+            Command::Verified => self.verified().await?,
             Command::Revoke(number) => self.revoke(number).await?,
             Command::Passwd => self.change_password().await?,
             Command::Forget => {
@@ -361,20 +377,18 @@ impl Worker {
 
     async fn list_devices(&mut self) -> Result<()> {
         let devices = self.client.devices().await?;
+        let log = devices::device_log(&self.client).await?;
         let lines = devices.iter().enumerate().map(|(index, device)| {
-            let state = match (device.current, device.online) {
-                (true, _) => "this one".to_owned(),
-                (false, true) => "online".to_owned(),
-                (false, false) => {
-                    format!("last seen {}", output::day_and_clock(device.last_seen_ms))
-                }
-            };
+            let standing = Standing::of(device, log.as_ref()).words();
             format!(
                 "{:>2}  {}  {}",
                 index + 1,
                 self.style.bold(neutralise_line(&device.name)),
-                self.style
-                    .dim(format!("since {}, {state}", output::day_and_clock(device.created_ms)))
+                self.style.dim(format!(
+                    "{standing}since {}, {}",
+                    output::day_and_clock(device.created_ms),
+                    devices::seen(device)
+                ))
             )
         });
         let text = lines.collect::<Vec<_>>().join("\n");
@@ -389,6 +403,23 @@ impl Worker {
         };
         self.client.revoke_device(*device).await?;
         self.say(format!("device {number} is revoked")).await;
+        Ok(())
+    }
+
+    async fn verify(&mut self, handle: &str) -> Result<()> {
+        let user = verify::find(&self.client, handle).await?;
+        let safety = self.client.safety(user).await?;
+        self.compared = Some((user, safety.number));
+        self.say(verify::show(handle, &safety, self.style)).await;
+        Ok(())
+    }
+
+    async fn verified(&self) -> Result<()> {
+        let Some((user, number)) = &self.compared else {
+            anyhow::bail!("/verify HANDLE shows the number to compare first");
+        };
+        self.client.mark_verified(*user, number).await?;
+        self.say("it is remembered as verified".to_owned()).await;
         Ok(())
     }
 

@@ -12,6 +12,7 @@ use tokio::sync::oneshot;
 use super::Client;
 use crate::{
     Error, Hits, Kept, Overview, Person, Room, SearchPage, StateError, Watermark, driver::Command,
+    model::is_private,
 };
 
 impl Client {
@@ -117,6 +118,9 @@ impl Client {
                 return Err(Error::Gone);
             };
             for summary in page.summaries {
+                if summary.room.as_ref().is_some_and(is_private) {
+                    continue;
+                }
                 let read = summary.watermark.unwrap_or_default().read_seq;
                 let mut room = Room::try_from(summary.room.unwrap_or_default())?;
                 room.unread = self.unread_since(room.conversation, read, summary.unread).await?;

@@ -6,7 +6,7 @@ use std::{
 };
 
 use aside_crypto::{Binding, PublicKey};
-use aside_proto::{SYNC, TALK};
+use aside_proto::{PRIVATE, SYNC, TALK};
 use aside_session::{
     Now,
     client::{Config, Event, Framing, Greeting, Session},
@@ -69,7 +69,7 @@ impl Dialer {
         let config = Config {
             server_name: self.address.host.clone(),
             user_agent: self.user_agent.clone(),
-            capabilities: vec![TALK.to_owned(), SYNC.to_owned()],
+            capabilities: [TALK, SYNC, PRIVATE].map(str::to_owned).to_vec(),
             binding,
             log_key,
         };

@@ -11,9 +11,9 @@ mod sync;
 
 use std::{ops::ControlFlow, sync::Arc};
 
-use aside_crypto::SigningKey;
+use aside_crypto::{PinBreach, SigningKey};
 use aside_proto::{
-    id::{ConversationId, IdempotencyKey},
+    id::{ConversationId, IdempotencyKey, UserId},
     v1,
 };
 use aside_session::client::{DeviceKey, Draft, log::Place};
@@ -75,6 +75,11 @@ pub(crate) enum Command {
         conversation: ConversationId,
         typing: bool,
     },
+    /// The server gave a device log that is refused: the program is told.
+    Refused {
+        user: UserId,
+        why: PinBreach,
+    },
     MarkRead {
         conversation: ConversationId,
         seq: u64,
@@ -109,6 +114,8 @@ pub(crate) struct Status {
     pub(crate) online: bool,
     /// Whether the capability `sync` is in force, or was on the last connection.
     pub(crate) in_force: bool,
+    /// Whether the capability `private` is, or was.
+    pub(crate) private: bool,
 }
 
 /// The state that outlives connections.
@@ -171,6 +178,7 @@ impl Driver {
             clock_offset_ms: 0,
             online: false,
             in_force: false,
+            private: false,
         });
         // Whoever knew the password need not be asked again; whoever registered has a device now.
         let log_in = match parts.authenticator.log_in {
@@ -320,6 +328,10 @@ impl Driver {
             }
             Input::Command(Command::Typing { conversation, typing }) => {
                 self.people.say(conversation, typing);
+            }
+            Input::Command(Command::Refused { user, why }) => {
+                let who = self.person(user).await?;
+                self.out.tell(Event::DeviceLogRefused { who, why });
             }
             Input::Command(Command::MarkRead { conversation, seq, done }) => {
                 let marked = self.sync.mark_read(conversation, seq).await;

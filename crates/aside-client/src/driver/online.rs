@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use aside_proto::{
-    SYNC,
+    PRIVATE, SYNC,
     id::{IdempotencyKey, UserId},
     v1::{self, client_frame, server_frame::Body},
 };
@@ -72,7 +72,9 @@ impl Driver {
             status.limits = greeting.limits;
             status.identity = identity.clone();
             status.online = true;
-            status.in_force = greeting.capabilities.iter().any(|capability| capability == SYNC);
+            let is_in_force = |name| greeting.capabilities.iter().any(|it| it == name);
+            status.in_force = is_in_force(SYNC);
+            status.private = is_in_force(PRIVATE);
         });
     }
 
@@ -165,6 +167,10 @@ impl Driver {
                 session::Event::Invited { room, inviter, handle } => {
                     let by = Person { user: inviter, handle: Some(handle) };
                     self.out.tell(Event::Invited { room: Room::try_from(*room)?, by });
+                }
+                session::Event::DeviceLogChanged { user, .. } => {
+                    let who = self.person(user).await?;
+                    self.out.tell(Event::DeviceLogChanged { who });
                 }
                 session::Event::Reply { id, result } => {
                     if let Some(flight) = flights.remove(&id) {

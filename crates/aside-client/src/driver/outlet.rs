@@ -160,6 +160,7 @@ fn is_warning(event: &Event) -> bool {
     match event {
         Event::Tampering { .. }
         | Event::DeviceKeyChanged { .. }
+        | Event::DeviceLogRefused { .. }
         | Event::MessageFailed { .. }
         | Event::Unfollowed { .. }
         | Event::Ended(_) => true,
@@ -167,6 +168,7 @@ fn is_warning(event: &Event) -> bool {
         | Event::Entry(_)
         | Event::GapRepaired { .. }
         | Event::Trimmed { .. }
+        | Event::DeviceLogChanged { .. }
         | Event::Invited { .. }
         | Event::Throttled { .. }
         | Event::Outgoing(_)
@@ -195,6 +197,10 @@ fn makes_up_for(event: &Event, earlier: &Event) -> bool {
         }
         (Event::DeviceKeyChanged { device, .. }, Event::DeviceKeyChanged { device: other, .. }) => {
             device == other
+        }
+        (Event::DeviceLogChanged { who }, Event::DeviceLogChanged { who: other })
+        | (Event::DeviceLogRefused { who, .. }, Event::DeviceLogRefused { who: other, .. }) => {
+            who.user == other.user
         }
         (Event::Outgoing(outgoing), Event::Outgoing(other)) => {
             outgoing.message_id == other.message_id

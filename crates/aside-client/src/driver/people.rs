@@ -159,7 +159,7 @@ impl Driver {
         Ok(Event::Presence(Presence { who: self.person(user).await?, online, status }))
     }
 
-    async fn person(&self, user: UserId) -> Result<Person, Error> {
+    pub(super) async fn person(&self, user: UserId) -> Result<Person, Error> {
         Ok(Person { user, handle: self.store.handle_of(user).await? })
     }
 }

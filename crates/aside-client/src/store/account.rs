@@ -65,8 +65,10 @@ impl Store {
     pub(crate) async fn new_device_key(&self) -> Result<Account, StateError> {
         let device_key = SigningKey::generate(&mut crate::random::fill);
         let sql = "INSERT INTO account (id, device_key) VALUES (1, ?) ON CONFLICT (id) DO UPDATE \
-                   SET device_key = excluded.device_key, register_key = NULL, user_id = NULL, device_id = NULL";
+                   SET device_key = excluded.device_key, register_key = NULL, user_id = NULL, device_id = NULL, \
+                   device_certificate = NULL";
         sqlx::query(sql).bind(&device_key.to_bytes()[..]).execute(&self.pool).await?;
+        sqlx::query("DELETE FROM mls_keys").execute(&self.pool).await?;
         Box::pin(self.account()).await
     }
 

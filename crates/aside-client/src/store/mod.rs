@@ -6,6 +6,7 @@ mod account;
 mod conversations;
 mod devices;
 mod entries;
+mod identity;
 mod members;
 mod outbox;
 mod redactions;
@@ -41,6 +42,9 @@ pub enum StateError {
     /// Another process has it.
     #[error("another Aside client uses the state in {}", .0.display())]
     InUse(PathBuf),
+    /// This is a copy of what another process uses, thrown away at the end: what must not be lost is not written into it.
+    #[error("another Aside client uses this state, and this has to be kept in it")]
+    Copy,
     /// The directory or a file in it can't be made, read or written.
     #[error("the state in {} can't be used: {source}", path.display())]
     Io {

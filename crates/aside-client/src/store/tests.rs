@@ -229,3 +229,58 @@ async fn entries_and_the_cursor_past_them_are_kept_together() {
     assert!(store.conversation(ROOM).await.unwrap().is_none());
     assert_eq!(seqs(store.entries_from(ROOM, 0, 9).await.unwrap()), [0_u64; 0]);
 }
+
+// cites: CERT-004
+#[tokio::test]
+async fn a_certificate_and_its_keys_go_with_the_device() {
+    let data = tempfile::tempdir().unwrap();
+    let store = store(data.path()).await;
+    let login_key = store.account().await.unwrap().device_key;
+    let issue = |keys: &[aside_mls::SigningKey]| {
+        let public = keys.iter().map(|key| aside_crypto::MlsKey {
+            suite: key.suite().number(),
+            public_key: key.public().to_vec(),
+        });
+        let Identity { user, device, .. } = identity();
+        let public: Vec<_> = public.collect();
+        aside_crypto::Certificate::issue(user, device, &login_key, &public).unwrap()
+    };
+    let keys = [crate::random::mls_keys(), crate::random::mls_keys()];
+    let [first, second] = keys.each_ref().map(|keys| issue(keys));
+    assert_eq!(store.device_certificate().await.unwrap(), None);
+    assert!(store.keep_device_certificate(None, &first, &keys[0]).await.unwrap());
+    assert!(!store.keep_device_certificate(None, &second, &keys[1]).await.unwrap(), "too late");
+    assert_eq!(store.device_certificate().await.unwrap(), Some(first.clone()));
+    let kept: Vec<(i64, Vec<u8>)> =
+        sqlx::query_as("SELECT suite, private_key FROM mls_keys ORDER BY suite")
+            .fetch_all(&store.pool)
+            .await
+            .unwrap();
+    let made = keys[0].each_ref().map(|key| (key.suite().number().into(), key.to_bytes().to_vec()));
+    assert_eq!(kept, made);
+    assert!(store.keep_device_certificate(Some(&first), &second, &keys[1]).await.unwrap());
+
+    store.new_device_key().await.unwrap();
+    assert_eq!(store.device_certificate().await.unwrap(), None);
+    let left: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM mls_keys").fetch_one(&store.pool).await.unwrap();
+    assert_eq!(left, 0);
+}
+
+// cites: TRUST-001
+#[tokio::test]
+async fn a_device_log_is_kept_by_whoever_has_seen_what_is_kept() {
+    let data = tempfile::tempdir().unwrap();
+    let first = store(data.path()).await;
+    let (user, entries) = (UserId::new([5; 16]), vec![vec![1].into(), vec![2].into()]);
+    let log = crate::trust::KnownLog { entries, verified: false };
+    let verified = crate::trust::KnownLog { verified: true, ..log.clone() };
+    assert_eq!(first.device_log(user).await.unwrap(), None);
+    assert!(first.keep_device_log(user, None, &log).await.unwrap());
+    assert!(!first.keep_device_log(user, None, &verified).await.unwrap());
+    assert!(!first.keep_device_log(user, Some(&verified), &log).await.unwrap());
+    assert!(first.keep_device_log(user, Some(&log), &verified).await.unwrap());
+    first.close().await;
+    let again = store(data.path()).await.device_log(user).await.unwrap();
+    assert_eq!(again, Some(verified));
+}

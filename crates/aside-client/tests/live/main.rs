@@ -2,6 +2,7 @@
 
 mod accounts;
 mod connections;
+mod identity;
 mod kills;
 mod redaction;
 mod retention;

@@ -54,6 +54,13 @@ pub enum Event {
         /// The watermarks as they are now.
         watermark: Watermark,
     },
+    /// The device log of the user, or of one with whom the user shares a private conversation, has changed (DEVLOG-009).
+    DeviceLogChanged {
+        /// Whose.
+        user: UserId,
+        /// How many entries it has now.
+        length: u32,
+    },
     /// Somebody invited the user to a room.
     Invited {
         /// The room, as the user sees it.

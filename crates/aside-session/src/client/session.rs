@@ -311,6 +311,10 @@ impl Session {
                 let watermark = watermark.map_err(Violation::from)?;
                 self.events.push_back(Event::WatermarkMoved { conversation, watermark });
             }
+            Some(server_frame::Body::DeviceLogChanged(changed)) => {
+                let user = changed.user_id[..].try_into().map_err(Violation::from)?;
+                self.events.push_back(Event::DeviceLogChanged { user, length: changed.length });
+            }
             Some(event) => {
                 let live = Live::read(event).map_err(Violation::from)?;
                 self.events.extend(live.map(Event::Live));
@@ -449,6 +453,21 @@ impl Asked {
                     | ("issue_token", Body::TokenIssued(_))
                     | ("list_tokens", Body::Tokens(_))
                     | ("revoke_token", Body::TokenRevoked(_))
+                    | ("publish_device_log", Body::DeviceLogPublished(_))
+                    | ("fetch_device_logs", Body::DeviceLogs(_))
+                    | ("publish_key_packages", Body::KeyPackagesPublished(_))
+                    | ("claim_key_packages", Body::KeyPackagesClaimed(_))
+                    | ("open_direct", Body::DirectOpened(_))
+                    | ("create_group", Body::GroupCreated(_))
+                    | ("establish_group", Body::GroupEstablished(_))
+                    | ("submit_commit", Body::Committed(_))
+                    | ("send_private", Body::Sent(_))
+                    | ("set_role", Body::RoleSet(_))
+                    | ("reject_commit", Body::CommitRejected(_))
+                    | ("get_group_info", Body::GroupInfo(_))
+                    | ("fetch_inbox", Body::Inbox(_))
+                    | ("ack_inbox", Body::InboxAcked(_))
+                    | ("report_fork_check", Body::ForkCheckReported(_))
             ),
             _ => false,
         }

@@ -203,6 +203,7 @@ impl Client {
             }
             Event::Gap { .. }
             | Event::WatermarkMoved { .. }
+            | Event::DeviceLogChanged { .. }
             | Event::Invited { .. }
             | Event::Live(_) => {}
             Event::Closed(reason) => {

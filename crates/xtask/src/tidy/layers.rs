@@ -82,7 +82,7 @@ const LAYERS: &[Layer] = &[
     },
     Layer {
         name: "aside-client",
-        may: &["aside-proto", "aside-crypto", "aside-session"],
+        may: &["aside-proto", "aside-crypto", "aside-mls", "aside-session"],
         tests_may: &["aside-server"],
         never: &["openssl-sys"],
     },

@@ -36,6 +36,11 @@ pub(super) fn event(state: &mut State, event: Event) -> Vec<Effect> {
             state.say(text.clone(), true);
             state.alert = Some(text);
         }
+        Event::DeviceLogRefused { who, why } => {
+            let text = format!("WARNING: {who}: {why}");
+            state.say(text.clone(), true);
+            state.alert = Some(text);
+        }
         Event::Throttled { wait } => {
             let wait = wait.as_millis();
             state.hint =

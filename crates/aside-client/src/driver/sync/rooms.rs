@@ -14,6 +14,7 @@ use super::{Asked, Listing, MAX_MEMBER_PAGES, Members, Others, Own, Room, Sync};
 use crate::{
     Error, Event,
     driver::outlet::Outlet,
+    model::is_private,
     store::{Followed, MAX_UNREAD, Progress},
 };
 
@@ -52,7 +53,7 @@ impl Sync {
         out: &mut Outlet,
     ) -> Result<(), Error> {
         for summary in &summaries.summaries {
-            if let Some(room) = &summary.room {
+            if let Some(room) = summary.room.as_ref().filter(|room| !is_private(room)) {
                 self.follow(room, Some(summary), out).await?;
             }
         }

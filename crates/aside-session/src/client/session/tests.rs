@@ -381,6 +381,21 @@ fn frames_come_cut_in_any_way() {
     assert!(matches!(&happened[..], [Event::Greeted(_), last] if *last == gap), "{happened:?}");
 }
 
+// cites: CONV-001, DEVLOG-009
+#[test]
+fn changed_device_logs_are_told_if_they_are_somebodys() {
+    let changed = |user: &'static [u8]| {
+        let changed = v1::DeviceLogChanged { user_id: user.into(), length: 3 };
+        wire(0, Body::DeviceLogChanged(changed))
+    };
+    let mut session = in_authenticated();
+    session.handle_bytes(NOW, &changed(&[3; 16]));
+    let user = UserId::new([3; 16]);
+    assert_eq!(events(&mut session), [Event::DeviceLogChanged { user, length: 3 }]);
+    session.handle_bytes(NOW, &changed(&[3; 15]));
+    assert!(session.is_closed());
+}
+
 // cites: CONV-001
 #[test]
 fn moved_watermarks_are_told_if_they_are_somebodys() {

@@ -1,0 +1,183 @@
+//! `aside devices`: the account's devices, and what its device log says of them.
+
+use anyhow::{Context as _, Result, bail};
+use aside_client::{Client, Device, DeviceLog, Error, Judgement, display::neutralise_line};
+use serde_json::{Value, json};
+
+use crate::{
+    output::{self, Style},
+    session::SessionArgs,
+};
+
+/// List the account's devices: which are approved for private conversations, and which were revoked
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  \
+    aside devices aside://alice@chat.example\n  \
+    aside devices aside://alice@chat.example --json | jq -r '.[] | select(.standing == \"approved\").device_id'\n  \
+    aside devices revoke aside://alice@chat.example 01932b6e-7c1a-7b43-9d0e-5a3f6f2f8e11")]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    change: Option<Box<Change>>,
+    #[command(flatten)]
+    session: Option<SessionArgs>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Change {
+    Revoke(Revoke),
+}
+
+/// Revoke a device: it can never log in again, and is approved no longer. What it approved stays
+#[derive(Debug, clap::Args)]
+struct Revoke {
+    #[command(flatten)]
+    session: SessionArgs,
+    /// The device's id, as `aside devices` shows it
+    device: String,
+}
+
+/// What a device is to its user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// The device log says that it is one of the user's.
+    Approved,
+    /// It has the password, and nothing else.
+    NotApproved,
+    /// The server keeps no device logs, or there is none.
+    Unjudged,
+}
+
+impl Standing {
+    /// By the user's device log, if there is one (DLOG-014).
+    pub(crate) fn of(device: &Device, log: Option<&DeviceLog>) -> Self {
+        match log.map(|log| log.judge(device.id, log.head().position)) {
+            Some(Judgement::Active(_)) => Self::Approved,
+            Some(_) => Self::NotApproved,
+            None => Self::Unjudged,
+        }
+    }
+
+    /// In words, for what follows it; nothing if there is nothing to say.
+    pub(crate) fn words(self) -> &'static str {
+        match self {
+            Self::Approved => "approved, ",
+            Self::NotApproved => "NOT APPROVED, ",
+            Self::Unjudged => "",
+        }
+    }
+
+    fn name(self) -> Option<&'static str> {
+        match self {
+            Self::Approved => Some("approved"),
+            Self::NotApproved => Some("not_approved"),
+            Self::Unjudged => None,
+        }
+    }
+}
+
+/// The user's device log, where the server has one.
+pub(crate) async fn device_log(client: &Client) -> Result<Option<DeviceLog>, Error> {
+    match client.has_device_logs() {
+        true => client.own_device_log().await,
+        false => Ok(None),
+    }
+}
+
+/// Runs the command.
+pub(crate) async fn run(args: &Args) -> Result<()> {
+    match (&args.change, &args.session) {
+        (Some(change), _) => {
+            let Change::Revoke(args) = &**change;
+            revoke(args).await
+        }
+        (None, Some(session)) => list(session, args.json).await,
+        (None, None) => bail!("an address is needed"),
+    }
+}
+
+async fn list(session: &SessionArgs, json: bool) -> Result<()> {
+    let (client, _) = session.connect(|options| options.shared = true).await?;
+    let devices = client.devices().await?;
+    let log = device_log(&client).await?;
+    let revoked = match log {
+        Some(_) => client.revoked_devices().await?,
+        None => Vec::new(),
+    };
+    if json {
+        let there =
+            devices.iter().map(|device| to_json(device, Standing::of(device, log.as_ref())));
+        let gone = revoked.iter().map(|(device, revoked_ms)| {
+            json!({
+                "device_id": device.to_string(),
+                "standing": "revoked",
+                "revoked_ms": revoked_ms,
+            })
+        });
+        output::line(Value::from_iter(there.chain(gone)))?;
+    } else {
+        let style = Style::of_stdout();
+        for device in &devices {
+            output::line(show(device, Standing::of(device, log.as_ref()), style))?;
+        }
+        for (device, revoked_ms) in &revoked {
+            let at = output::day_and_clock(*revoked_ms);
+            output::line(style.dim(format!("(revoked {at}, {device})")))?;
+        }
+        if log.is_none() && client.has_device_logs() {
+            output::note(
+                "no device is approved yet: `aside recovery new` makes a recovery phrase",
+            )?;
+        }
+    }
+    client.close().await;
+    Ok(())
+}
+
+async fn revoke(args: &Revoke) -> Result<()> {
+    let (client, _) = args.session.connect(|options| options.shared = true).await?;
+    let devices = client.devices().await?;
+    let named = devices.iter().find(|device| device.id.to_string() == args.device);
+    let device = named.with_context(|| {
+        format!("there is no device {}; `aside devices` lists those there are", args.device)
+    })?;
+    client.revoke_device(device.id).await?;
+    client.close().await;
+    Ok(())
+}
+
+/// When a device was there last.
+pub(crate) fn seen(device: &Device) -> String {
+    match (device.current, device.online) {
+        (true, _) => "this one".to_owned(),
+        (false, true) => "online".to_owned(),
+        (false, false) => format!("last seen {}", output::day_and_clock(device.last_seen_ms)),
+    }
+}
+
+/// One device in a line.
+fn show(device: &Device, standing: Standing, style: Style) -> String {
+    let details = format!(
+        "{}since {}, {}, {}",
+        standing.words(),
+        output::day_and_clock(device.created_ms),
+        seen(device),
+        device.id
+    );
+    format!("{}  {}", style.bold(neutralise_line(&device.name)), style.dim(details))
+}
+
+fn to_json(device: &Device, standing: Standing) -> Value {
+    json!({
+        "device_id": device.id.to_string(),
+        "name": device.name,
+        "standing": standing.name(),
+        "created_ms": device.created_ms,
+        "last_seen_ms": device.last_seen_ms,
+        "current": device.current,
+        "online": device.online,
+    })
+}

@@ -1,0 +1,127 @@
+//! `aside recovery`: the phrase that stands for the account's identity.
+
+use std::{
+    fs,
+    io::{self, BufRead as _, IsTerminal as _, Read as _, Write as _},
+    path::PathBuf,
+};
+
+use anyhow::{Context as _, Result, bail};
+use aside_client::{RecoveryPhrase, Strength, new_recovery_phrase};
+use serde_json::json;
+use zeroize::Zeroizing;
+
+use crate::{output, session::SessionArgs};
+
+/// More than any phrase, however it is written.
+const MAX_PHRASE_BYTES: u64 = 4096;
+
+/// Make a recovery phrase, or approve this device by it
+///
+/// The phrase is the only thing that can approve a device when all others are lost. It belongs on paper, and not on a computer; the
+/// server never sees it.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  \
+    aside recovery new aside://alice@chat.example\n  \
+    aside recovery use aside://alice@chat.example")]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    New(New),
+    Use(Use),
+}
+
+/// Make the account's recovery phrase and approve this device, the account's first; the phrase is printed once, and never again
+#[derive(Debug, clap::Args)]
+struct New {
+    #[command(flatten)]
+    session: SessionArgs,
+    /// 256 bits in 14 groups, not 128 in 8
+    #[arg(long)]
+    long: bool,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Approve this device by the recovery phrase, which is asked for, or read from standard input
+#[derive(Debug, clap::Args)]
+struct Use {
+    #[command(flatten)]
+    session: SessionArgs,
+    /// Read the phrase from this file instead
+    #[arg(long, value_name = "FILE")]
+    phrase_file: Option<PathBuf>,
+}
+
+/// Runs the command.
+pub(crate) async fn run(args: &Args) -> Result<()> {
+    match &args.command {
+        Command::New(args) => new(args).await,
+        Command::Use(args) => approve(args).await,
+    }
+}
+
+async fn new(args: &New) -> Result<()> {
+    let (client, _) = args.session.connect(|options| options.shared = true).await?;
+    if client.own_device_log().await?.is_some() {
+        return Err(aside_client::Error::IdentityExists.into());
+    }
+    let strength = if args.long { Strength::Bits256 } else { Strength::Bits128 };
+    let phrase = new_recovery_phrase(strength);
+    let shown = phrase.reveal();
+    // Before it is good for anything: what was not shown is not needed.
+    match args.json {
+        true => output::line(json!({"recovery_phrase": *shown}))?,
+        false => output::line(&*shown)?,
+    }
+    confirm(&shown)?;
+    let begun = client.begin_identity(&phrase).await;
+    begun.context("the phrase that was printed is good for nothing")?;
+    client.close().await;
+    Ok(())
+}
+
+/// Says what to do with the phrase; on a terminal, lets its user type a part of it.
+fn confirm(phrase: &str) -> Result<()> {
+    output::note("write it down on paper: it is not shown again, and nobody else has it")?;
+    if !io::stdin().is_terminal() {
+        return Ok(());
+    }
+    let last = phrase.rsplit('-').next().unwrap_or_default();
+    write!(io::stderr(), "Its last group, once it is written down: ")?;
+    let mut typed = Zeroizing::new(String::new());
+    io::stdin().lock().read_line(&mut typed)?;
+    if !typed.trim().eq_ignore_ascii_case(last) {
+        bail!("this is not its last group; the phrase is good for nothing, and no other was made");
+    }
+    Ok(())
+}
+
+async fn approve(args: &Use) -> Result<()> {
+    let phrase = RecoveryPhrase::parse(&read(args)?)?;
+    let (client, _) = args.session.connect(|options| options.shared = true).await?;
+    client.approve_by_phrase(&phrase).await?;
+    client.close().await;
+    output::note("this device is approved")?;
+    Ok(())
+}
+
+/// The phrase as it was typed.
+fn read(args: &Use) -> Result<Zeroizing<String>> {
+    if let Some(path) = &args.phrase_file {
+        let text = fs::read_to_string(path)
+            .with_context(|| format!("can't read the phrase in {}", path.display()))?;
+        return Ok(Zeroizing::new(text));
+    }
+    if io::stdin().is_terminal() {
+        return Ok(Zeroizing::new(rpassword::prompt_password("Recovery phrase: ")?));
+    }
+    let mut text = Zeroizing::new(String::new());
+    io::stdin().lock().take(MAX_PHRASE_BYTES).read_to_string(&mut text)?;
+    Ok(text)
+}

@@ -1,0 +1,116 @@
+//! Device logs as they were seen, and what makes this device one of its user's: its certificate, and the MLS keys in it.
+
+use aside_crypto::Certificate;
+use aside_mls::SigningKey;
+use aside_proto::{id::UserId, v1::DeviceLogPart};
+use prost::Message as _;
+use sqlx::Row as _;
+
+use super::{Home, StateError, Store};
+use crate::trust::KnownLog;
+
+impl Store {
+    /// What is known of a user's device log (TRUST-001).
+    pub(crate) async fn device_log(&self, user: UserId) -> Result<Option<KnownLog>, StateError> {
+        let sql = "SELECT log, verified FROM device_logs WHERE user_id = ?";
+        let row = sqlx::query(sql).bind(&user.as_bytes()[..]).fetch_optional(&self.pool).await?;
+        let Some(row) = row else { return Ok(None) };
+        let log: &[u8] = row.try_get("log")?;
+        let part =
+            DeviceLogPart::decode(log).map_err(|_| StateError::Damaged("a kept device log"))?;
+        Ok(Some(KnownLog { entries: part.entries, verified: row.try_get("verified")? }))
+    }
+
+    /// Keeps `now` of a user's device log if `was` is what is kept still; whether it was. What was judged on what another call has
+    /// replaced meanwhile has to be judged anew.
+    pub(crate) async fn keep_device_log(
+        &self,
+        user: UserId,
+        was: Option<&KnownLog>,
+        now: &KnownLog,
+    ) -> Result<bool, StateError> {
+        let kept = match was {
+            None => {
+                let sql = "INSERT INTO device_logs (log, verified, user_id) VALUES (?, ?, ?) \
+                           ON CONFLICT DO NOTHING";
+                bind_log(sqlx::query(sql), user, now).execute(&self.pool).await?
+            }
+            Some(was) => {
+                let sql = "UPDATE device_logs SET log = ?, verified = ? WHERE user_id = ? \
+                           AND log = ? AND verified = ?";
+                bind_log(sqlx::query(sql), user, now)
+                    .bind(encode(user, was))
+                    .bind(was.verified)
+                    .execute(&self.pool)
+                    .await?
+            }
+        };
+        Ok(kept.rows_affected() > 0)
+    }
+
+    /// This device's certificate, if one was made.
+    pub(crate) async fn device_certificate(&self) -> Result<Option<Certificate>, StateError> {
+        let sql = "SELECT device_certificate FROM account";
+        let Some(row) = sqlx::query(sql).fetch_optional(&self.pool).await? else { return Ok(None) };
+        let kept: Option<&[u8]> = row.try_get("device_certificate")?;
+        let certificate = kept.map(Certificate::decode).transpose();
+        certificate.map_err(|_| StateError::Damaged("the certificate of this device"))
+    }
+
+    /// Keeps this device's certificate, and the private keys to it, if `was` is the one that is kept still; whether it was.
+    pub(crate) async fn keep_device_certificate(
+        &self,
+        was: Option<&Certificate>,
+        now: &Certificate,
+        mls_keys: &[SigningKey],
+    ) -> Result<bool, StateError> {
+        let mut transaction = self.pool.begin().await?;
+        let sql = "UPDATE account SET device_certificate = ? WHERE device_certificate IS ?";
+        let kept = sqlx::query(sql)
+            .bind(&now.as_bytes()[..])
+            .bind(was.map(|was| was.as_bytes().to_vec()))
+            .execute(&mut *transaction)
+            .await?;
+        if kept.rows_affected() == 0 {
+            return Ok(false);
+        }
+        sqlx::query("DELETE FROM mls_keys").execute(&mut *transaction).await?;
+        for key in mls_keys {
+            sqlx::query("INSERT INTO mls_keys (suite, private_key) VALUES (?, ?)")
+                .bind(key.suite().number())
+                .bind(&key.to_bytes()[..])
+                .execute(&mut *transaction)
+                .await?;
+        }
+        transaction.commit().await?;
+        Ok(true)
+    }
+
+    /// The user who was last heard to go by this handle; none if nobody was, or several were.
+    pub(crate) async fn user_called(&self, handle: &str) -> Result<Option<UserId>, StateError> {
+        let sql = "SELECT user_id FROM people WHERE handle = ? LIMIT 2";
+        let rows = sqlx::query(sql).bind(handle).fetch_all(&self.pool).await?;
+        let [row] = &rows[..] else { return Ok(None) };
+        Ok(Some(UserId::new(super::array(row.try_get("user_id")?, "a user id")?)))
+    }
+
+    /// Refuses to write what must not be lost into a copy that is thrown away.
+    pub(crate) fn check_own(&self) -> Result<(), StateError> {
+        match self.home {
+            Home::Own { .. } => Ok(()),
+            Home::Copy { .. } => Err(StateError::Copy),
+        }
+    }
+}
+
+type Query<'q> = sqlx::query::Query<'q, sqlx::Sqlite, sqlx::sqlite::SqliteArguments>;
+
+fn bind_log<'q>(query: Query<'q>, user: UserId, log: &KnownLog) -> Query<'q> {
+    query.bind(encode(user, log)).bind(log.verified).bind(user.as_bytes().to_vec())
+}
+
+fn encode(user: UserId, log: &KnownLog) -> Vec<u8> {
+    let length = u32::try_from(log.entries.len()).unwrap_or(u32::MAX);
+    let part = DeviceLogPart { user_id: user.to_bytes(), entries: log.entries.clone(), length };
+    part.encode_to_vec()
+}
