@@ -5,7 +5,7 @@
 
 mod judge;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use aside_crypto::SigningKey;
@@ -37,6 +37,8 @@ pub(crate) struct Truth {
     connection: Option<Connection>,
     pub(crate) logs: BTreeMap<ConversationId, Log>,
     watermarks: BTreeMap<(ConversationId, UserId), (u64, u64)>,
+    /// Messages that were refused, and may have been sent again when they were not refused any more: nobody heard of it.
+    pub(crate) refused: BTreeSet<IdempotencyKey>,
 }
 
 /// One conversation.
@@ -58,8 +60,8 @@ pub(crate) struct Log {
 
 impl Truth {
     pub(crate) fn new() -> Self {
-        let (logs, watermarks) = Default::default();
-        Self { witness: None, connection: None, logs, watermarks }
+        let (logs, watermarks, refused) = Default::default();
+        Self { witness: None, connection: None, logs, watermarks, refused }
     }
 
     /// The server is gone, and the witness's connection with it.

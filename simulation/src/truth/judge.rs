@@ -81,7 +81,10 @@ impl Truth {
     }
 
     /// FETCH-005, REDACT-004, PIN-002: what is refused with these can't be had.
-    fn judge_refusal(&self, command: &Command, refusal: &Refusal) -> Result<()> {
+    fn judge_refusal(&mut self, command: &Command, refusal: &Refusal) -> Result<()> {
+        if let Command::SendMessage { key, .. } = command {
+            self.refused.insert(*key);
+        }
         let is_there = |conversation: &ConversationId, seq: u64, with_payload: bool| {
             let is_kept = self.logs.get(conversation).is_some_and(|log| log.first_seq <= seq);
             let entry = self.recorded(*conversation, seq).filter(|_| is_kept);
