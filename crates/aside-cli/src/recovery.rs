@@ -81,7 +81,7 @@ async fn new(args: &New) -> Result<()> {
     }
     confirm(&shown)?;
     let begun = client.begin_identity(&phrase).await;
-    begun.context("the phrase that was printed is good for nothing")?;
+    begun.context("whether the phrase that was printed counts is not known: keep it, and see by `aside devices`")?;
     client.close().await;
     Ok(())
 }

@@ -72,7 +72,7 @@ fn verify(user: UserId, log: &[Bytes], entries: &[Bytes]) -> Result<VerifiedLog,
         .collect();
     let named = all().filter_map(|entry| revoked_by(entry));
     let is_revoked =
-        |device: &DeviceId| matches!(replayed.judge(*device, head), Judgement::Revoked { .. });
+        |device: &DeviceId| !matches!(replayed.judge(*device, head), Judgement::Active { .. });
     let revoked = named.filter(is_revoked).collect();
     Ok(VerifiedLog { after: log.last().cloned(), active, revoked })
 }

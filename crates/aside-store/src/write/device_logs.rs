@@ -105,7 +105,7 @@ impl Context<'_> {
                 }
                 continue;
             }
-            if was_approved {
+            if was_approved || is_revoked {
                 let ended = Ended { key, device, user: who.user };
                 self.end_approval(who, publish.key, &ended).await?;
             }

@@ -81,7 +81,7 @@ pub(super) fn publish_key_packages(
     })
 }
 
-/// KP-006.
+/// KP-006, KP-014.
 pub(super) fn claim_key_packages(
     limits: &v1::Limits,
     key: IdempotencyKey,
@@ -100,11 +100,13 @@ pub(super) fn claim_key_packages(
         };
         Ok((user, device))
     };
-    Ok(Command::ClaimKeyPackages {
-        key,
-        suite: suite(request.suite, "claim_key_packages.suite")?,
-        targets: request.targets.iter().map(target).collect::<Result<_, Refusal>>()?,
-    })
+    let targets = request.targets.iter().map(target).collect::<Result<Vec<_>, Refusal>>()?;
+    if targets.iter().collect::<HashSet<_>>().len() < targets.len() {
+        let message = "No target is named twice in one claim.";
+        return Err(Refusal::invalid_argument("claim_key_packages.targets", message));
+    }
+    let suite = suite(request.suite, "claim_key_packages.suite")?;
+    Ok(Command::ClaimKeyPackages { key, suite, targets })
 }
 
 /// PRIV-004.

@@ -171,6 +171,7 @@ fn broken() -> Vec<(Body, ErrorCode, &'static str)> {
         (claim(|c| c.suite = 0), Bad, "claim_key_packages.suite"),
         (claim(|c| c.targets.clear()), Bad, targets),
         (claim(|c| c.targets = vec![c.targets[0].clone(); 11]), Bad, targets),
+        (claim(|c| c.targets.push(c.targets[0].clone())), Bad, targets),
         (claim(|c| c.targets[0].user_id.clear()), Bad, "claim_key_packages.targets.user_id"),
         (
             claim(|c| c.targets[1].device_id = short.clone()),
