@@ -137,6 +137,12 @@ async fn text_that_is_not_sent_is_a_failure() {
     let (code, said) = failure(&chat);
     assert!(code == Some(1) && said.contains("2 messages were not sent"), "{said}");
     assert!(String::from_utf8(chat.stdout).unwrap().contains("/join ROOM enters one"));
+    let chat = world.aside("chat", "alice", &["--join", "lobby"]);
+    let chat = output(chat, "/join nowhere\nnot for the lobby\n").await;
+    let (code, said) = failure(&chat);
+    assert!(code == Some(1) && said.contains("a message was not sent"), "{said}");
+    let lobby = stdout(&world.run("tail", "alice", &["lobby"]).await);
+    assert!(!lobby.contains("not for the lobby"), "{lobby}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

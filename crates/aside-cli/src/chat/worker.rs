@@ -124,7 +124,13 @@ impl Worker {
                     self.said(said).await;
                 }
                 other => {
+                    let goes_elsewhere = matches!(other, Command::Join(_) | Command::Create(_));
                     let done = self.attempt(other).await;
+                    // Whoever does not sit there has said already what was meant for that room: it is not for this one.
+                    if done.is_err() && goes_elsewhere && !self.interactive {
+                        self.current = None;
+                        self.tell(Done::Room(None)).await;
+                    }
                     self.finish(done).await;
                 }
             }
