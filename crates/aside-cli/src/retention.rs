@@ -24,7 +24,10 @@ const UNITS: [(char, u64, &str); 6] = [
 /// RET-002.
 const MAX: u64 = u32::MAX as u64;
 
-/// Limits as they are typed: `30d`, `1000`, `30d 1000` or `none`.
+/// What may stand between, and says nothing.
+const FILLERS: [&str; 4] = ["", "and", "entries", "entry"];
+
+/// Limits as they are typed: `30d`, `1000 entries`, `30d, 1000` or `none`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Limits(pub(crate) Retention);
 
@@ -38,7 +41,8 @@ impl FromStr for Limits {
             return Ok(Self(Retention::default()));
         }
         let mut limits = Retention::default();
-        for word in text.split_whitespace() {
+        let words = text.split([' ', '\t', ',']).filter(|word| !FILLERS.contains(word));
+        for word in words {
             let unit = UNITS
                 .iter()
                 .find_map(|(unit, seconds, _)| Some((word.strip_suffix(*unit)?, seconds)));
@@ -108,13 +112,25 @@ mod tests {
             ("1000", limits(0, 1000)),
             ("2w 50", limits(14 * 86_400, 50)),
             ("50 12h", limits(12 * 3600, 50)),
+            ("1000 entries, and 30d", limits(30 * 86_400, 1000)),
             ("4294967295s 4294967295", limits(MAX, MAX)),
         ] {
             assert_eq!(text.parse(), Ok(Limits(expected)), "{text}");
         }
-        for wrong in
-            ["", "0", "0d", "d", "30d 2w", "1 2", "-3", "4294967296", "200y", "all", "3 none"]
-        {
+        for wrong in [
+            "",
+            "entries",
+            "0",
+            "0d",
+            "d",
+            "30d 2w",
+            "1 2",
+            "-3",
+            "4294967296",
+            "200y",
+            "all",
+            "3 none",
+        ] {
             assert!(wrong.parse::<Limits>().is_err(), "{wrong}");
         }
     }

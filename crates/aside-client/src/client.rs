@@ -403,7 +403,7 @@ impl Client {
         }
     }
 
-    /// The account's devices, in order of creation.
+    /// The account's devices, in order of creation; tokens are not among them ([`tokens`](Self::tokens)).
     ///
     /// # Errors
     /// As every request.
@@ -412,6 +412,7 @@ impl Client {
             Body::Devices(devices) => devices
                 .devices
                 .into_iter()
+                .filter(|device| !device.token)
                 .map(|device| device.try_into().map_err(Error::from))
                 .collect(),
             _ => Err(Error::Gone),
