@@ -208,7 +208,12 @@ impl Client {
         if !self.has_device_logs() {
             return Ok(false);
         }
-        let (log, me) = (self.own_device_log().await?, self.identity().device);
+        let log = match self.own_device_log().await {
+            // Whoever took the device may have spoilt the log, and the device is to go all the same (DEVLOG-006).
+            Err(Error::DeviceLog(_) | Error::DeviceLogInvalid { .. }) => None,
+            log => log?,
+        };
+        let me = self.identity().device;
         Ok(log.is_some_and(|log| is_active(&log, device) && is_active(&log, me)))
     }
 

@@ -138,6 +138,27 @@ async fn two_users_see_one_number_until_one_of_them_begins_anew() {
     assert!(matches!(stale, Error::DeviceLog(PinBreach::IdentityChanged)), "{stale}");
 }
 
+/// The log that a thief has put in the place of the own one is no reason why its device can't be put away.
+// cites: DEVLOG-006
+#[tokio::test]
+async fn a_thief_that_spoilt_the_log_is_revoked_all_the_same() {
+    let world = World::new().await;
+    let alice = world.register("alice").await;
+    alice.client.begin_identity(&new_recovery_phrase(Strength::Bits128)).await.unwrap();
+    begin_anew(&world).await;
+    let changed = alice.client.own_device_log().await.unwrap_err();
+    assert!(matches!(changed, Error::DeviceLog(PinBreach::IdentityChanged)), "{changed}");
+    let me = alice.client.identity().device;
+    let others = || async {
+        let devices = alice.client.devices().await.unwrap().into_iter();
+        devices.map(|device| device.id).filter(|device| *device != me).collect::<Vec<_>>()
+    };
+    let thieves = others().await;
+    assert_eq!(thieves.len(), 1);
+    alice.client.revoke_device(thieves[0]).await.unwrap();
+    assert_eq!(others().await, []);
+}
+
 /// Somebody who has Alice's password puts another log in the place of hers.
 async fn begin_anew(world: &World) {
     let thief = second(world).await;
