@@ -8,7 +8,7 @@ mod presence;
 mod private;
 
 use std::{
-    collections::{BTreeSet, HashMap, HashSet},
+    collections::{BTreeSet, HashMap, HashSet, hash_map::Entry},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -48,6 +48,7 @@ struct State {
     /// Every connection by its number, those not yet logged in included: they are closed when the server stops.
     connections: HashMap<u64, Connection>,
     attached_by_user: HashMap<UserId, HashSet<u64>>,
+    attached_by_device: HashMap<DeviceId, HashSet<u64>>,
     subscribers: Subscribers,
     people: People,
     typing: Typing,
@@ -109,6 +110,7 @@ impl Hub {
         let state = State {
             connections: HashMap::new(),
             attached_by_user: HashMap::new(),
+            attached_by_device: HashMap::new(),
             subscribers: Subscribers::new(),
             people: People::new(limits),
             typing: Typing::default(),
@@ -258,10 +260,10 @@ impl State {
                 }
             }
             Effect::DeviceRevoked { device } => {
-                let revoked =
-                    |c: &&Connection| c.attached.as_ref().is_some_and(|a| a.device == *device);
-                for connection in self.connections.values().filter(revoked) {
-                    connection.queue.signal(CloseSignal::DeviceRevoked);
+                for id in self.attached_by_device.get(device).into_iter().flatten() {
+                    if let Some(connection) = self.connections.get(id) {
+                        connection.queue.signal(CloseSignal::DeviceRevoked);
+                    }
                 }
             }
             Effect::Invited { user, invitation } => self.tell(*user, invitation_frame(invitation)),
@@ -359,6 +361,7 @@ impl State {
             connection.queue.hint(greeting);
         }
         self.attached_by_user.entry(user).or_default().insert(id);
+        self.attached_by_device.entry(device).or_default().insert(id);
         self.seat(id, private);
         self.people.arrive(user, settings.clone());
         self.tell_others(user, before.as_deref());
@@ -377,6 +380,12 @@ impl State {
         let Some(attached) = attached else { return false };
         for conversation in &attached.conversations {
             unsubscribe(&mut self.subscribers, id, conversation);
+        }
+        if let Entry::Occupied(mut ids) = self.attached_by_device.entry(attached.device) {
+            ids.get_mut().remove(&id);
+            if ids.get().is_empty() {
+                ids.remove();
+            }
         }
         if let Some(ids) = self.attached_by_user.get_mut(&attached.user) {
             ids.remove(&id);

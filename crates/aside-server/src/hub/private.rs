@@ -3,7 +3,7 @@
 //! A user's connections all count as present in a conversation that the user is a member of, as in a room; but only those of its
 //! leaves are pushed what is appended (PRIV-008), and only an approved device may ask about it (PRIV-002).
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use aside_proto::{
     id::{ConversationId, DeviceId, UserId},
@@ -13,7 +13,7 @@ use aside_proto::{
 use aside_store::{AttachedPrivate, Seat};
 use bytes::Bytes;
 
-use super::{Connection, Hub, State, Subscribers, presence::event_frame, subscribe, unsubscribe};
+use super::{Hub, State, Subscribers, presence::event_frame, subscribe, unsubscribe};
 
 /// What one connection has to do with private conversations.
 #[derive(Debug, Default)]
@@ -94,10 +94,10 @@ impl State {
         conversation: ConversationId,
         members: u64,
     ) {
-        let subscribers = &mut self.subscribers;
-        for (id, connection) in of_device(&mut self.connections, device) {
-            if connection.private {
-                subscribe(subscribers, *id, connection, (conversation, members));
+        for id in self.attached_by_device.get(&device).into_iter().flatten() {
+            let connection = self.connections.get_mut(id).filter(|connection| connection.private);
+            if let Some(connection) = connection {
+                subscribe(&mut self.subscribers, *id, connection, (conversation, members));
             }
         }
     }
@@ -105,7 +105,8 @@ impl State {
     /// A device is pushed nothing more of a conversation.
     pub(super) fn remove_leaf(&mut self, device: DeviceId, conversation: ConversationId) {
         let subscribers = &mut self.subscribers;
-        for (id, connection) in of_device(&mut self.connections, device) {
+        for id in self.attached_by_device.get(&device).into_iter().flatten() {
+            let Some(connection) = self.connections.get(id) else { continue };
             let members = subscribers.get(&conversation).map_or(0, |room| room.members);
             unsubscribe(subscribers, *id, &conversation);
             let attached = connection.attached.as_ref();
@@ -148,7 +149,8 @@ impl State {
     /// Tells the connections of a device.
     pub(super) fn tell_device(&mut self, device: DeviceId, event: Body) {
         let frame = event_frame(event);
-        for (_, connection) in of_device(&mut self.connections, device) {
+        let ids = self.attached_by_device.get(&device).into_iter().flatten();
+        for connection in ids.filter_map(|id| self.connections.get(id)) {
             if connection.private {
                 connection.queue.hint(&frame);
             }
@@ -184,15 +186,6 @@ pub(super) fn low_event(suite: u16, available: u32) -> Body {
 
 fn key_packages_low(suite: u16, available: u32) -> Bytes {
     event_frame(low_event(suite, available))
-}
-
-fn of_device(
-    connections: &mut HashMap<u64, Connection>,
-    device: DeviceId,
-) -> impl Iterator<Item = (&u64, &mut Connection)> {
-    connections
-        .iter_mut()
-        .filter(move |(_, c)| c.attached.as_ref().is_some_and(|attached| attached.device == device))
 }
 
 #[cfg(test)]
