@@ -4,6 +4,7 @@
 //! of the log. Memberships change in that same order, so a connection is pushed exactly what its user was a member for
 //! (PUSH-001, PUSH-002, ROOM-009, PUSH-006).
 
+mod frames;
 mod presence;
 mod private;
 
@@ -17,16 +18,17 @@ use std::{
 };
 
 use aside_proto::{
-    PRIVATE, SYNC, frame,
+    PRIVATE, SYNC,
     id::{ConversationId, DeviceId, UserId},
-    v1,
+    v1::{self, server_frame::Body},
 };
 use aside_store::{AttachedPrivate, Effect, Observer, PresenceSettings};
 use bytes::Bytes;
 use tokio::sync::Notify;
 
 use self::{
-    presence::{People, event_frame},
+    frames::{entry_frame, event_frame, notice_frame, watermark_frame},
+    presence::People,
     private::{Private, low_event},
 };
 use crate::{
@@ -179,8 +181,7 @@ impl Hub {
 
     /// Every device with an authenticated connection.
     pub(crate) fn all_online_devices(&self) -> Vec<DeviceId> {
-        let state = self.lock();
-        state.connections.values().filter_map(|c| Some(c.attached.as_ref()?.device)).collect()
+        self.lock().attached_by_device.keys().copied().collect()
     }
 
     /// Says something to every connection that has logged in and can hear it (NOTE-003); gives how many these are.
@@ -266,7 +267,10 @@ impl State {
                     }
                 }
             }
-            Effect::Invited { user, invitation } => self.tell(*user, invitation_frame(invitation)),
+            Effect::Invited { user, invitation } => {
+                let invitation = v1::Invitation::clone(invitation);
+                self.tell(*user, event_frame(Body::Invitation(invitation)));
+            }
             Effect::WatermarkMoved { conversation, user, attachment, to_members, .. } => {
                 if let Some(frame) = watermark_frame(effect) {
                     let whose = (!to_members).then_some(*user);
@@ -294,7 +298,7 @@ impl State {
             Effect::InboxItem { device, position, conversation } => {
                 let (position, conversation_id) = (*position, conversation.to_bytes());
                 let item = v1::InboxItem { position, conversation_id };
-                self.tell_device(*device, v1::server_frame::Body::InboxItem(item));
+                self.tell_device(*device, Body::InboxItem(item));
             }
             Effect::ForkCheckMismatch { conversation, epoch } => {
                 self.tell_mismatch(*conversation, *epoch);
@@ -433,40 +437,6 @@ fn appended_to(effect: &Effect) -> Option<ConversationId> {
     }
 }
 
-/// An entry's seq, and the event that tells of it.
-fn entry_frame(effect: &Effect) -> Option<(u64, Bytes)> {
-    let Effect::Appended { seq, entry, .. } = effect else { return None };
-    let event = v1::EntryAppended { entry: Some(entry.clone()) };
-    let body = v1::server_frame::Body::EntryAppended(event);
-    Some((*seq, frame::encode(&v1::ServerFrame { reply_to: 0, body: Some(body) })))
-}
-
-/// The event that tells of an invitation.
-fn invitation_frame(invitation: &v1::Invitation) -> Bytes {
-    let body = Some(v1::server_frame::Body::Invitation(invitation.clone()));
-    frame::encode(&v1::ServerFrame { reply_to: 0, body })
-}
-
-/// The event that says how far a user has got.
-fn watermark_frame(effect: &Effect) -> Option<Bytes> {
-    let Effect::WatermarkMoved { conversation, user, delivered_seq, read_seq, .. } = effect else {
-        return None;
-    };
-    let watermark = v1::Watermark {
-        user_id: user.to_bytes(),
-        delivered_seq: *delivered_seq,
-        read_seq: *read_seq,
-    };
-    let event =
-        v1::WatermarkMoved { conversation_id: conversation.to_bytes(), watermark: Some(watermark) };
-    let body = Some(v1::server_frame::Body::WatermarkMoved(event));
-    Some(frame::encode(&v1::ServerFrame { reply_to: 0, body }))
-}
-
-fn notice_frame(notice: v1::Notice) -> Bytes {
-    event_frame(v1::server_frame::Body::Notice(notice))
-}
-
 impl Drop for Attachment {
     fn drop(&mut self) {
         if self.hub.lock().disconnect(self.id, Instant::now()) {
@@ -483,161 +453,4 @@ impl Default for Hub {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::task::Waker;
-
-    use super::*;
-
-    const ALICE: UserId = UserId::new([1; 16]);
-    const PHONE: DeviceId = DeviceId::new([2; 16]);
-    const ROOM: ConversationId = ConversationId::new([3; 16]);
-
-    fn appended(seq: u64) -> Effect {
-        let entry = v1::Entry { payload: seq.to_be_bytes().to_vec().into(), ..Default::default() };
-        Effect::Appended { conversation: ROOM, seq, entry }
-    }
-
-    fn attached(attachment: &Attachment, conversations: &[ConversationId]) -> Effect {
-        attached_of(ALICE, attachment, conversations)
-    }
-
-    fn attached_of(user: UserId, at: &Attachment, conversations: &[ConversationId]) -> Effect {
-        let conversations = conversations.iter().map(|id| (*id, 2)).collect();
-        let (device, attachment, settings) = (PHONE, at.id, PresenceSettings::default());
-        let private = AttachedPrivate::default();
-        Effect::Attached { user, device, attachment, conversations, settings, private }
-    }
-
-    fn pushed(attachment: &Attachment) -> usize {
-        std::iter::from_fn(|| attachment.queue.pop(Waker::noop())).count()
-    }
-
-    // cites: PUSH-001, PUSH-002, ROOM-009, ROOM-014
-    #[test]
-    fn membership_and_entries_follow_one_order() {
-        let hub = Arc::new(Hub::default());
-        let (one, two) = (hub.connect(1 << 20), hub.connect(1 << 20));
-        hub.committed(&[appended(1), attached(&one, &[]), attached(&two, &[]), appended(2)]);
-        assert_eq!((pushed(&one), pushed(&two)), (0, 0));
-        let joined = Effect::Joined { user: ALICE, conversation: ROOM, members: 1 };
-        let left = Effect::Left { user: ALICE, conversation: ROOM, members: 0 };
-        hub.committed(&[joined, appended(3), appended(4), left, appended(5)]);
-        assert_eq!((pushed(&one), pushed(&two)), (2, 2));
-    }
-
-    // cites: EXT-006, MARK-009, MARK-010
-    #[test]
-    fn watermarks_are_told_to_those_who_understand_and_do_not_know() {
-        let hub = Arc::new(Hub::default());
-        let own = [hub.connect(1 << 20), hub.connect(1 << 20), hub.connect(1 << 20)];
-        let other = hub.connect(1 << 20);
-        for connection in [&own[0], &own[1], &other] {
-            hub.agree(connection.id, &["sync".to_owned(), "talk".to_owned()]);
-        }
-        hub.agree(own[2].id, &["talk".to_owned()]);
-        hub.committed(&own.each_ref().map(|connection| attached(connection, &[ROOM])));
-        let bob = UserId::new([4; 16]);
-        hub.committed(&[attached_of(bob, &other, &[ROOM])]);
-        assert_eq!(own.each_ref().map(pushed), [1, 1, 0], "bob has come");
-        for to_members in [true, false] {
-            let moved = Effect::WatermarkMoved {
-                conversation: ROOM,
-                user: ALICE,
-                delivered_seq: 3,
-                read_seq: 2,
-                attachment: own[0].id,
-                to_members,
-            };
-            hub.committed(&[moved]);
-            assert_eq!(own.each_ref().map(pushed), [0, 1, 0]);
-            assert_eq!(pushed(&other), usize::from(to_members));
-        }
-    }
-
-    // cites: EXT-006, INV-008
-    #[test]
-    fn an_invitation_is_told_to_the_connections_of_who_is_invited() {
-        let hub = Arc::new(Hub::default());
-        let [own, old, other] = [(); 3].map(|()| hub.connect(1 << 20));
-        for connection in [&own, &other] {
-            hub.agree(connection.id, &["sync".to_owned(), "talk".to_owned()]);
-        }
-        hub.agree(old.id, &["talk".to_owned()]);
-        hub.committed(&[&own, &old].map(|connection| attached(connection, &[])));
-        let bob = UserId::new([4; 16]);
-        hub.committed(&[attached_of(bob, &other, &[ROOM])]);
-        let invitation = Box::default();
-        hub.committed(&[Effect::Invited { user: ALICE, invitation }]);
-        assert_eq!([&own, &old, &other].map(pushed), [1, 0, 0]);
-    }
-
-    // cites: TOKEN-010
-    #[test]
-    fn who_may_not_read_is_pushed_nothing() {
-        let hub = Arc::new(Hub::default());
-        let (deaf, other) = (hub.connect(1), hub.connect(1 << 20));
-        for connection in [&deaf, &other] {
-            hub.agree(connection.id, &["sync".to_owned()]);
-        }
-        hub.deafen(deaf.id);
-        hub.committed(&[attached(&deaf, &[ROOM]), attached(&other, &[ROOM])]);
-        let moved = Effect::WatermarkMoved {
-            conversation: ROOM,
-            user: ALICE,
-            delivered_seq: 2,
-            read_seq: 1,
-            attachment: 99,
-            to_members: true,
-        };
-        hub.committed(&[appended(1), appended(2), appended(3), moved]);
-        assert_eq!((pushed(&deaf), pushed(&other)), (0, 4), "no Gap either");
-        assert!(hub.online_devices(ALICE).contains(&PHONE), "it is there all the same");
-    }
-
-    // cites: ROOM-020
-    #[test]
-    fn the_last_connection_to_end_takes_everything_with_it() {
-        let hub = Arc::new(Hub::default());
-        let (one, two) = (hub.connect(1), hub.connect(1));
-        hub.committed(&[attached(&one, &[ROOM]), attached(&two, &[ROOM])]);
-        drop(one);
-        assert!(hub.appears_online(ALICE, ALICE));
-        assert_eq!(hub.online_devices(ALICE), HashSet::from([PHONE]));
-        drop(two);
-        assert!(!hub.appears_online(ALICE, ALICE));
-        let state = hub.lock();
-        assert!(state.connections.is_empty() && state.subscribers.is_empty());
-    }
-
-    // cites: CLOSE-004
-    #[test]
-    fn a_stopping_server_tells_those_that_come_late_too() {
-        let hub = Arc::new(Hub::default());
-        let early = hub.connect(1);
-        hub.shut_down();
-        let late = hub.connect(1);
-        for attachment in [early, late] {
-            let signal = attachment.queue.signalled(Waker::noop());
-            assert_eq!(signal, Some(CloseSignal::ShuttingDown));
-        }
-    }
-
-    // cites: DEV-004
-    #[test]
-    fn only_the_revoked_devices_connections_are_told() {
-        let hub = Arc::new(Hub::default());
-        let (phone, laptop) = (hub.connect(1), hub.connect(1));
-        let laptop_attached = Effect::Attached {
-            user: ALICE,
-            device: DeviceId::new([9; 16]),
-            attachment: laptop.id,
-            conversations: Vec::new(),
-            settings: PresenceSettings::default(),
-            private: AttachedPrivate::default(),
-        };
-        let revoked = Effect::DeviceRevoked { device: PHONE };
-        hub.committed(&[attached(&phone, &[]), laptop_attached, revoked]);
-        assert_eq!(phone.queue.signalled(Waker::noop()), Some(CloseSignal::DeviceRevoked));
-        assert_eq!(laptop.queue.signalled(Waker::noop()), None);
-    }
-}
+mod tests;

@@ -10,14 +10,13 @@ use std::{
 };
 
 use aside_proto::{
-    frame,
     id::{ConversationId, UserId},
     v1::{self, server_frame::Body},
 };
 use aside_store::PresenceSettings;
 use bytes::Bytes;
 
-use super::{Hub, State};
+use super::{Hub, State, frames::event_frame};
 
 /// Those who have come and not gone.
 #[derive(Debug)]
@@ -302,10 +301,6 @@ fn changed(user: UserId, seen: Option<&str>, settings: Option<v1::PresenceSettin
         status_text: seen.unwrap_or_default().to_owned(),
         settings,
     }))
-}
-
-pub(super) fn event_frame(event: Body) -> Bytes {
-    frame::encode(&v1::ServerFrame { reply_to: 0, body: Some(event) })
 }
 
 #[cfg(test)]

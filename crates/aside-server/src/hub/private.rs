@@ -13,7 +13,7 @@ use aside_proto::{
 use aside_store::{AttachedPrivate, Seat};
 use bytes::Bytes;
 
-use super::{Hub, State, Subscribers, presence::event_frame, subscribe, unsubscribe};
+use super::{Hub, State, Subscribers, frames::event_frame, subscribe, unsubscribe};
 
 /// What one connection has to do with private conversations.
 #[derive(Debug, Default)]
@@ -119,23 +119,17 @@ impl State {
     /// Notes who is approved now, and tells the user's own connections and those of whoever shares a private conversation with
     /// the user (DEVLOG-009).
     pub(super) fn change_device_log(&mut self, user: UserId, length: u32, approved: &[DeviceId]) {
-        let mut told = HashSet::new();
+        let (mut told, mut shared) = (HashSet::new(), HashSet::new());
         for id in self.attached_by_user.get(&user).into_iter().flatten() {
             let attached = self.connections.get_mut(id).and_then(|c| c.attached.as_mut());
             if let Some(attached) = attached {
                 attached.private.is_approved = approved.contains(&attached.device);
+                shared.extend(&attached.private.conversations);
                 told.insert(*id);
             }
         }
-        let shared = self.conversations_of(user).into_iter().flatten();
-        let is_private = |id: &u64, conversation: &ConversationId| {
-            let attached = self.connections.get(id).and_then(|c| c.attached.as_ref());
-            attached.is_some_and(|attached| attached.private.conversations.contains(conversation))
-        };
-        for conversation in shared {
-            let rooms = self.subscribers.get(conversation).into_iter();
-            let ids = rooms.flat_map(|room| room.queues.keys());
-            told.extend(ids.filter(|id| is_private(id, conversation)).copied());
+        for room in shared.iter().filter_map(|conversation| self.subscribers.get(conversation)) {
+            told.extend(room.queues.keys());
         }
         let event = v1::DeviceLogChanged { user_id: user.to_bytes(), length };
         let frame = event_frame(Body::DeviceLogChanged(event));
