@@ -44,6 +44,7 @@
 //! Names and texts are given as others made them. Whoever displays them passes them through [`display`] first (MSG-010).
 
 pub mod display;
+pub mod private;
 
 mod address;
 mod backoff;
