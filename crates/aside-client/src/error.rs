@@ -278,6 +278,9 @@ impl Error {
             Self::State(StateError::Keyring(_)) => {
                 "Log in to the desktop session whose keyring has it, and see that it is unlocked."
             }
+            Self::State(StateError::Damaged(_)) => {
+                "Put the whole directory back from a backup, or move it away and log in as a new device."
+            }
             Self::State(_) => "Look at the permissions and the free space there.",
             Self::Tls(error) => return Some(tls_remedy(error)),
             Self::Unanswered | Self::Closed(_) | Self::WebSocket(_) => {

@@ -64,7 +64,8 @@ impl Store {
         now: &Certificate,
         mls_keys: &[SigningKey],
     ) -> Result<bool, StateError> {
-        let mut transaction = self.pool.begin().await?;
+        // Others will hold this device to its certificate: its keys are on the disk before anyone sees it (STORE-002).
+        let mut transaction = self.durable.begin_with("BEGIN IMMEDIATE").await?;
         let sql = "UPDATE account SET device_certificate = ? WHERE device_certificate IS ?";
         let kept = sqlx::query(sql)
             .bind(&now.as_bytes()[..])

@@ -179,7 +179,6 @@ impl Store {
         unlock: &Unlock,
         passphrase: Option<&Zeroizing<String>>,
     ) -> Result<Guard, StateError> {
-        self.check_own()?;
         let dir = self.dir().ok_or(StateError::Copy)?;
         data_key::change_guard(&self.durable, dir, unlock, passphrase).await
     }
