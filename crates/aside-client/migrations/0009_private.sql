@@ -17,7 +17,7 @@ CREATE TABLE private_device (
 
 CREATE TABLE private_key_packages (
     reference BLOB PRIMARY KEY NOT NULL, -- its KeyPackageRef
-    secret BLOB NOT NULL
+    key_package BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;
 
 -- Apart from conversations: what was decrypted can't be decrypted again, so it stays when a log is forgotten and read anew.

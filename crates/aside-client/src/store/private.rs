@@ -41,8 +41,8 @@ impl Store {
     ) -> Result<(), StateError> {
         let query = match secret {
             Some(secret) => {
-                let sql = "INSERT INTO private_key_packages (reference, secret) VALUES (?, ?) \
-                           ON CONFLICT (reference) DO UPDATE SET secret = excluded.secret";
+                let sql = "INSERT INTO private_key_packages (reference, key_package) VALUES (?, ?) \
+                           ON CONFLICT (reference) DO UPDATE SET key_package = excluded.key_package";
                 let sealed = self.sealer.seal(Place::KeyPackage(reference), secret);
                 sqlx::query(sql).bind(reference).bind(sealed)
             }
@@ -96,10 +96,10 @@ impl Store {
             .await?;
         let device = device.map(|row| self.opened(Place::Device, &row, "record")).transpose()?;
         let mut stored = Stored { device, ..Stored::default() };
-        let sql = "SELECT reference, secret FROM private_key_packages ORDER BY reference";
+        let sql = "SELECT reference, key_package FROM private_key_packages ORDER BY reference";
         for row in sqlx::query(sql).fetch_all(&mut *transaction).await? {
             let reference: Vec<u8> = row.try_get("reference")?;
-            let secret = self.opened(Place::KeyPackage(&reference), &row, "secret")?;
+            let secret = self.opened(Place::KeyPackage(&reference), &row, "key_package")?;
             stored.key_packages.push((reference, secret));
         }
         self.read_conversations(&mut transaction, &mut stored).await?;

@@ -248,7 +248,7 @@ async fn values_that_were_moved_or_cut_are_damage() {
         "UPDATE private_groups SET generation = generation + 1000",
         "UPDATE private_conversations SET conversation_id = zeroblob(16) WHERE id = 1",
         "UPDATE private_device SET record = (SELECT record FROM private_conversations LIMIT 1)",
-        "UPDATE private_key_packages SET secret = (SELECT min(secret) FROM private_key_packages)",
+        "UPDATE private_key_packages SET key_package = (SELECT min(key_package) FROM private_key_packages)",
         "UPDATE private_outgoing SET message = (SELECT min(message) FROM private_outgoing)",
     ];
     for sql in damage {
