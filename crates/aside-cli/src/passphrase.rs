@@ -1,6 +1,9 @@
 //! `aside passphrase`: what guards the keys and the private messages that are kept on this device.
 
-use std::path::PathBuf;
+use std::{
+    io::{self, IsTerminal as _},
+    path::PathBuf,
+};
 
 use anyhow::{Result, bail};
 use aside_client::{Guard, Options, Unlock};
@@ -94,7 +97,8 @@ async fn change(args: &Change, is_change: bool) -> Result<()> {
     }
     let new = match &args.new_passphrase_file {
         Some(file) => first_line(file, "passphrase")?,
-        None => ask_new_password("New passphrase: ")?,
+        None if io::stdin().is_terminal() => ask_new_password("New passphrase: ")?,
+        None => bail!("no new passphrase: name the file that has it with --new-passphrase-file"),
     };
     put_under(&options, Some(new)).await
 }

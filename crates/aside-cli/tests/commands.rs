@@ -583,6 +583,8 @@ async fn a_passphrase_guards_what_is_kept() {
     let run = |command, arguments: &[&str]| output(world.aside(command, "alice", arguments), "");
     let (_, said) = failure(&run("passphrase set", &["--new-passphrase-file", &short]).await);
     assert!(said.contains("at least 8 characters"), "{said}");
+    let (_, said) = failure(&run("passphrase set", &["--passphrase-file", &old]).await);
+    assert!(said.contains("--new-passphrase-file"), "{said}");
     let (_, said) = failure(&run("passphrase change", &["--new-passphrase-file", &old]).await);
     assert!(said.contains("aside passphrase set"), "{said}");
     stdout(&run("passphrase set", &["--new-passphrase-file", &old]).await);

@@ -12,7 +12,8 @@ pub enum Unlock {
     /// What this computer keeps: the system's keyring, or a file. A state that needs a passphrase stays shut.
     #[default]
     Unattended,
-    /// A passphrase, where one is needed; a state that is made now needs it from the start.
+    /// A passphrase, where one is needed. A state that is made now, or that an earlier version kept unsealed, needs it from then
+    /// on.
     Passphrase(Zeroizing<String>),
 }
 

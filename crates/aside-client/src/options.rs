@@ -112,6 +112,7 @@ mod tests {
         {
             let mut options = Options::new("aside://alice@host".parse().unwrap());
             options.log_in = log_in;
+            options.unlock = Unlock::Passphrase("battery horse".to_owned().into());
             assert!(!format!("{options:?}").contains("horse"));
         }
     }
