@@ -9,7 +9,10 @@ mod saying;
 mod search;
 mod tokens;
 
-use std::sync::{Arc, Mutex};
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex},
+};
 
 use aside_crypto::Hash;
 use aside_proto::{
@@ -474,7 +477,8 @@ fn place_before((seq, chain_before): (u64, Hash)) -> Option<Place> {
     (seq > 1).then(|| Place { seq: seq - 1, chain: chain_before })
 }
 
-async fn open_store(options: &Options) -> Result<Store, Error> {
+/// Where the state of the account is kept, or would be.
+pub(crate) fn state_dir(options: &Options) -> Result<PathBuf, Error> {
     let data_dir = options.data_dir.clone().or_else(default_data_dir).ok_or(Error::NoDataDir)?;
     let dir = match (&options.log_in, options.address.handle.as_deref()) {
         (LogIn::Token(token), _) => paths::token_dir(&data_dir, &options.address, token.id()),
@@ -491,9 +495,14 @@ async fn open_store(options: &Options) -> Result<Store, Error> {
             dir
         }
     };
+    Ok(dir)
+}
+
+async fn open_store(options: &Options) -> Result<Store, Error> {
+    let dir = state_dir(options)?;
     let store = match options.shared {
-        true => Store::open_shared(&dir).await?,
-        false => Store::open(&dir).await?,
+        true => Store::open_shared(&dir, &options.unlock).await?,
+        false => Store::open(&dir, &options.unlock).await?,
     };
     Ok(store)
 }

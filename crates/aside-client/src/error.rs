@@ -258,6 +258,26 @@ impl Error {
             Self::State(StateError::InUse(_) | StateError::Copy) => {
                 "Close the other one, or give this one a directory of its own with --data-dir."
             }
+            Self::State(StateError::PassphraseNeeded(_)) => {
+                "Give it with --passphrase-file, or name that file in ASIDE_PASSPHRASE_FILE; on a terminal it is asked for."
+            }
+            Self::State(StateError::WrongPassphrase(dir)) => {
+                return Some(format!(
+                    "Try again. Without it nothing opens what is kept there: if it is lost, move {} away, and log in as a new device.",
+                    dir.display()
+                ));
+            }
+            Self::State(StateError::PassphraseTooShort) => "Take some words.",
+            Self::State(StateError::KeyFileMissing(path) | StateError::WrongKeyFile(path)) => {
+                let dir = path.parent().unwrap_or(path);
+                return Some(format!(
+                    "Put it back, together with the database it was beside. If it is lost, move {} away, and log in as a new device.",
+                    dir.display()
+                ));
+            }
+            Self::State(StateError::Keyring(_)) => {
+                "Log in to the desktop session whose keyring has it, and see that it is unlocked."
+            }
             Self::State(_) => "Look at the permissions and the free space there.",
             Self::Tls(error) => return Some(tls_remedy(error)),
             Self::Unanswered | Self::Closed(_) | Self::WebSocket(_) => {

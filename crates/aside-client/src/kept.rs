@@ -38,7 +38,7 @@ impl Kept {
         if !Store::is_in(&dir) {
             return Err(Error::NothingKept);
         }
-        Ok(Self { store: Arc::new(Store::open_shared(&dir).await?) })
+        Ok(Self { store: Arc::new(Store::open_shared(&dir, &options.unlock).await?) })
     }
 
     /// The conversations that are followed, as a list shows them, by name.

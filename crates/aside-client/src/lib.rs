@@ -52,6 +52,7 @@ mod client;
 mod content;
 mod driver;
 mod error;
+mod guard;
 mod kept;
 mod model;
 mod options;
@@ -60,6 +61,8 @@ mod presence;
 mod progress;
 mod random;
 mod store;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod tls;
 mod token;
 mod transport;
@@ -76,6 +79,7 @@ pub use aside_session::client::{Typists, room::Settings as RoomSettings, timelin
 pub use client::{Client, Events, Found, IssuedToken, Queued, Safety, Token, new_recovery_phrase};
 pub use content::Text;
 pub use error::{Error, PasswordReason, Refusal};
+pub use guard::{Guard, Unlock};
 pub use kept::{Hits, Kept, SearchPage};
 pub use model::{
     Connection, Content, Device, Entry, Event, Member, Mention, MessageRef, Person, Pin, Reaction,

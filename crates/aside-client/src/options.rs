@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use aside_proto::v1;
 use zeroize::Zeroizing;
 
-use crate::{Address, BotToken, Trust};
+use crate::{Address, BotToken, Trust, Unlock};
 
 /// How a client is to connect. Made by [`Options::new`]; the fields may be changed.
 #[derive(Debug, Clone)]
@@ -19,6 +19,8 @@ pub struct Options {
     pub log_in: LogIn,
     /// Where the state lives. `None`: [`default_data_dir`](crate::default_data_dir).
     pub data_dir: Option<PathBuf>,
+    /// What opens the state.
+    pub unlock: Unlock,
     /// What the device is called in the account's list: 1 to 64 bytes without control characters.
     pub device_name: String,
     /// Name and version of the program: at most 64 bytes.
@@ -86,6 +88,7 @@ impl Options {
             trust: None,
             log_in: LogIn::default(),
             data_dir: None,
+            unlock: Unlock::default(),
             device_name: "aside".into(),
             user_agent: concat!("aside-client/", env!("CARGO_PKG_VERSION")).into(),
             binding: BindingKind::default(),

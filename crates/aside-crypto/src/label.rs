@@ -53,6 +53,11 @@ pub const FRANKING: &str = "franking";
 /// Hashed: an MLS message's clear header.
 pub const MLS_HEADER: &str = "mls-header";
 
+/// Associated data of a value that a client seals in its store: table, conversation id or nothing, key of the row.
+pub const STORE_VALUE: &str = "store-value";
+/// Associated data of the sealed data key of a client's store: guard, salt, cost.
+pub const STORE_KEY: &str = "store-key";
+
 /// Hashed: the lower user id, the higher one.
 pub const DIRECT: &str = "direct";
 

@@ -2,10 +2,13 @@
 
 use aside_crypto::{PublicKey, SigningKey};
 use aside_proto::id::{DeviceId, IdempotencyKey, UserId};
-use sqlx::Row as _;
+use sqlx::{Row as _, Sqlite, Transaction};
 use zeroize::Zeroizing;
 
-use super::{StateError, Store, array};
+use super::{
+    StateError, Store, array,
+    seal::{Place, Sealer},
+};
 use crate::Fingerprint;
 
 /// The account's row.
@@ -38,7 +41,7 @@ impl Store {
             return self.new_device_key().await;
         };
         let column = |name| row.try_get::<Option<Vec<u8>>, _>(name);
-        let device_key = Zeroizing::new(row.try_get::<Vec<u8>, _>("device_key")?);
+        let device_key = self.sealer.open(Place::DeviceKey, row.try_get("device_key")?)?;
         let device_key = Zeroizing::new(array(&device_key, "the device key")?);
         let identity = match (column("user_id")?, column("device_id")?, row.try_get("handle")?) {
             (Some(user), Some(device), Some(handle)) => Some(Identity {
@@ -67,7 +70,7 @@ impl Store {
         let sql = "INSERT INTO account (id, device_key) VALUES (1, ?) ON CONFLICT (id) DO UPDATE \
                    SET device_key = excluded.device_key, register_key = NULL, user_id = NULL, device_id = NULL, \
                    device_certificate = NULL";
-        sqlx::query(sql).bind(&device_key.to_bytes()[..]).execute(&self.pool).await?;
+        sqlx::query(sql).bind(self.sealed(&device_key)).execute(&self.pool).await?;
         sqlx::query("DELETE FROM mls_keys").execute(&self.pool).await?;
         Box::pin(self.account()).await
     }
@@ -76,8 +79,12 @@ impl Store {
     pub(crate) async fn adopt_device_key(&self, key: &SigningKey) -> Result<(), StateError> {
         let sql = "INSERT INTO account (id, device_key) VALUES (1, ?) ON CONFLICT (id) DO UPDATE \
                    SET device_key = excluded.device_key";
-        sqlx::query(sql).bind(&key.to_bytes()[..]).execute(&self.pool).await?;
+        sqlx::query(sql).bind(self.sealed(key)).execute(&self.pool).await?;
         Ok(())
+    }
+
+    fn sealed(&self, key: &SigningKey) -> Vec<u8> {
+        self.sealer.seal(Place::DeviceKey, &key.to_bytes()[..])
     }
 
     /// Remembers the key of a Register before it is sent.
@@ -125,3 +132,24 @@ impl Store {
 }
 
 pub(super) const UPSERT_HANDLE: &str = "INSERT INTO people (user_id, handle) VALUES (?, ?) ON CONFLICT (user_id) DO UPDATE SET handle = excluded.handle";
+
+/// Seals the keys of a state that was kept by a version which did not.
+pub(super) async fn seal_keys(
+    transaction: &mut Transaction<'_, Sqlite>,
+    sealer: &Sealer,
+) -> Result<(), StateError> {
+    let account = sqlx::query("SELECT device_key FROM account");
+    if let Some(row) = account.fetch_optional(&mut **transaction).await? {
+        let sealed = sealer.seal(Place::DeviceKey, row.try_get("device_key")?);
+        let sql = "UPDATE account SET device_key = ?";
+        sqlx::query(sql).bind(sealed).execute(&mut **transaction).await?;
+    }
+    let keys = sqlx::query("SELECT suite, private_key FROM mls_keys");
+    for row in keys.fetch_all(&mut **transaction).await? {
+        let suite: u16 = row.try_get("suite")?;
+        let sealed = sealer.seal(Place::MlsKey(suite), row.try_get("private_key")?);
+        let sql = "UPDATE mls_keys SET private_key = ? WHERE suite = ?";
+        sqlx::query(sql).bind(sealed).bind(suite).execute(&mut **transaction).await?;
+    }
+    Ok(())
+}

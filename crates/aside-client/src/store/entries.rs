@@ -270,8 +270,12 @@ async fn insert(
                (conversation, seq, header, salt, payload, payload_hash, chain_before, signature, message, refers, kind) \
                SELECT id, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? FROM conversations WHERE conversation_id = ? \
                ON CONFLICT (conversation, seq) DO NOTHING";
-    let said = entry.accepted.sender.filter(|_| entry.accepted.kind() == v1::EntryKind::Message);
+    let kind = entry.accepted.kind();
+    let kinds = [v1::EntryKind::Message, v1::EntryKind::PrivateMessage];
+    let said = entry.accepted.sender.filter(|_| kinds.contains(&kind));
+    // What a private one refers to, its ciphertext does not tell.
     let refers = said
+        .filter(|_| kind == v1::EntryKind::Message)
         .and_then(|_| Body::read(&entry.accepted.entry.payload)?.target())
         .and_then(|to| i64::try_from(to.seq).ok());
     sqlx::query(sql)
@@ -284,7 +288,7 @@ async fn insert(
         .bind(entry.signature as i64)
         .bind(said.map(|Sender { device, message_id, .. }| message(device, message_id)))
         .bind(refers)
-        .bind(folded(entry.accepted.kind()))
+        .bind(folded(kind))
         .bind(&conversation.as_bytes()[..])
         .execute(&mut **transaction)
         .await?;

@@ -1,12 +1,12 @@
 //! Device logs as they were seen, and what makes this device one of its user's: its certificate, and the MLS keys in it.
 
 use aside_crypto::Certificate;
-use aside_mls::SigningKey;
+use aside_mls::{DefaultCrypto, SigningKey, Suite};
 use aside_proto::{id::UserId, v1::DeviceLogPart};
 use prost::Message as _;
-use sqlx::Row as _;
+use sqlx::{Row as _, sqlite::SqliteRow};
 
-use super::{Home, StateError, Store};
+use super::{Home, StateError, Store, seal::Place};
 use crate::trust::KnownLog;
 
 impl Store {
@@ -76,14 +76,29 @@ impl Store {
         }
         sqlx::query("DELETE FROM mls_keys").execute(&mut *transaction).await?;
         for key in mls_keys {
+            let suite = key.suite().number();
             sqlx::query("INSERT INTO mls_keys (suite, private_key) VALUES (?, ?)")
-                .bind(key.suite().number())
-                .bind(&key.to_bytes()[..])
+                .bind(suite)
+                .bind(self.sealer.seal(Place::MlsKey(suite), &key.to_bytes()))
                 .execute(&mut *transaction)
                 .await?;
         }
         transaction.commit().await?;
         Ok(true)
+    }
+
+    /// The private keys to this device's certificate, in the order of their suites; none if none was made.
+    pub(crate) async fn mls_keys(&self) -> Result<Vec<SigningKey>, StateError> {
+        let rows = sqlx::query("SELECT suite, private_key FROM mls_keys ORDER BY suite");
+        let key = |row: &SqliteRow| {
+            let number = row.try_get("suite")?;
+            let key = self.sealer.open(Place::MlsKey(number), row.try_get("private_key")?)?;
+            let suite = Suite::from_number(number);
+            let key =
+                suite.and_then(|suite| SigningKey::from_bytes::<DefaultCrypto>(suite, &key).ok());
+            key.ok_or(StateError::Damaged("an MLS key"))
+        };
+        rows.fetch_all(&self.pool).await?.iter().map(key).collect()
     }
 
     /// The user who was last heard to go by this handle; none if nobody was, or several were.

@@ -4,12 +4,17 @@
 
 mod account;
 mod conversations;
+mod data_key;
 mod devices;
 mod entries;
 mod identity;
+mod key_file;
+mod keyring;
 mod members;
 mod outbox;
+mod private;
 mod redactions;
+mod seal;
 mod search;
 mod watermarks;
 
@@ -24,6 +29,11 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 use tempfile::TempDir;
+use zeroize::Zeroizing;
+
+use crate::{Guard, Unlock};
+use data_key::KeyHome;
+use seal::Sealer;
 
 pub(crate) use account::Account;
 pub use account::Identity;
@@ -59,15 +69,36 @@ pub enum StateError {
     /// Another, newer version wrote it, or the migration failed.
     #[error("the state can't be brought to this version: {0}")]
     Migration(#[from] sqlx::migrate::MigrateError),
-    /// A value that no version of this program wrote.
+    /// A value that no version of this program wrote, or that stands where another belongs.
     #[error("the state is damaged: {0}")]
     Damaged(&'static str),
+    /// A passphrase guards it, and none was given.
+    #[error("a passphrase guards the state in {}", .0.display())]
+    PassphraseNeeded(PathBuf),
+    /// Another passphrase guards it.
+    #[error("this is not the passphrase of the state in {}", .0.display())]
+    WrongPassphrase(PathBuf),
+    /// Shorter than [`Guard::MIN_PASSPHRASE_CHARS`].
+    #[error("a passphrase has at least {} characters", Guard::MIN_PASSPHRASE_CHARS)]
+    PassphraseTooShort,
+    /// The file with the key of the state is not beside it.
+    #[error("the key of the state is not where it was: {}", .0.display())]
+    KeyFileMissing(PathBuf),
+    /// The file with the key of the state has another.
+    #[error("the key in {} is not that of the state beside it", .0.display())]
+    WrongKeyFile(PathBuf),
+    /// The system's keyring does not give the key of the state.
+    #[error("the system's keyring does not give the key of the state: {0}")]
+    Keyring(String),
 }
 
 /// The open state.
 #[derive(Debug)]
 pub(crate) struct Store {
     pool: SqlitePool,
+    /// What is committed by it is on the disk, and all that was committed before.
+    durable: SqlitePool,
+    sealer: Sealer,
     home: Home,
 }
 
@@ -81,7 +112,7 @@ enum Home {
 
 impl Store {
     /// Opens the state in `dir`, as its one writer; makes both if need be.
-    pub(crate) async fn open(dir: &Path) -> Result<Self, StateError> {
+    pub(crate) async fn open(dir: &Path, unlock: &Unlock) -> Result<Self, StateError> {
         let failed = |source| StateError::Io { path: dir.to_owned(), source };
         create_private_dir(dir).map_err(failed)?;
         let lock = File::create(dir.join(LOCK)).map_err(failed)?;
@@ -91,8 +122,9 @@ impl Store {
             Err(TryLockError::Error(source)) => return Err(failed(source)),
         }
         create_private_file(&dir.join(DATABASE)).map_err(failed)?;
-        let pool = open_pool(&dir.join(DATABASE)).await?;
-        Ok(Self { pool, home: Home::Own { dir: dir.to_owned(), lock } })
+        let home = Home::Own { dir: dir.to_owned(), lock };
+        let key_home = KeyHome { dir, copy: false };
+        Self::open_file(&dir.join(DATABASE), home, key_home, unlock).await
     }
 
     /// Whether there is one to open.
@@ -102,22 +134,54 @@ impl Store {
 
     /// As [`open`](Self::open), but on a copy if another process is the writer. What the copy's outbox held is the writer's to
     /// send.
-    pub(crate) async fn open_shared(dir: &Path) -> Result<Self, StateError> {
-        match Self::open(dir).await {
+    pub(crate) async fn open_shared(dir: &Path, unlock: &Unlock) -> Result<Self, StateError> {
+        match Self::open(dir, unlock).await {
             Err(StateError::InUse(_)) => {}
             other => return other,
         }
         let failed = |source| StateError::Io { path: dir.to_owned(), source };
         let copy = tempfile::tempdir().map_err(failed)?;
         let path = copy.path().join(DATABASE);
-        let from = SqliteConnectOptions::new().filename(dir.join(DATABASE)).read_only(true);
-        let from = SqlitePoolOptions::new().max_connections(1).connect_with(from).await?;
+        let from = open_read_only(dir).await?;
         let target = path.to_str().ok_or(StateError::Damaged("the path of a temporary file"))?;
         sqlx::query("VACUUM INTO ?").bind(target).execute(&from).await?;
         from.close().await;
-        let pool = open_pool(&path).await?;
-        sqlx::query("DELETE FROM outbox").execute(&pool).await?;
-        Ok(Self { pool, home: Home::Copy { _dir: copy } })
+        let (home, key_home) = (Home::Copy { _dir: copy }, KeyHome { dir, copy: true });
+        let store = Self::open_file(&path, home, key_home, unlock).await?;
+        sqlx::query("DELETE FROM outbox").execute(&store.pool).await?;
+        Ok(store)
+    }
+
+    async fn open_file(
+        path: &Path,
+        home: Home,
+        key_home: KeyHome<'_>,
+        unlock: &Unlock,
+    ) -> Result<Self, StateError> {
+        let pool = open_pool(path).await?;
+        // One connection, opened when it is needed first: most commits need not wait for the disk.
+        let durable = SqlitePoolOptions::new().max_connections(1).connect_lazy_with(durable(path));
+        let sealer = data_key::unlock(&pool, key_home, unlock).await?;
+        Ok(Self { pool, durable, sealer, home })
+    }
+
+    /// What guards the data key of the state in `dir`; none if it was not opened by a version that seals. Needs no key.
+    pub(crate) async fn guard(dir: &Path) -> Result<Option<Guard>, StateError> {
+        let pool = open_read_only(dir).await?;
+        let guard = data_key::guard(&pool).await;
+        pool.close().await;
+        guard
+    }
+
+    /// Has this passphrase guard the data key from now on, or what the system has.
+    pub(crate) async fn change_guard(
+        &self,
+        unlock: &Unlock,
+        passphrase: Option<&Zeroizing<String>>,
+    ) -> Result<Guard, StateError> {
+        self.check_own()?;
+        let dir = self.dir().ok_or(StateError::Copy)?;
+        data_key::change_guard(&self.durable, dir, unlock, passphrase).await
     }
 
     /// Where the state lives, if it is not a copy.
@@ -130,6 +194,7 @@ impl Store {
 
     /// Writes out, and lets the next writer in. A store that is dropped loses nothing either.
     pub(crate) async fn close(&self) {
+        self.durable.close().await;
         self.pool.close().await;
         if let Home::Own { lock, .. } = &self.home {
             // Dropping the file would do it too, but whoever holds the client may keep it open for long.
@@ -141,17 +206,31 @@ impl Store {
 async fn open_pool(path: &Path) -> Result<SqlitePool, StateError> {
     // NORMAL: power failure may take the last transactions, never the database. Entries are fetched again, and a message that
     // was acknowledged and is sent again is answered with its first seq (MSG-004).
-    let options = SqliteConnectOptions::new()
-        .filename(path)
-        .create_if_missing(true)
-        .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(SqliteSynchronous::Normal)
-        // What is deleted is overwritten: what was redacted is to be gone from the file (REDACT-016).
-        .pragma("secure_delete", "ON")
-        .foreign_keys(true);
+    let options = options(path).synchronous(SqliteSynchronous::Normal);
     let pool = SqlitePoolOptions::new().max_connections(2).connect_with(options).await?;
     sqlx::migrate!().run(&pool).await?;
     Ok(pool)
+}
+
+/// FULL: what is committed is on the disk, whatever becomes of the power (STORE-002).
+fn durable(path: &Path) -> SqliteConnectOptions {
+    // On macOS, a disk's own cache is written out only if one asks for it so.
+    options(path).synchronous(SqliteSynchronous::Full).pragma("fullfsync", "ON")
+}
+
+fn options(path: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(path)
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        // What is deleted is overwritten: what was redacted is to be gone from the file (REDACT-016).
+        .pragma("secure_delete", "ON")
+        .foreign_keys(true)
+}
+
+async fn open_read_only(dir: &Path) -> Result<SqlitePool, StateError> {
+    let options = SqliteConnectOptions::new().filename(dir.join(DATABASE)).read_only(true);
+    Ok(SqlitePoolOptions::new().max_connections(1).connect_with(options).await?)
 }
 
 #[cfg(unix)]

@@ -8,7 +8,9 @@ use aside_session::client::{
 use prost::Message as _;
 use sqlx::{Row as _, Sqlite, Transaction};
 
-use super::{Followed, NewEntry, StateError, Store, StoredSignature, array, signed, unsigned};
+use super::{
+    Followed, NewEntry, StateError, Store, StoredSignature, array, private, signed, unsigned,
+};
 use crate::MessageRef;
 
 /// The statements of this module name the conversation by its id.
@@ -104,6 +106,7 @@ pub(super) async fn note(
                 .execute(&mut **transaction)
                 .await?;
             forget(transaction, conversation, (seq, seq)).await?;
+            private::forget_reading(transaction, conversation, seq).await?;
         }
     }
     // What was fetched before it was redacted, and is kept only now.

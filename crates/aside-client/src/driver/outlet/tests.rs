@@ -9,7 +9,7 @@ const ROOM: ConversationId = ConversationId::new([9; 16]);
 
 async fn outlet(room_for: usize) -> (tempfile::TempDir, Outlet, mpsc::Receiver<Event>) {
     let dir = tempfile::tempdir().unwrap();
-    let store = Arc::new(Store::open(dir.path()).await.unwrap());
+    let store = Arc::new(Store::open(dir.path(), &crate::Unlock::default()).await.unwrap());
     let (sender, receiver) = mpsc::channel(room_for);
     (dir, Outlet::new(sender, store), receiver)
 }

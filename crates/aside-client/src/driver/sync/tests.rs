@@ -150,7 +150,7 @@ impl Client {
     }
 
     async fn open(dir: TempDir, replay: u32) -> Self {
-        let store = Arc::new(Store::open(dir.path()).await.unwrap());
+        let store = Arc::new(Store::open(dir.path(), &crate::Unlock::default()).await.unwrap());
         store.account().await.unwrap();
         let (sender, events) = mpsc::channel(256);
         let mut out = Outlet::new(sender, Arc::clone(&store));

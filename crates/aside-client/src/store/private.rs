@@ -1,0 +1,273 @@
+//! What private conversations need to go on, all of it sealed. What a message was encrypted with must not be forgotten once it was
+//! sent, not even when power fails (STORE-002), so this is written through a connection whose commits are on the disk when they
+//! return; and with them all that other connections have committed before.
+
+use std::collections::BTreeMap;
+
+use aside_mls::Secret;
+use aside_proto::id::{ConversationId, IdempotencyKey};
+use sqlx::{Row as _, Sqlite, Transaction, sqlite::SqliteRow};
+
+use super::{StateError, Store, array, seal::Place, signed, unsigned};
+use crate::private::{ConversationWrites, Stored, StoredConversation, Writes};
+
+impl Store {
+    /// Keeps all of this, or nothing; it is on the disk when this returns. A reading of what is known to be redacted is left out
+    /// (STORE-010).
+    pub(crate) async fn keep_private(&self, writes: &Writes) -> Result<(), StateError> {
+        // A copy that encrypted would use the keys that the writer is about to use.
+        self.check_own()?;
+        let mut transaction = self.durable.begin_with("BEGIN IMMEDIATE").await?;
+        if let Some(record) = &writes.device {
+            let sql = "INSERT INTO private_device (id, record) VALUES (1, ?) \
+                       ON CONFLICT (id) DO UPDATE SET record = excluded.record";
+            let sealed = self.sealer.seal(Place::Device, record);
+            sqlx::query(sql).bind(sealed).execute(&mut *transaction).await?;
+        }
+        for (reference, secret) in &writes.key_packages {
+            self.put_key_package(&mut transaction, reference, secret.as_ref()).await?;
+        }
+        for (conversation, writes) in &writes.conversations {
+            self.keep_conversation(&mut transaction, *conversation, writes).await?;
+        }
+        Ok(transaction.commit().await?)
+    }
+
+    async fn put_key_package(
+        &self,
+        transaction: &mut Transaction<'_, Sqlite>,
+        reference: &[u8],
+        secret: Option<&Secret>,
+    ) -> Result<(), StateError> {
+        let query = match secret {
+            Some(secret) => {
+                let sql = "INSERT INTO private_key_packages (reference, secret) VALUES (?, ?) \
+                           ON CONFLICT (reference) DO UPDATE SET secret = excluded.secret";
+                let sealed = self.sealer.seal(Place::KeyPackage(reference), secret);
+                sqlx::query(sql).bind(reference).bind(sealed)
+            }
+            None => {
+                sqlx::query("DELETE FROM private_key_packages WHERE reference = ?").bind(reference)
+            }
+        };
+        query.execute(&mut **transaction).await?;
+        Ok(())
+    }
+
+    async fn keep_conversation(
+        &self,
+        transaction: &mut Transaction<'_, Sqlite>,
+        id: ConversationId,
+        writes: &ConversationWrites,
+    ) -> Result<(), StateError> {
+        let sql = "INSERT INTO private_conversations (conversation_id, record) VALUES (?, ?) \
+                   ON CONFLICT (conversation_id) DO UPDATE SET record = coalesce(excluded.record, record) \
+                   RETURNING id";
+        let record = writes.record.as_ref();
+        let row = sqlx::query(sql)
+            .bind(&id.as_bytes()[..])
+            .bind(record.map(|record| self.sealer.seal(Place::Conversation(id), record)))
+            .fetch_one(&mut **transaction)
+            .await?;
+        let number: i64 = row.try_get("id")?;
+        for (generation, state) in &writes.groups {
+            let place = Place::Group(id, *generation);
+            let state = state.as_ref().map(|state| self.sealer.seal(place, state));
+            put_group(transaction, number, *generation, state).await?;
+        }
+        for (seq, reading) in &writes.readings {
+            let reading = self.sealer.seal(Place::Reading(id, *seq), reading);
+            put_reading(transaction, (number, id), *seq, reading).await?;
+        }
+        for (message, value) in &writes.outgoing {
+            let place = Place::Outgoing(id, *message);
+            let value = value.as_ref().map(|value| self.sealer.seal(place, value));
+            put_outgoing(transaction, number, *message, value).await?;
+        }
+        Ok(())
+    }
+
+    /// All that was kept, but for the readings.
+    pub(crate) async fn private(&self) -> Result<Stored, StateError> {
+        // One transaction: of what is written meanwhile, all is read or nothing.
+        let mut transaction = self.pool.begin().await?;
+        let device = sqlx::query("SELECT record FROM private_device")
+            .fetch_optional(&mut *transaction)
+            .await?;
+        let device = device.map(|row| self.opened(Place::Device, &row, "record")).transpose()?;
+        let mut stored = Stored { device, ..Stored::default() };
+        let sql = "SELECT reference, secret FROM private_key_packages ORDER BY reference";
+        for row in sqlx::query(sql).fetch_all(&mut *transaction).await? {
+            let reference: Vec<u8> = row.try_get("reference")?;
+            let secret = self.opened(Place::KeyPackage(&reference), &row, "secret")?;
+            stored.key_packages.push((reference, secret));
+        }
+        self.read_conversations(&mut transaction, &mut stored).await?;
+        Ok(stored)
+    }
+
+    async fn read_conversations(
+        &self,
+        transaction: &mut Transaction<'_, Sqlite>,
+        stored: &mut Stored,
+    ) -> Result<(), StateError> {
+        let all = &mut stored.conversations;
+        let sql = "SELECT conversation_id, record FROM private_conversations";
+        for row in sqlx::query(sql).fetch_all(&mut **transaction).await? {
+            let id = conversation(&row)?;
+            let sealed: Option<&[u8]> = row.try_get("record")?;
+            let record = sealed.map(|sealed| self.sealer.open(Place::Conversation(id), sealed));
+            all.insert(
+                id,
+                StoredConversation { record: record.transpose()?, ..Default::default() },
+            );
+        }
+        let sql = "SELECT conversation_id, generation, state \
+                   FROM private_groups g JOIN private_conversations c ON c.id = g.conversation";
+        for row in sqlx::query(sql).fetch_all(&mut **transaction).await? {
+            let (id, generation) = (conversation(&row)?, row.try_get("generation")?);
+            let state = self.opened(Place::Group(id, generation), &row, "state")?;
+            all.entry(id).or_default().groups.insert(generation, state);
+        }
+        let sql = "SELECT conversation_id, message_id, message \
+                   FROM private_outgoing o JOIN private_conversations c ON c.id = o.conversation ORDER BY o.id";
+        for row in sqlx::query(sql).fetch_all(&mut **transaction).await? {
+            let id = conversation(&row)?;
+            let message = IdempotencyKey::new(array(row.try_get("message_id")?, "a message id")?);
+            let value = self.opened(Place::Outgoing(id, message), &row, "message")?;
+            all.entry(id).or_default().outgoing.push((message, value));
+        }
+        Ok(())
+    }
+
+    /// What the entries from one seq to another, both included, turned out to say, as far as it was kept.
+    pub(crate) async fn readings(
+        &self,
+        conversation: ConversationId,
+        from_seq: u64,
+        to_seq: u64,
+    ) -> Result<BTreeMap<u64, Secret>, StateError> {
+        let sql = "SELECT seq, reading FROM private_readings r JOIN private_conversations c ON c.id = r.conversation \
+                   WHERE conversation_id = ? AND seq BETWEEN ? AND ? ORDER BY seq";
+        let rows = sqlx::query(sql)
+            .bind(&conversation.as_bytes()[..])
+            .bind(signed(from_seq))
+            .bind(signed(to_seq))
+            .fetch_all(&self.pool)
+            .await?;
+        let reading = |row: &SqliteRow| {
+            let seq = unsigned(row.try_get("seq")?);
+            Ok((seq, self.opened(Place::Reading(conversation, seq), row, "reading")?))
+        };
+        rows.iter().map(reading).collect()
+    }
+
+    /// Forgets all that is kept of a private conversation: its groups, what was said, what was to be said.
+    pub(crate) async fn forget_private(
+        &self,
+        conversation: ConversationId,
+    ) -> Result<(), StateError> {
+        let sql = "DELETE FROM private_conversations WHERE conversation_id = ?";
+        sqlx::query(sql).bind(&conversation.as_bytes()[..]).execute(&self.durable).await?;
+        Ok(())
+    }
+
+    fn opened(
+        &self,
+        place: Place<'_>,
+        row: &SqliteRow,
+        column: &'static str,
+    ) -> Result<Secret, StateError> {
+        self.sealer.open(place, row.try_get(column)?)
+    }
+}
+
+fn conversation(row: &SqliteRow) -> Result<ConversationId, StateError> {
+    Ok(ConversationId::new(array(row.try_get("conversation_id")?, "a conversation id")?))
+}
+
+async fn put_group(
+    transaction: &mut Transaction<'_, Sqlite>,
+    conversation: i64,
+    generation: u32,
+    state: Option<Vec<u8>>,
+) -> Result<(), StateError> {
+    let query = match state {
+        Some(state) => {
+            let sql = "INSERT INTO private_groups (conversation, generation, state) VALUES (?, ?, ?) \
+                       ON CONFLICT (conversation, generation) DO UPDATE SET state = excluded.state";
+            sqlx::query(sql).bind(conversation).bind(generation).bind(state)
+        }
+        None => {
+            let sql = "DELETE FROM private_groups WHERE conversation = ? AND generation = ?";
+            sqlx::query(sql).bind(conversation).bind(generation)
+        }
+    };
+    query.execute(&mut **transaction).await?;
+    Ok(())
+}
+
+/// Puts a reading, unless its message was redacted; whether or not the entry is there yet.
+async fn put_reading(
+    transaction: &mut Transaction<'_, Sqlite>,
+    (conversation, id): (i64, ConversationId),
+    seq: u64,
+    reading: Vec<u8>,
+) -> Result<(), StateError> {
+    let sql = "INSERT INTO private_readings (conversation, seq, reading) SELECT ?1, ?2, ?3 WHERE NOT EXISTS (\
+                   SELECT 1 FROM redactions r JOIN conversations c ON c.id = r.conversation \
+                   LEFT JOIN entries e ON e.conversation = r.conversation AND e.seq = r.seq \
+                   WHERE c.conversation_id = ?4 AND r.seq = ?2 AND (e.seq IS NULL OR e.message IS NOT NULL)) \
+               ON CONFLICT (conversation, seq) DO UPDATE SET reading = excluded.reading";
+    sqlx::query(sql)
+        .bind(conversation)
+        .bind(signed(seq))
+        .bind(reading)
+        .bind(&id.as_bytes()[..])
+        .execute(&mut **transaction)
+        .await?;
+    Ok(())
+}
+
+/// Puts a message; one that is there stays where it is in the order.
+async fn put_outgoing(
+    transaction: &mut Transaction<'_, Sqlite>,
+    conversation: i64,
+    message: IdempotencyKey,
+    value: Option<Vec<u8>>,
+) -> Result<(), StateError> {
+    let query = match value {
+        Some(value) => {
+            let sql = "INSERT INTO private_outgoing (conversation, message_id, message) VALUES (?, ?, ?) \
+                       ON CONFLICT (conversation, message_id) DO UPDATE SET message = excluded.message";
+            sqlx::query(sql).bind(conversation).bind(&message.as_bytes()[..]).bind(value)
+        }
+        None => {
+            let sql = "DELETE FROM private_outgoing WHERE conversation = ? AND message_id = ?";
+            sqlx::query(sql).bind(conversation).bind(&message.as_bytes()[..])
+        }
+    };
+    query.execute(&mut **transaction).await?;
+    Ok(())
+}
+
+/// Deletes the reading of a message that was redacted (STORE-010). None is of an entry that is known to be no message.
+pub(super) async fn forget_reading(
+    transaction: &mut Transaction<'_, Sqlite>,
+    conversation: ConversationId,
+    seq: u64,
+) -> Result<(), StateError> {
+    let sql = "DELETE FROM private_readings WHERE seq = ?2 \
+               AND conversation = (SELECT id FROM private_conversations WHERE conversation_id = ?1) \
+               AND NOT EXISTS (SELECT 1 FROM entries e JOIN conversations c ON c.id = e.conversation \
+                   WHERE c.conversation_id = ?1 AND e.seq = ?2 AND e.message IS NULL)";
+    sqlx::query(sql)
+        .bind(&conversation.as_bytes()[..])
+        .bind(signed(seq))
+        .execute(&mut **transaction)
+        .await?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,345 @@
+use std::{future::poll_fn, path::Path, pin::pin, task::Poll};
+
+use aside_proto::v1;
+use aside_session::client::log::{Accepted, Follower, Start};
+use prost::Message as _;
+use sqlx::AssertSqlSafe;
+use tempfile::TempDir;
+use zeroize::Zeroizing;
+
+use super::*;
+use crate::{
+    Unlock,
+    store::{NewEntry, StoredSignature},
+};
+
+const HERE: ConversationId = ConversationId::new([1; 16]);
+const THERE: ConversationId = ConversationId::new([2; 16]);
+
+/// What every secret here begins with.
+const PLAIN: &str = "in plain sight: ";
+
+fn secret(text: &str) -> Secret {
+    Zeroizing::new(format!("{PLAIN}{text}").into_bytes())
+}
+
+fn id(byte: u8) -> IdempotencyKey {
+    IdempotencyKey::new([byte; 16])
+}
+
+async fn open(dir: &Path) -> Store {
+    Store::open(dir, &Unlock::Unattended).await.unwrap()
+}
+
+async fn new_store() -> (TempDir, Store) {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path()).await;
+    (dir, store)
+}
+
+/// Everything there is, once in each of two conversations.
+fn everything() -> Writes {
+    let of = |name: &str| ConversationWrites {
+        record: Some(secret(&format!("record {name}"))),
+        groups: [(0, Some(secret(&format!("group 0 {name}")))), (1, Some(secret("group 1")))]
+            .into(),
+        readings: (1..=3).map(|seq| (seq, secret(&format!("reading {seq} {name}")))).collect(),
+        outgoing: [(id(7), Some(secret("said first"))), (id(9), Some(secret("said then")))].into(),
+    };
+    Writes {
+        device: Some(secret("device record")),
+        key_packages: [
+            (vec![5; 32], Some(secret("package 5"))),
+            (vec![6; 32], Some(secret("package 6"))),
+        ]
+        .into(),
+        conversations: [(HERE, of("here")), (THERE, of("there"))].into(),
+    }
+}
+
+fn in_conversation(id: ConversationId, writes: ConversationWrites) -> Writes {
+    Writes { conversations: [(id, writes)].into(), ..Writes::default() }
+}
+
+fn readings_of(seqs: impl IntoIterator<Item = u64>) -> Writes {
+    let readings = seqs.into_iter().map(|seq| (seq, secret(&format!("reading {seq}")))).collect();
+    in_conversation(HERE, ConversationWrites { readings, ..ConversationWrites::default() })
+}
+
+async fn kept_readings(store: &Store) -> Vec<u64> {
+    store.readings(HERE, 0, u64::MAX).await.unwrap().into_keys().collect()
+}
+
+// cites: STORE-001
+#[tokio::test]
+async fn what_was_kept_is_given_back() {
+    let (dir, store) = new_store().await;
+    let nothing = store.private().await.unwrap();
+    assert!(nothing.device.is_none() && nothing.conversations.is_empty());
+    store.keep_private(&everything()).await.unwrap();
+    // What is not named stays; what is put again stays in its place; what is deleted is gone.
+    let then = ConversationWrites {
+        groups: [(1, None), (2, Some(secret("group 2")))].into(),
+        readings: [(2, secret("reading 2 anew"))].into(),
+        outgoing: [
+            (id(7), Some(secret("said anew"))),
+            (id(3), Some(secret("said last"))),
+            (id(9), None),
+        ]
+        .into(),
+        ..ConversationWrites::default()
+    };
+    let key_packages = [(vec![5; 32], None)].into();
+    store.keep_private(&Writes { key_packages, ..in_conversation(HERE, then) }).await.unwrap();
+    store.close().await;
+
+    let store = open(dir.path()).await;
+    let stored = store.private().await.unwrap();
+    assert_eq!(stored.device, Some(secret("device record")));
+    assert_eq!(stored.key_packages, [(vec![6; 32], secret("package 6"))]);
+    let here = &stored.conversations[&HERE];
+    assert_eq!(here.record, Some(secret("record here")));
+    assert_eq!(here.groups, [(0, secret("group 0 here")), (2, secret("group 2"))].into());
+    assert_eq!(here.outgoing, [(id(7), secret("said anew")), (id(3), secret("said last"))]);
+    let there = &stored.conversations[&THERE];
+    assert_eq!(there.outgoing, [(id(7), secret("said first")), (id(9), secret("said then"))]);
+    let readings = store.readings(HERE, 2, 3).await.unwrap();
+    assert_eq!(readings, [(2, secret("reading 2 anew")), (3, secret("reading 3 here"))].into());
+
+    store.forget_private(HERE).await.unwrap();
+    assert_eq!(kept_readings(&store).await, [0_u64; 0]);
+    let left = store.private().await.unwrap();
+    assert_eq!(left.conversations.into_keys().collect::<Vec<_>>(), [THERE]);
+    let rows = "SELECT (SELECT count(*) FROM private_groups) + (SELECT count(*) FROM private_readings) \
+                + (SELECT count(*) FROM private_outgoing)";
+    let rows: i64 = sqlx::query_scalar(rows).fetch_one(&store.pool).await.unwrap();
+    assert_eq!(rows, 2 + 3 + 2, "those of the other");
+}
+
+// cites: STORE-001
+#[tokio::test]
+async fn a_write_that_is_cut_off_leaves_all_of_it_or_nothing() {
+    let (_dir, store) = new_store().await;
+    let mut cut = 0;
+    for steps in 1.. {
+        let whole = everything();
+        let mut keep = pin!(store.keep_private(&whole));
+        let mut polls = 0;
+        let done = poll_fn(|context| {
+            polls += 1;
+            if polls > steps {
+                return Poll::Ready(None);
+            }
+            keep.as_mut().poll(context).map(Some)
+        });
+        if let Some(kept) = done.await {
+            kept.unwrap();
+            break;
+        }
+        cut += 1;
+        let stored = store.private().await.unwrap();
+        if stored.device.is_some() {
+            // Cut after the commit.
+            break;
+        }
+        assert!(stored.key_packages.is_empty() && stored.conversations.is_empty(), "{steps}");
+        assert_eq!(kept_readings(&store).await, [0_u64; 0]);
+    }
+    assert!(cut > 0);
+    let stored = store.private().await.unwrap();
+    assert_eq!((stored.key_packages.len(), stored.conversations.len()), (2, 2));
+    assert_eq!(stored.conversations[&THERE].outgoing.len(), 2);
+}
+
+// cites: STORE-001
+#[tokio::test]
+async fn a_write_that_fails_changes_nothing_wherever_it_does() {
+    let (_dir, store) = new_store().await;
+    store.keep_private(&readings_of([1])).await.unwrap();
+    for (table, last) in [
+        ("private_device", "1"),
+        ("private_key_packages", "new.reference = x'06'"),
+        ("private_groups", "new.generation = 1"),
+        ("private_readings", "new.seq = 3"),
+        ("private_outgoing", "new.conversation = 2"),
+    ] {
+        let last = last.replace("x'06'", &format!("x'{}'", "06".repeat(32)));
+        let refuse = format!(
+            "CREATE TRIGGER refuse BEFORE INSERT ON {table} WHEN {last} BEGIN SELECT raise(ABORT, 'full'); END"
+        );
+        sqlx::query(AssertSqlSafe(refuse)).execute(&store.pool).await.unwrap();
+        let refused = store.keep_private(&everything()).await;
+        assert!(matches!(refused, Err(StateError::Database(_))), "{table}");
+        sqlx::query("DROP TRIGGER refuse").execute(&store.pool).await.unwrap();
+        let stored = store.private().await.unwrap();
+        assert!(stored.device.is_none() && stored.key_packages.is_empty(), "{table}");
+        assert_eq!(stored.conversations.len(), 1, "{table}");
+        assert!(stored.conversations[&HERE].outgoing.is_empty(), "{table}");
+        assert_eq!(store.readings(HERE, 1, 9).await.unwrap(), [(1, secret("reading 1"))].into());
+    }
+    store.keep_private(&everything()).await.unwrap();
+}
+
+// cites: STORE-002
+#[tokio::test]
+async fn commits_of_what_encrypts_wait_for_the_disk() {
+    let (_dir, store) = new_store().await;
+    let level = async |pool| -> i64 {
+        sqlx::query_scalar("PRAGMA synchronous").fetch_one(pool).await.unwrap()
+    };
+    let (normal, full) = (1, 2);
+    assert_eq!((level(&store.pool).await, level(&store.durable).await), (normal, full));
+}
+
+// cites: STORE-003
+#[tokio::test]
+async fn one_process_encrypts_and_another_reads() {
+    let (dir, store) = new_store().await;
+    store.keep_private(&everything()).await.unwrap();
+    let again = Store::open(dir.path(), &Unlock::Unattended).await;
+    assert!(matches!(again, Err(StateError::InUse(_))));
+    let copy = Store::open_shared(dir.path(), &Unlock::Unattended).await.unwrap();
+    let read = copy.private().await.unwrap();
+    assert_eq!(read.conversations[&HERE].record, Some(secret("record here")));
+    assert_eq!(copy.readings(HERE, 1, 1).await.unwrap(), [(1, secret("reading 1 here"))].into());
+    assert!(matches!(copy.keep_private(&readings_of([4])).await, Err(StateError::Copy)));
+    copy.close().await;
+    store.keep_private(&readings_of([4])).await.unwrap();
+}
+
+/// Whether any file of the state holds these bytes.
+fn holds(dir: &Path, bytes: &[u8]) -> bool {
+    std::fs::read_dir(dir).unwrap().any(|file| {
+        let file = std::fs::read(file.unwrap().path()).unwrap();
+        file.windows(bytes.len()).any(|window| window == bytes)
+    })
+}
+
+// cites: STORE-006
+#[tokio::test]
+async fn no_file_holds_what_is_secret() {
+    let (dir, store) = new_store().await;
+    let device_key = store.account().await.unwrap().device_key.to_bytes();
+    store.keep_private(&everything()).await.unwrap();
+    let check = || {
+        assert!(holds(dir.path(), HERE.as_bytes()), "what tells the rows is there");
+        assert!(!holds(dir.path(), PLAIN.as_bytes()) && !holds(dir.path(), &device_key[..]));
+    };
+    check();
+    store.close().await;
+    check();
+}
+
+// cites: STORE-007
+#[tokio::test]
+async fn values_that_were_moved_or_cut_are_damage() {
+    let (_dir, store) = new_store().await;
+    let damage = [
+        "UPDATE private_readings SET reading = (SELECT reading FROM private_readings WHERE seq = 2 LIMIT 1) WHERE seq = 1",
+        "UPDATE private_readings AS r SET reading = (SELECT reading FROM private_readings o \
+         WHERE o.seq = r.seq AND o.conversation <> r.conversation)",
+        "UPDATE private_readings SET reading = substr(reading, 1, length(reading) - 1)",
+        "UPDATE private_readings SET reading = x''",
+        "UPDATE private_groups SET state = (SELECT state FROM private_groups WHERE generation = 1 LIMIT 1)",
+        "UPDATE private_groups SET generation = generation + 1000",
+        "UPDATE private_conversations SET conversation_id = zeroblob(16) WHERE id = 1",
+        "UPDATE private_device SET record = (SELECT record FROM private_conversations LIMIT 1)",
+        "UPDATE private_key_packages SET secret = (SELECT min(secret) FROM private_key_packages)",
+        "UPDATE private_outgoing SET message = (SELECT min(message) FROM private_outgoing)",
+    ];
+    for sql in damage {
+        store.keep_private(&everything()).await.unwrap();
+        sqlx::query(sql).execute(&store.pool).await.unwrap();
+        let (all, readings) = (store.private().await, store.readings(HERE, 0, 9).await);
+        let damaged = [all.err(), readings.err()].into_iter().flatten().next();
+        assert!(matches!(damaged, Some(StateError::Damaged(_))), "{sql}: {damaged:?}");
+        for id in [HERE, THERE, ConversationId::new([0; 16])] {
+            store.forget_private(id).await.unwrap();
+        }
+    }
+}
+
+/// Entries as a follower lets them through: private messages, after them one that redacts some.
+fn entries(messages: u64, redacted: Vec<u64>) -> Vec<NewEntry> {
+    let mut follower = Follower::new(HERE, Start::Beginning);
+    let mut entry = |seq, kind: v1::EntryKind, payload: Vec<u8>| {
+        let header = v1::EntryHeader {
+            conversation_id: HERE.to_bytes(),
+            seq,
+            kind: kind.into(),
+            sender_user_id: vec![1; 16].into(),
+            sender_device_id: vec![2; 16].into(),
+            message_id: vec![seq as u8; 16].into(),
+            ..Default::default()
+        };
+        let entry = v1::Entry {
+            header: header.encode_to_vec().into(),
+            salt: vec![7; 32].into(),
+            payload: payload.into(),
+            ..Default::default()
+        };
+        let accepted: Accepted = follower.handle_pushed(&entry).unwrap().unwrap();
+        NewEntry { accepted, signature: StoredSignature::Unsigned }
+    };
+    let mut all: Vec<_> = (1..=messages)
+        .map(|seq| entry(seq, v1::EntryKind::PrivateMessage, format!("ciphertext {seq}").into()))
+        .collect();
+    all.push(entry(messages + 1, v1::EntryKind::Commit, b"commit".to_vec()));
+    let redacted = v1::RedactedPayload { seqs: redacted, ..Default::default() };
+    all.push(entry(messages + 2, v1::EntryKind::Redacted, redacted.encode_to_vec()));
+    all
+}
+
+// cites: REDACT-016, STORE-010
+#[tokio::test]
+async fn a_reading_goes_with_its_message_in_whatever_order_they_came() {
+    // The commit, which is no message, is named by whoever breaks the protocol.
+    let redacting = || entries(4, vec![1, 2, 5]);
+    for (name, first) in [("reading", true), ("entry", false)] {
+        let (dir, store) = new_store().await;
+        store.set_conversation(HERE, "", true).await.unwrap();
+        let mut entries = redacting();
+        let last = entries.split_off(5);
+        if first {
+            store.keep_private(&readings_of(1..=5)).await.unwrap();
+            store.keep(HERE, &entries, None, &[]).await.unwrap();
+        } else {
+            store.keep(HERE, &entries, None, &[]).await.unwrap();
+            store.keep_private(&readings_of(1..=5)).await.unwrap();
+        }
+        assert_eq!(kept_readings(&store).await, [1, 2, 3, 4, 5], "{name}");
+        store.keep(HERE, &last, None, &[]).await.unwrap();
+        assert_eq!(kept_readings(&store).await, [3, 4, 5], "{name}");
+        // It does not come back, and what is left can be read.
+        store.keep_private(&readings_of(1..=5)).await.unwrap();
+        assert_eq!(store.readings(HERE, 0, 9).await.unwrap().len(), 3);
+        let left = store.entries_from(HERE, 1, 2).await.unwrap();
+        assert!(left.iter().all(|kept| kept.payload.is_empty() && kept.payload_hash.is_some()));
+        store.close().await;
+        assert!(!holds(dir.path(), b"ciphertext 1") && holds(dir.path(), b"ciphertext 3"));
+    }
+}
+
+// cites: REDACT-016, STORE-010
+#[tokio::test]
+async fn a_reading_goes_before_its_entry_is_there() {
+    let (_dir, store) = new_store().await;
+    store.set_conversation(HERE, "", true).await.unwrap();
+    let mut entries = entries(4, vec![1, 2]);
+    let last = entries.split_off(5);
+    store.keep_private(&readings_of([1, 3])).await.unwrap();
+    store.keep(HERE, &last, None, &[]).await.unwrap();
+    store.keep_private(&readings_of([2, 4])).await.unwrap();
+    assert_eq!(kept_readings(&store).await, [3, 4]);
+    store.keep(HERE, &entries, None, &[]).await.unwrap();
+    assert_eq!(kept_readings(&store).await, [3, 4]);
+}
+
+#[tokio::test]
+async fn readings_outlive_a_log_that_is_read_anew() {
+    let (_dir, store) = new_store().await;
+    store.set_conversation(HERE, "", true).await.unwrap();
+    store.keep_private(&readings_of([1])).await.unwrap();
+    store.forget(HERE).await.unwrap();
+    assert_eq!(kept_readings(&store).await, [1], "it can't be decrypted a second time");
+}
