@@ -2,6 +2,7 @@
 
 mod identity;
 mod presence;
+mod private;
 mod reading;
 mod redaction;
 mod rooms;

@@ -48,6 +48,7 @@ pub mod private;
 
 mod address;
 mod backoff;
+mod certificate;
 mod client;
 mod content;
 mod driver;
@@ -82,8 +83,8 @@ pub use error::{Error, PasswordReason, Refusal};
 pub use guard::{Guard, Unlock};
 pub use kept::{Hits, Kept, SearchPage};
 pub use model::{
-    Connection, Content, Device, Entry, Event, Member, Mention, MessageRef, Person, Pin, Reaction,
-    Receipt, Role, Room, RoomChange, What,
+    Connection, Content, Device, Entry, Event, Kind, Member, Mention, MessageRef, Person, Pin,
+    Reaction, Receipt, Role, Room, RoomChange, What,
 };
 pub use options::{BindingKind, LogIn, Options};
 pub use paths::{client_data_dir, default_data_dir};

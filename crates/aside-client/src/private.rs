@@ -63,7 +63,7 @@ const READ_AHEAD: usize = 64;
 const MAX_WAITING: usize = 1024;
 
 /// Fills from a cryptographic random source.
-pub type Random = Box<dyn FnMut(&mut [u8]) + Send>;
+pub type Random = Box<dyn FnMut(&mut [u8]) + Send + Sync>;
 
 /// All private conversations of a device.
 pub struct Engine {

@@ -79,8 +79,18 @@ pub enum State {
 
 impl Outgoing {
     pub(crate) fn new(draft: &Draft, state: State, seq: Option<u64>) -> Self {
+        Self::of((draft.message_id, draft.conversation), &draft.payload, state, seq)
+    }
+
+    /// A message with this content.
+    pub(crate) fn of(
+        (message_id, conversation): (IdempotencyKey, ConversationId),
+        content: &[u8],
+        state: State,
+        seq: Option<u64>,
+    ) -> Self {
         let reply = |to: Reference| Reply { to: to.seq, there: true, redacted: false };
-        let (text, content) = match Body::read(&draft.payload) {
+        let (text, content) = match Body::read(content) {
             Some(Body::Text { text, reply_to }) => {
                 let (mentions, reactions) = Default::default();
                 let reply = reply_to.map(reply);
@@ -94,7 +104,6 @@ impl Outgoing {
             }
             None => (None, Content::Unknown),
         };
-        let (message_id, conversation) = (draft.message_id, draft.conversation);
         Self { message_id, conversation, text, content, state, seq }
     }
 }
