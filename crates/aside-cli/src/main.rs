@@ -9,6 +9,7 @@ mod doctor;
 mod failure;
 mod logging;
 mod output;
+mod passphrase;
 mod presence;
 mod recovery;
 mod retention;
@@ -64,6 +65,7 @@ enum Command {
     Search(search::Args),
     Tokens(tokens::Args),
     Recovery(recovery::Args),
+    Passphrase(passphrase::Args),
     Devices(devices::Args),
     Verify(verify::Args),
     Config(config::Args),
@@ -93,6 +95,7 @@ async fn run(command: Command) -> Result<()> {
         Command::Search(args) => search::run(&args).await,
         Command::Tokens(args) => tokens::run(args).await,
         Command::Recovery(args) => recovery::run(&args).await,
+        Command::Passphrase(args) => passphrase::run(&args).await,
         Command::Devices(args) => devices::run(&args).await,
         Command::Verify(args) => verify::run(&args).await,
         Command::Config(args) => config::run(&args),
@@ -136,6 +139,10 @@ mod tests {
         for right in [
             "aside recovery new aside://alice@chat.example --long",
             "aside recovery use aside://alice@chat.example --phrase-file phrase.txt",
+            "aside passphrase status aside://alice@chat.example --json",
+            "aside passphrase set aside://alice@chat.example --new-passphrase-file new.txt",
+            "aside passphrase change aside://alice@chat.example --passphrase-file old.txt",
+            "aside passphrase remove aside://alice@chat.example",
             "aside devices aside://alice@chat.example --json",
             "aside devices revoke aside://alice@chat.example 0190",
             "aside verify aside://alice@chat.example bob --mark",
@@ -144,6 +151,7 @@ mod tests {
         }
         for wrong in [
             "aside recovery aside://alice@chat.example",
+            "aside passphrase aside://alice@chat.example",
             "aside devices",
             "aside devices revoke aside://alice@chat.example",
             "aside verify aside://alice@chat.example",

@@ -8,8 +8,8 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 use aside_client::{
-    Address, BindingKind, BotToken, Client, Error, Events, Fingerprint, Kept, LogIn, Options,
-    PasswordReason, Room, Trust, client_data_dir, v1,
+    Address, BindingKind, BotToken, Client, Error, Events, Fingerprint, Guard, Kept, LogIn,
+    Options, PasswordReason, Room, Trust, Unlock, client_data_dir, v1,
 };
 use clap::ValueEnum;
 use zeroize::Zeroizing;
@@ -38,6 +38,9 @@ pub(crate) struct SessionArgs {
     /// Log in as a bot, by the token in the first line of this file; else by the one in ASIDE_TOKEN, if that is set
     #[arg(long, value_name = "FILE", conflicts_with_all = ["register", "password_file"])]
     token_file: Option<PathBuf>,
+    /// Open what is kept here by the passphrase in the first line of this file, if one guards it; else it is asked for
+    #[arg(long, value_name = "FILE", env = "ASIDE_PASSPHRASE_FILE")]
+    passphrase_file: Option<PathBuf>,
     /// Keep keys and history below this directory [default: ASIDE_DATA_DIR, or the user's data directory]
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
@@ -68,6 +71,7 @@ impl SessionArgs {
     ) -> Result<(Client, Events)> {
         let mut options = self.options()?;
         adjust(&mut options);
+        self.unlock(&mut options).await?;
         match Client::connect(options.clone()).await {
             // What --register --suffix made at the first call is there at the next.
             Err(Error::HandleChanged { now, .. }) if self.suffix => {
@@ -89,6 +93,7 @@ impl SessionArgs {
 
     /// Logs in to an account that is kept here.
     async fn connect_as(&self, mut options: Options) -> Result<(Client, Events)> {
+        self.unlock(&mut options).await?;
         match Client::connect(options.clone()).await {
             Err(Error::PasswordNeeded(reason)) => {
                 options.log_in = self.log_in(reason)?;
@@ -100,10 +105,25 @@ impl SessionArgs {
 
     /// Opens what is kept here, without connecting.
     pub(crate) async fn kept(&self) -> Result<Kept> {
-        Ok(Kept::open(&self.options()?).await?)
+        let mut options = self.options()?;
+        self.unlock(&mut options).await?;
+        Ok(Kept::open(&options).await?)
     }
 
-    fn options(&self) -> Result<Options> {
+    /// Asks for the passphrase of what is kept here, if one guards it and none was given. Without a terminal nobody is asked, and
+    /// opening it says what is missing.
+    pub(crate) async fn unlock(&self, options: &mut Options) -> Result<()> {
+        let shut = matches!(options.unlock, Unlock::Unattended)
+            && matches!(Guard::of(options).await, Ok(Some(Guard::Passphrase)));
+        if shut && io::stdin().is_terminal() {
+            let passphrase = ask_password("Passphrase of what is kept on this device: ")?;
+            options.unlock = Unlock::Passphrase(passphrase);
+        }
+        Ok(())
+    }
+
+    /// How to connect, as far as the arguments say it.
+    pub(crate) fn options(&self) -> Result<Options> {
         let mut options = Options::new(self.address.clone());
         options.trust = match (&self.ca, self.fingerprint) {
             (Some(file), _) => Some(Trust::CaFile(file.clone())),
@@ -111,6 +131,9 @@ impl SessionArgs {
             (None, None) => None,
         };
         options.data_dir = self.data_dir.as_deref().map(client_data_dir);
+        if let Some(file) = &self.passphrase_file {
+            options.unlock = Unlock::Passphrase(first_line(file, "passphrase")?);
+        }
         options.device_name.clone_from(&self.device_name);
         options.user_agent = concat!("aside/", env!("CARGO_PKG_VERSION")).to_owned();
         options.binding = match self.binding {
@@ -157,11 +180,16 @@ fn secret(file: Option<&Path>, what: &str, variable: &str) -> Result<Option<Zero
     let Some(path) = file else {
         return Ok(env::var(variable).ok().filter(|text| !text.is_empty()).map(Zeroizing::new));
     };
+    first_line(path, what).map(Some)
+}
+
+/// The first line of a file.
+pub(crate) fn first_line(path: &Path, what: &str) -> Result<Zeroizing<String>> {
     let text = fs::read_to_string(path)
         .with_context(|| format!("can't read the {what} in {}", path.display()))?;
     let text = Zeroizing::new(text);
     let line = text.lines().next().unwrap_or_default();
-    Ok(Some(Zeroizing::new(line.to_owned())))
+    Ok(Zeroizing::new(line.to_owned()))
 }
 
 /// Finds a room by name.

@@ -552,3 +552,55 @@ async fn a_phrase_approves_devices_and_two_users_compare_a_number() {
     let nobody = output(laptop("devices revoke", &["0190"]), "").await;
     assert!(failure(&nobody).1.contains("there is no device 0190"));
 }
+
+// cites: STORE-005, STORE-008
+#[tokio::test(flavor = "multi_thread")]
+async fn a_passphrase_guards_what_is_kept() {
+    let world = World::new().await;
+    stdout(&world.run("send", "alice", &["lobby", "hello", "--register", "--join"]).await);
+    let status = async || {
+        let status = world.run("passphrase status", "alice", &["--json"]).await;
+        let status: Value = serde_json::from_str(&stdout(&status)).unwrap();
+        status["guard"].as_str().unwrap().to_owned()
+    };
+    let unguarded = status().await;
+    assert_ne!(unguarded, "passphrase");
+    let told = stdout(&world.run("passphrase status", "alice", &[]).await);
+    assert!(
+        unguarded != "file" || told.contains("from nobody who can read the directory"),
+        "{told}"
+    );
+    let nothing = world.run("passphrase status", "bob", &[]).await;
+    assert!(failure(&nothing).1.contains("nothing of this account is kept here"));
+
+    let file = |name: &str, passphrase: &str| {
+        let path = world.home.path().join(name);
+        std::fs::write(&path, format!("{passphrase}\n")).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let (short, old) = (file("short", "short"), file("old", "an old passphrase"));
+    let new = file("new", "a new passphrase");
+    let run = |command, arguments: &[&str]| output(world.aside(command, "alice", arguments), "");
+    let (_, said) = failure(&run("passphrase set", &["--new-passphrase-file", &short]).await);
+    assert!(said.contains("at least 8 characters"), "{said}");
+    let (_, said) = failure(&run("passphrase change", &["--new-passphrase-file", &old]).await);
+    assert!(said.contains("aside passphrase set"), "{said}");
+    stdout(&run("passphrase set", &["--new-passphrase-file", &old]).await);
+    assert_eq!(status().await, "passphrase");
+
+    let (_, said) = failure(&run("search", &["--local", "hello"]).await);
+    assert!(said.contains("a passphrase guards") && said.contains("--passphrase-file"), "{said}");
+    let (_, said) = failure(&run("rooms", &["--passphrase-file", &new]).await);
+    assert!(said.contains("this is not the passphrase") && said.contains("Try again"), "{said}");
+    let with = ["--passphrase-file", &old, "--new-passphrase-file", &new];
+    stdout(&run("passphrase change", &with).await);
+    let (_, said) = failure(&run("rooms", &["--passphrase-file", &old]).await);
+    assert!(said.contains("this is not the passphrase"), "{said}");
+    let mut rooms = world.aside("rooms", "alice", &[]);
+    rooms.env("ASIDE_PASSPHRASE_FILE", &new).env_remove("ASIDE_PASSWORD");
+    assert!(stdout(&output(rooms, "").await).contains("lobby"), "the device logs in by its key");
+
+    stdout(&run("passphrase remove", &["--passphrase-file", &new]).await);
+    assert_eq!(status().await, unguarded);
+    assert!(stdout(&run("rooms", &[]).await).contains("lobby"));
+}

@@ -101,7 +101,7 @@ const LAYERS: &[Layer] = &[
     Layer {
         name: "benches",
         may: &["aside-proto", "aside-crypto", "aside-store"],
-        tests_may: &["aside-mls"],
+        tests_may: &["aside-client", "aside-mls"],
         never: &["openssl-sys"],
     },
     Layer {

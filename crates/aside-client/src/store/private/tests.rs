@@ -1,5 +1,9 @@
 use std::{future::poll_fn, path::Path, pin::pin, task::Poll};
 
+use aside_mls::{
+    DefaultCrypto, Device, Group, GroupId, Reason, Suite,
+    testing::{Cast, owner},
+};
 use aside_proto::v1;
 use aside_session::client::log::{Accepted, Follower, Start};
 use prost::Message as _;
@@ -342,4 +346,45 @@ async fn readings_outlive_a_log_that_is_read_anew() {
     store.keep_private(&readings_of([1])).await.unwrap();
     store.forget(HERE).await.unwrap();
     assert_eq!(kept_readings(&store).await, [1], "it can't be decrypted a second time");
+}
+
+async fn keep_group(store: &Store, device: &Device, group: &mut Group) {
+    group.save().unwrap();
+    let groups = device.take_changes().groups.into_iter();
+    let groups = groups.map(|(id, state)| (id.generation, state)).collect();
+    let writes = ConversationWrites { groups, ..ConversationWrites::default() };
+    store.keep_private(&in_conversation(HERE, writes)).await.unwrap();
+}
+
+async fn kept_group(store: &Store, device: &Device) -> Group {
+    let stored = store.private().await.unwrap();
+    device.load(&stored.conversations[&HERE].groups[&0]).unwrap()
+}
+
+// cites: STORE-004
+#[tokio::test]
+async fn a_state_that_was_put_back_is_told_by_what_it_sent_since() {
+    let (dir, store) = new_store().await;
+    let alice = Cast::default().device::<DefaultCrypto>(1, 1).unwrap();
+    let id = GroupId { conversation: HERE, generation: 0 };
+    let mut group = alice.create(Suite::P256Aes128, id, 1_800_000_000).unwrap();
+    let before = group.encrypt(b"before", b"").unwrap();
+    keep_group(&store, &alice, &mut group).await;
+    store.close().await;
+    let (database, backup) = (dir.path().join("state.db"), dir.path().join("backup"));
+    std::fs::copy(&database, &backup).unwrap();
+
+    let store = open(dir.path()).await;
+    let mut group = kept_group(&store, &alice).await;
+    let since = group.encrypt(b"since", b"").unwrap();
+    keep_group(&store, &alice, &mut group).await;
+    store.close().await;
+    std::fs::copy(&backup, &database).unwrap();
+
+    // The log has both. That one of them is not among what was sent says that the state is not the last one.
+    let store = open(dir.path()).await;
+    let mut group = kept_group(&store, &alice).await;
+    for message in [before, since] {
+        assert_eq!(group.decrypt(&message, b"", owner(1, 1)), Err(Reason::Own));
+    }
 }
