@@ -86,6 +86,9 @@ pub struct Engine {
     writes: Writes,
     /// Whether writes were taken that are not written yet.
     is_writing: bool,
+    /// Whether this device is one of its user's, as the user's device log says; and whether that is news.
+    is_approved: bool,
+    was_approved: bool,
     /// The conversation that was asked for last, for the others to have their turn.
     last_polled: Option<ConversationId>,
 }
@@ -150,8 +153,12 @@ impl Engine {
             told: VecDeque::new(),
             writes: Writes::default(),
             is_writing: false,
+            is_approved: false,
+            was_approved: false,
             last_polled: None,
         };
+        engine.judge_own();
+        engine.was_approved = engine.is_approved;
         for (id, kept) in stored.conversations {
             let conversation = engine.restore(id, kept)?;
             engine.conversations.insert(id, conversation);
@@ -365,7 +372,28 @@ impl Engine {
     pub fn learn(&mut self, log: DeviceLog) {
         let user = log.user();
         self.logs.learn(log);
+        if user == self.me.user {
+            self.judge_own();
+        }
         self.logs_settled(user);
+    }
+
+    fn judge_own(&mut self) {
+        let me = self.me;
+        let is_active = self
+            .logs
+            .with(me.user, |log| log.active().any(|certificate| certificate.device() == me.device));
+        self.is_approved = is_active == Some(true);
+    }
+
+    /// Whether this device was approved since the last call: its user's conversations are listed anew then.
+    pub fn take_approval(&mut self) -> bool {
+        let is_new = self.is_approved && !self.was_approved;
+        self.was_approved = self.is_approved;
+        if is_new {
+            self.inbox.disconnected();
+        }
+        is_new
     }
 
     /// A user's device log was asked for, and there is none that may be used: what is known stays.
@@ -473,13 +501,9 @@ impl Engine {
     /// # Errors
     /// [`StateError::Damaged`]: nothing can be relied on any more; begin anew with what is kept.
     pub fn work(&mut self) -> Result<(), StateError> {
-        let me = self.me;
-        let approved = self
-            .logs
-            .with(me.user, |log| log.active().any(|certificate| certificate.device() == me.device));
         let mut conversations = std::mem::take(&mut self.conversations);
         let mut cx = Context {
-            me,
+            me: self.me,
             device: &self.device,
             logs: &self.logs,
             inbox: &mut self.inbox,
@@ -488,7 +512,7 @@ impl Engine {
             random: &mut self.random,
             limits: &self.limits,
             now_ms: self.now_ms,
-            approved: approved == Some(true),
+            approved: self.is_approved,
         };
         let mut outcome = Ok(());
         for conversation in conversations.values_mut() {

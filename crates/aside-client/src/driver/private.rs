@@ -114,6 +114,9 @@ impl Driver {
             let now_ms = self.status.borrow().server_unix_ms();
             let Some(engine) = &mut self.private.engine else { return Ok(()) };
             engine.tick(now_ms);
+            if engine.take_approval() {
+                self.sync.list_anew();
+            }
             for conversation in self.sync.poll_left() {
                 engine.lose(conversation);
             }

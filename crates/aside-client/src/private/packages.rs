@@ -10,8 +10,8 @@ use prost::Message as _;
 
 use crate::StateError;
 
-/// How many are left at a time.
-const BATCH: usize = 20;
+/// How many are left at a time beyond what the server takes for few.
+const BATCH: u32 = 20;
 /// How old a last resort may be before another takes its place: half of its lifetime.
 const LAST_RESORT_SECONDS: u64 = KEY_PACKAGE_LIFETIME.as_secs() / 2;
 
@@ -116,10 +116,12 @@ impl Packages {
             if !(is_old || it.is_low || it.replaces) {
                 continue;
             }
-            let room = limits.max_key_packages.saturating_sub(limits.key_packages_low) as usize;
+            let low = limits.key_packages_low;
+            let room = limits.max_key_packages.saturating_sub(low);
+            let most = low.saturating_add(BATCH).min(room).max(1);
             let count = match is_old && !it.is_low && !it.replaces {
                 true => 0,
-                false => room.clamp(1, BATCH),
+                false => most,
             };
             let make = |last_resort| device.key_package(it.suite, last_resort, now_s);
             let made: Result<Vec<_>, _> =

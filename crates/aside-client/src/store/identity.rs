@@ -101,7 +101,6 @@ impl Store {
     }
 
     /// The private keys to this device's certificate, in the order of their suites; none if none was made.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the driver will sign with them"))]
     pub(crate) async fn mls_keys(&self) -> Result<Vec<SigningKey>, StateError> {
         let rows = sqlx::query("SELECT suite, private_key FROM mls_keys ORDER BY suite");
         let key = |row: &SqliteRow| {

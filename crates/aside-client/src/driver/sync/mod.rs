@@ -342,6 +342,7 @@ impl Sync {
             }
         }
         for (conversation, waiter) in std::mem::take(&mut self.waiters) {
+            let is_deferred = self.is_deferred(conversation);
             let outcome = match self.rooms.get_mut(&conversation) {
                 Some(room) if room.tampered => Some(Err(Error::Tampered)),
                 Some(room) => {
@@ -353,6 +354,7 @@ impl Sync {
                     let done = follower.is_caught_up() && follower.is_vouched_for();
                     (done && settled && room.accepted.is_empty()).then_some(Ok(()))
                 }
+                None if is_deferred => None,
                 None => (self.listing == Listing::Done).then_some(Err(Error::NotFollowed)),
             };
             match outcome {

@@ -28,6 +28,12 @@ impl Sync {
         }
     }
 
+    /// Whether it is about to be followed.
+    pub(super) fn is_deferred(&self, conversation: ConversationId) -> bool {
+        let is = |room: &v1::Room| room.conversation_id[..] == conversation.as_bytes()[..];
+        self.deferred.iter().any(|summary| summary.room.as_ref().is_some_and(is))
+    }
+
     pub(in crate::driver) fn take_deferred(&mut self) -> Vec<v1::Summary> {
         std::mem::take(&mut self.deferred)
     }
