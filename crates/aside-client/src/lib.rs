@@ -76,7 +76,11 @@ pub use aside_crypto::{
     DeviceLog, EntryError, Judgement, PhraseError, PinBreach, RecoveryPhrase, SafetyNumber,
     Strength,
 };
-pub use aside_session::client::{Typists, room::Settings as RoomSettings, timeline::Reply};
+pub use aside_session::client::{
+    Typists,
+    room::Settings as RoomSettings,
+    timeline::{Profile as GroupProfile, ProfileError as GroupProfileError, Reply},
+};
 pub use client::{Client, Events, Found, IssuedToken, Queued, Safety, Token, new_recovery_phrase};
 pub use content::Text;
 pub use error::{Error, PasswordReason, Refusal};

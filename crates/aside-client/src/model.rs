@@ -10,7 +10,9 @@ use aside_proto::{
 use aside_crypto::PinBreach;
 use aside_session::client::{room::Settings as RoomSettings, timeline::Reply};
 
-use crate::{Error, Notice, Outgoing, Presence, PresenceSettings, State, Watermark, private};
+use crate::{
+    Error, GroupProfile, Notice, Outgoing, Presence, PresenceSettings, State, Watermark, private,
+};
 
 /// A room, as the user sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -344,6 +346,13 @@ pub enum Content {
         of: u64,
         /// The message as it is now; none if it is not shown: then this is shown as a message, and marked (CONT-013).
         message: Option<Arc<Entry>>,
+    },
+    /// The name and the color of a GROUP.
+    Profile {
+        /// What they are. The name is to be neutralised before it is displayed.
+        profile: GroupProfile,
+        /// Whether the sender might say so; if not, it changes nothing (PRIV-017).
+        counts: bool,
     },
     /// What was redacted: that is all there is to be shown of it (CONT-014).
     Redacted,

@@ -22,6 +22,7 @@ mod inbox;
 mod intake;
 mod judge;
 mod making;
+mod naming;
 mod packages;
 mod reading;
 mod record;
@@ -49,7 +50,7 @@ use self::{
     judge::Logs,
     packages::Packages,
 };
-use crate::StateError;
+use crate::{GroupProfile, StateError};
 
 pub use conversation::Entry;
 pub use event::{Event, Goal, GoalError, Health, How, Repair, Told};
@@ -481,6 +482,12 @@ impl Engine {
     #[must_use]
     pub fn health(&self, id: ConversationId) -> Option<Health> {
         self.conversations.get(&id).map(Conversation::health)
+    }
+
+    /// What a GROUP is called, as far as is known here (PRIV-017).
+    #[must_use]
+    pub fn profile(&self, id: ConversationId) -> Option<&GroupProfile> {
+        self.conversations.get(&id)?.naming.profile()
     }
 
     /// The conversations that are followed.

@@ -102,6 +102,7 @@ impl Outgoing {
             Some(Body::Edit { to, text }) => {
                 (Some(text.body), Content::Edit { of: to.seq, message: None })
             }
+            Some(Body::Profile(profile)) => (None, Content::Profile { profile, counts: true }),
             None => (None, Content::Unknown),
         };
         Self { message_id, conversation, text, content, state, seq }

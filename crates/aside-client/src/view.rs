@@ -208,7 +208,10 @@ impl<'a> Viewer<'a> {
             Shown::StrayEdit { of, text } => (Some(text.body), Content::Edit { of, message: None }),
             Shown::Redacted => (None, Content::Redacted),
             Shown::EditOfRedacted { .. } => (None, Content::Hidden),
-            Shown::Unknown | Shown::Repetition { .. } => (None, Content::Unknown),
+            // CONT-019
+            Shown::Profile(_) | Shown::Unknown | Shown::Repetition { .. } => {
+                (None, Content::Unknown)
+            }
         })
     }
 

@@ -15,6 +15,7 @@ use super::{
     event::{Event, Goal, Health, Repair},
     inbox::Inbox,
     judge::Logs,
+    naming::Naming,
     reading::Reading,
     roster::Roster,
 };
@@ -148,6 +149,7 @@ pub(super) struct Hand {
 pub(super) struct Conversation {
     pub(super) id: ConversationId,
     pub(super) roster: Roster,
+    pub(super) naming: Naming,
     /// The last entry that was taken in.
     pub(super) cursor: u64,
     /// The last entry that is there to be read.
@@ -195,6 +197,7 @@ impl Conversation {
         Self {
             id,
             roster: Roster::default(),
+            naming: Naming::default(),
             cursor: 0,
             head: 0,
             server_head: None,

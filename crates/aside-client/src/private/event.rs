@@ -8,6 +8,8 @@ use aside_proto::{
     v1,
 };
 
+use crate::GroupProfile;
+
 /// What happened in a private conversation, beside what its entries say.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
@@ -91,6 +93,13 @@ pub enum Event {
     ForkFound {
         /// The epoch.
         epoch: u64,
+    },
+    /// The GROUP has another name or color (PRIV-017).
+    Named {
+        /// What it is called.
+        profile: GroupProfile,
+        /// Who said so.
+        by: Owner,
     },
     /// A message states another device log than the one that is known, or one that goes on (TRUST-006).
     SenderDoubted {

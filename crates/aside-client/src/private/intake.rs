@@ -239,6 +239,9 @@ impl Conversation {
             self.broken = None;
             self.hand.asked.clear();
             self.hand.packages.retain(|owner, _| !leaves.contains(owner));
+            let stayed: BTreeSet<_> = leaves.difference(&claim.added).copied().collect();
+            let maker = (!header.is_external).then_some(by.owner);
+            self.naming.came(&self.roster, maker, &stayed, (cx.me, !claim.added.is_empty()));
         }
         self.settle_goals(cx);
         Ok(())
@@ -511,6 +514,11 @@ impl Conversation {
         } else {
             Reading::Unreadable(Unreadable::NotHere)
         };
+        if let Reading::Said(said) = &reading
+            && let Some(profile) = self.naming.said(self.roster.kind, (seq, by.owner), said)
+        {
+            cx.tell(self.id, Event::Named { profile, by: by.owner });
+        }
         cx.read(self.id, seq, &reading);
         Ok(())
     }
@@ -550,13 +558,13 @@ impl Conversation {
             cx.tell(self.id, Event::Sent { message_id, seq: entry.seq, time_ms });
         }
         let position = cx.logs.with(cx.me.user, |log| log.head().position).unwrap_or_default();
-        let Said { content, franking_key, .. } = Said {
+        Ok(Reading::Said(Said {
             content: mine.content,
             franking_key: mine.franking_key,
             position,
             approved: true,
-        };
-        Ok(Reading::Said(Said { content, franking_key, position, approved: true }))
+            role: self.roster.role(cx.me.user),
+        }))
     }
 
     fn others_message(
@@ -587,6 +595,7 @@ impl Conversation {
                     franking_key: opened.franking_key,
                     position,
                     approved,
+                    role: self.roster.role(by.user),
                 }));
             }
             Some(Err(StatedHeadError::Diverged(_))) => Unreadable::LogDiverges,

@@ -220,6 +220,7 @@ impl Conversation {
         if !remove.is_empty() || !packages.is_empty() || self.goals.contains(&Goal::Renew) {
             return self.make_commit(cx, packages, remove);
         }
+        self.name_again(cx);
         self.due_message(cx, &leaves)
     }
 

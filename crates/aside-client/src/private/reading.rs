@@ -2,6 +2,7 @@
 
 use aside_crypto::FRANKING_KEY_BYTES;
 use aside_mls::{Reason, Secret};
+use aside_proto::v1;
 use bytes::Bytes;
 use prost::Message as _;
 
@@ -27,6 +28,8 @@ pub struct Said {
     pub position: u32,
     /// Whether the device was one of its user's there. If not, it was revoked by the time this was read.
     pub approved: bool,
+    /// What the sender's user was in the conversation then.
+    pub role: v1::Role,
 }
 
 impl std::fmt::Debug for Said {
@@ -140,6 +143,8 @@ struct Record {
     position: u32,
     #[prost(bool, tag = "5")]
     approved: bool,
+    #[prost(enumeration = "v1::Role", tag = "6")]
+    role: i32,
 }
 
 impl Reading {
@@ -154,6 +159,7 @@ impl Reading {
                 franking_key: said.franking_key.to_vec(),
                 position: said.position,
                 approved: said.approved,
+                role: said.role.into(),
             },
         };
         Secret::new(record.encode_to_vec())
@@ -169,9 +175,10 @@ impl Reading {
         if record.unreadable > 0 {
             return Unreadable::from_code(record.unreadable).map(Self::Unreadable).ok_or(DAMAGED);
         }
-        let franking_key = record.franking_key.try_into().map_err(|_| DAMAGED)?;
+        let franking_key = record.franking_key[..].try_into().map_err(|_| DAMAGED)?;
+        let role = record.role();
         let Record { content, position, approved, .. } = record;
-        Ok(Self::Said(Said { content, franking_key, position, approved }))
+        Ok(Self::Said(Said { content, franking_key, position, approved, role }))
     }
 }
 
@@ -186,6 +193,7 @@ mod tests {
             franking_key: [7; 32],
             position: 3,
             approved: true,
+            role: v1::Role::Admin,
         };
         let mut readings = vec![
             Reading::Said(said),

@@ -13,6 +13,7 @@ use prost::Message as _;
 use super::{
     conversation::{Conversation, Opened, Outgoing, Refused, Removal, Submitted},
     event::{Goal, Repair},
+    naming::{self, Naming},
     reading::{reason_code, reason_of},
     roster::Roster,
 };
@@ -62,6 +63,8 @@ pub(super) struct Record {
     forked_at: Option<u64>,
     #[prost(bool, tag = "20")]
     contradicted: bool,
+    #[prost(message, optional, tag = "21")]
+    naming: Option<naming::Record>,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -246,6 +249,7 @@ impl Conversation {
             last_repair_at: self.last_repair.map_or(0, |(_, seq)| seq),
             forked_at: self.forked_at,
             contradicted: self.contradicted,
+            naming: self.naming.record(),
         };
         Secret::new(record.encode_to_vec())
     }
@@ -285,6 +289,7 @@ impl Conversation {
         self.last_repair = repair_of(record.last_repair).map(|it| (it, record.last_repair_at));
         self.forked_at = record.forked_at;
         self.contradicted = record.contradicted;
+        self.naming = record.naming.and_then(Naming::read).unwrap_or_default();
         Ok(())
     }
 }

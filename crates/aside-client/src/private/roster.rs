@@ -97,6 +97,11 @@ impl Roster {
         }
     }
 
+    /// What a user is in the conversation.
+    pub(super) fn role(&self, user: UserId) -> Role {
+        self.members.get(&user).copied().unwrap_or_default()
+    }
+
     /// Whether a user may give roles, and begin the group anew.
     pub(super) fn is_owner(&self, user: UserId) -> bool {
         self.members.get(&user) == Some(&Role::Owner)
