@@ -551,6 +551,8 @@ pub enum Event {
         room: String,
         /// What.
         what: private::Event,
+        /// Whom it names, in the order in which it does.
+        people: Vec<Person>,
     },
 }
 

@@ -7,7 +7,7 @@ use aside_session::client::{
     timeline::{Body, Reference, Reply},
 };
 
-use crate::{Content, Entry, Error, Person};
+use crate::{Content, Entry, Error, Kind, Person};
 
 /// How far a member has got in a conversation (MARK-001).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +27,8 @@ pub struct Overview {
     pub conversation: ConversationId,
     /// Its name. To be neutralised before it is displayed.
     pub name: String,
+    /// What it is.
+    pub kind: Kind,
     /// How many messages of others the user has not read, as [`Room::unread`](crate::Room::unread) counts them.
     pub unread: Option<u32>,
     /// How far the user has read, on any device.

@@ -15,7 +15,7 @@ use aside_session::client::{
 use prost::Message as _;
 
 use crate::{
-    Content, Entry, Mention, Person, Reaction, Role, State, What,
+    Content, Entry, GroupProfile, Kind, Mention, Person, Reaction, Role, State, What,
     private::Reading,
     store::{Kept, StateError, Store, StoredSignature},
 };
@@ -149,6 +149,9 @@ impl<'a> Viewer<'a> {
         }
         timeline.insert(said);
         let (text, content) = match timeline.shown(seq) {
+            Some(Shown::Profile(profile)) => {
+                (None, self.profile(conversation, seq, profile).await?)
+            }
             Some(Shown::Redacted) => {
                 let explained = self.store.redaction_of(conversation, seq).await?.is_some();
                 (None, if explained { Content::Redacted } else { Content::Missing })
@@ -157,6 +160,24 @@ impl<'a> Viewer<'a> {
             None => (None, Content::Unknown),
         };
         Ok(What::Message { message_id: sender.message_id, text, verified, repeats, content })
+    }
+
+    /// What a GROUP is called, and whether its sender might say so (PRIV-017, CONT-019).
+    async fn profile(
+        &self,
+        conversation: ConversationId,
+        seq: u64,
+        profile: GroupProfile,
+    ) -> Result<Content, StateError> {
+        let known = self.store.conversation(conversation).await?;
+        if known.is_none_or(|known| known.kind != Kind::Group) {
+            return Ok(Content::Unknown);
+        }
+        let counts = match self.store.reading(conversation, seq).await? {
+            Some(Reading::Said(said)) => timeline::may_name(said.role),
+            _ => false,
+        };
+        Ok(Content::Profile { profile, counts })
     }
 
     /// Loads a message, if it counts, and what refers to it.
@@ -208,7 +229,6 @@ impl<'a> Viewer<'a> {
             Shown::StrayEdit { of, text } => (Some(text.body), Content::Edit { of, message: None }),
             Shown::Redacted => (None, Content::Redacted),
             Shown::EditOfRedacted { .. } => (None, Content::Hidden),
-            // CONT-019
             Shown::Profile(_) | Shown::Unknown | Shown::Repetition { .. } => {
                 (None, Content::Unknown)
             }

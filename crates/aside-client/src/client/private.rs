@@ -6,9 +6,9 @@ use aside_proto::{
 };
 use tokio::sync::oneshot;
 
-use super::Client;
+use super::{Client, Queued};
 use crate::{
-    Error, Role, Room,
+    Error, GroupProfile, Kind, Person, Role, Room, content,
     driver::Command,
     private::{Goal, Health},
 };
@@ -25,7 +25,7 @@ impl Client {
             Body::DirectOpened(v1::DirectOpened { conversation: Some(room) }) => {
                 let room = Room::try_from(room)?;
                 self.followed_by_now(room.conversation).await?;
-                Ok(room)
+                self.named(room).await
             }
             _ => Err(Error::Gone),
         }
@@ -41,7 +41,7 @@ impl Client {
                 let room = Room::try_from(room)?;
                 self.followed_by_now(room.conversation).await?;
                 self.want(room.conversation, Goal::Begin).await?;
-                Ok(room)
+                self.named(room).await
             }
             _ => Err(Error::Gone),
         }
@@ -95,6 +95,45 @@ impl Client {
             role: role.to_proto().into(),
         };
         self.call(client_frame::Body::SetRole(set)).await.map(drop)
+    }
+
+    /// Says what a GROUP is called, and its color, as [`queue`](Self::queue) says a text; for its owners and admins. From others nobody
+    /// takes it (PRIV-017). Who comes later is told by itself.
+    ///
+    /// # Errors
+    /// [`Error::Gone`].
+    pub async fn set_group_profile(
+        &self,
+        conversation: ConversationId,
+        profile: &GroupProfile,
+    ) -> Result<Queued, Error> {
+        self.queue_payload(conversation, content::profile(profile.clone())).await
+    }
+
+    /// What a conversation is that is or was followed, without asking the server.
+    ///
+    /// # Errors
+    /// [`Error::NotFollowed`], [`Error::State`].
+    pub async fn kind(&self, conversation: ConversationId) -> Result<Kind, Error> {
+        let known = self.store.conversation(conversation).await?;
+        known.map(|known| known.kind).ok_or(Error::NotFollowed)
+    }
+
+    /// A user, by the handle last heard of.
+    ///
+    /// # Errors
+    /// [`Error::State`].
+    pub async fn person(&self, user: UserId) -> Result<Person, Error> {
+        Ok(Person { user, handle: self.store.handle_of(user).await? })
+    }
+
+    /// A private conversation with the name that it has here: the server knows none.
+    pub(super) async fn named(&self, mut room: Room) -> Result<Room, Error> {
+        if room.kind.is_private() {
+            let known = self.store.conversation(room.conversation).await?;
+            room.name = known.map(|known| known.name).unwrap_or_default();
+        }
+        Ok(room)
     }
 
     /// How a private conversation stands.

@@ -153,7 +153,11 @@ impl Driver {
             let Some(engine) = &mut self.private.engine else { return Ok(()) };
             let from = engine.welcomed_at(conversation);
             engine.follow(conversation, room.kind(), room.head_seq, 0);
+            let profile = engine.profile(conversation).cloned();
             self.sync.follow_private(room, &summary, from, &mut self.out).await?;
+            if let Some(profile) = profile {
+                self.sync.name_group(conversation, profile.name(), &mut self.out).await?;
+            }
         }
         Ok(())
     }
@@ -188,12 +192,19 @@ impl Driver {
                 }
             }
             event => {
+                if let private::Event::Named { profile, .. } = &event {
+                    self.sync.name_group(conversation, profile.name(), &mut self.out).await?;
+                }
                 if let private::Event::Removed { .. } = event {
                     // Whether its user is still a member, the server says.
                     self.sync.list_anew();
                 }
                 let room = self.sync.name_of(conversation);
-                self.out.tell(Event::Private { conversation, room, what: event });
+                let mut people = Vec::new();
+                for user in event.users() {
+                    people.push(self.person(user).await?);
+                }
+                self.out.tell(Event::Private { conversation, room, what: event, people });
             }
         }
         Ok(())
@@ -373,7 +384,7 @@ impl Driver {
         if let Err(error) = sent {
             // The caller may have gone.
             let _ = receipt.send(Err(match error {
-                SendError::Unknown => Error::NotFollowed,
+                SendError::Unknown => self.not_followed(),
                 SendError::Full => Error::OutboxFull,
                 SendError::Contradicted => Error::Tampered,
             }));
@@ -416,9 +427,14 @@ impl Driver {
             self.private.waiters.push((conversation, goal, done));
         } else {
             // The caller may have gone.
-            let _ = done.send(Err(Error::NotFollowed));
+            let _ = done.send(Err(self.not_followed()));
         }
         self.private_work().await
+    }
+
+    /// Why a private conversation is none of this client's: those who share the state of another have none.
+    fn not_followed(&self) -> Error {
+        self.store.check_own().err().map_or(Error::NotFollowed, Error::State)
     }
 
     /// Comes into a private conversation anew.
@@ -428,7 +444,7 @@ impl Driver {
     ) -> Result<Result<(), Error>, Error> {
         let known = self.private.of(conversation).is_some_and(|it| it.rejoin(conversation));
         self.private_work().await?;
-        Ok(if known { Ok(()) } else { Err(Error::NotFollowed) })
+        Ok(if known { Ok(()) } else { Err(self.not_followed()) })
     }
 
     pub(super) fn private_health(
@@ -436,7 +452,7 @@ impl Driver {
         conversation: ConversationId,
     ) -> Result<private::Health, Error> {
         let engine = self.private.engine.as_ref();
-        engine.and_then(|engine| engine.health(conversation)).ok_or(Error::NotFollowed)
+        engine.and_then(|engine| engine.health(conversation)).ok_or_else(|| self.not_followed())
     }
 }
 

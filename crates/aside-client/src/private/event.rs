@@ -117,6 +117,31 @@ pub enum Event {
     },
 }
 
+impl Event {
+    /// The users whom it names, in order: whose device it was, and who says so.
+    #[must_use]
+    pub fn users(&self) -> Vec<UserId> {
+        let owners = match self {
+            Self::Waiting { user, .. } => return vec![*user],
+            Self::Done { goal: Goal::Add(user) | Goal::Remove(user), .. } => return vec![*user],
+            Self::CommitRefused { by, .. } | Self::Named { by, .. } => vec![*by],
+            Self::CommitRejected { maker, by, .. } => maker.iter().copied().chain([*by]).collect(),
+            Self::Reset { by, culprit } => [*by].into_iter().chain(*culprit).collect(),
+            Self::Removed { by } => by.iter().copied().collect(),
+            Self::SenderDoubted { sender, .. } => vec![*sender],
+            Self::Read
+            | Self::Sent { .. }
+            | Self::Failed { .. }
+            | Self::Joined { .. }
+            | Self::Done { .. }
+            | Self::RepairFailed { .. }
+            | Self::ForkFound { .. }
+            | Self::Contradiction { .. } => Vec::new(),
+        };
+        owners.into_iter().map(|owner| owner.user).collect()
+    }
+}
+
 /// How this device came into a group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum How {

@@ -135,10 +135,32 @@ impl Sync {
         let Some((handle, _)) = peer.filter(|(handle, _)| *handle != known.name) else {
             return Ok(());
         };
-        self.store.rename_conversation(conversation, &handle).await?;
-        out.rename(conversation, &handle);
+        self.name(conversation, &handle, out).await
+    }
+
+    /// What a GROUP is called, as its members say it.
+    pub(in crate::driver) async fn name_group(
+        &mut self,
+        conversation: ConversationId,
+        name: &str,
+        out: &mut Outlet,
+    ) -> Result<(), Error> {
+        match self.rooms.get(&conversation) {
+            Some(room) if room.name != name => self.name(conversation, name, out).await,
+            _ => Ok(()),
+        }
+    }
+
+    async fn name(
+        &mut self,
+        conversation: ConversationId,
+        name: &str,
+        out: &mut Outlet,
+    ) -> Result<(), Error> {
+        self.store.rename_conversation(conversation, name).await?;
+        out.rename(conversation, name);
         if let Some(room) = self.rooms.get_mut(&conversation) {
-            room.name = handle;
+            name.clone_into(&mut room.name);
         }
         Ok(())
     }
