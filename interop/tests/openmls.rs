@@ -349,7 +349,7 @@ fn him() -> Owner {
 }
 
 fn id() -> GroupId {
-    GroupId { conversation: ConversationId::new([7; 16]), generation: 0 }
+    GroupId { conversation: ConversationId::new([7; 16]), generation: 1 }
 }
 
 /// openmls reads the clock, so lifetimes have to be real.

@@ -370,6 +370,11 @@ def read_content(payload):
         seen = all(unicodedata.category(c) != "Cc" for c in emoji)
         refuse_unless(1 <= len(emoji.encode()) <= 32 and seen, "unknown")
     refuse_unless(kind != "edit" or "text" in content["edit"], "unknown")
+    if kind == "profile":
+        name = content["profile"].get("name", "")
+        seen = all(unicodedata.category(c) != "Cc" for c in name)
+        fits = 1 <= len(name.encode()) <= 64 and content["profile"].get("color", 0) <= 0xFFFFFF
+        refuse_unless(fits and seen, "unknown")
     return kind, content
 
 
@@ -433,6 +438,8 @@ class Log:
             return shown | ({"remove": True} if reaction.get("remove") else {})
         if kind == "edit":
             return self.edit(seq, user, content["edit"])
+        if kind == "profile":
+            return {"seq": seq, "as": kind} | profile_of(content)
         return {"seq": seq, "as": kind} | content
 
     def edit(self, seq, user, edit):
@@ -447,7 +454,27 @@ class Log:
         return {"seq": seq, "as": "stray-edit", "of": of} | text_of(edit["text"])
 
 
+def profile_of(content):
+    return {"name": content["profile"]["name"], "color": content["profile"].get("color", 0)}
+
+
+def judge_naming(vector):
+    """The profile with the greatest seq by an OWNER or ADMIN."""
+    current = None
+    for entry in sorted(vector["entries"], key=lambda entry: entry["seq"]):
+        try:
+            kind, content = read_content(unhex(entry, "payload"))
+        except Refused:
+            continue
+        if kind == "profile" and ENUMS["Role"][entry["role"]] in ("ROLE_OWNER", "ROLE_ADMIN"):
+            current = {"seq": entry["seq"]} | profile_of(content)
+    same("profile", vector["profile"], current)
+
+
 def judge_content(vector, _file):
+    if vector["kind"] == "naming":
+        judge_naming(vector)
+        return
     if vector["kind"] == "payload":
         read_content(unhex(vector, "payload"))
         return
@@ -1198,9 +1225,10 @@ STATED = {
     "messages": ["payload_hash", "signature"],
     "content": [
         f"view.{part}"
-        for part in ("seq", "as", "text", "edited", "of", "to", "emoji", "remove", "reply.to", "reply.there")
+        for part in ("seq", "as", "text", "edited", "name", "color", "of", "to", "emoji", "remove", "reply.to", "reply.there")
         + ("mentions.user_id", "mentions.start", "mentions.length", "reactions.emoji", "reactions.users")
-    ],
+    ]
+    + [f"profile.{part}" for part in ("seq", "name", "color")],
     "rooms": [f"view.settings.{part}" for part in ("name", "topic", "description", "invite_only")]
     + [f"view.settings.retention.{part}" for part in ("max_age_s", "max_entries")]
     + [f"view.pins.{part}" for part in ("seq", "pin_seq")],

@@ -2,7 +2,7 @@
 //! for JSON, whose strings can't act.
 
 mod changes;
-mod messages;
+pub(crate) mod messages;
 
 use std::{
     env,

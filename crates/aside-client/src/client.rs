@@ -2,6 +2,7 @@
 
 mod identity;
 mod presence;
+mod private;
 mod reading;
 mod redaction;
 mod rooms;
@@ -203,7 +204,9 @@ impl Client {
         if joined_only && self.has_watermarks() {
             return Ok(mine);
         }
-        let unread = |room| mine.iter().find(|it| it.conversation == room).and_then(|it| it.unread);
+        let unread = |mine: &[Room], room| {
+            mine.iter().find(|it| it.conversation == room).and_then(|it| it.unread)
+        };
         let mut rooms = Vec::new();
         let mut page_token = Bytes::new();
         loop {
@@ -213,17 +216,20 @@ impl Client {
             };
             for room in page.rooms {
                 let mut room = Room::try_from(room)?;
-                room.unread = unread(room.conversation);
+                room.unread = unread(&mine, room.conversation);
                 rooms.push(room);
             }
             page_token = page.next_page_token;
             if page_token.is_empty() {
-                return Ok(rooms);
+                break;
             }
         }
+        // PRIV-006: those the server lists here are public.
+        rooms.extend(mine.into_iter().filter(|room| room.kind.is_private()));
+        Ok(rooms)
     }
 
-    /// The room of this name, in any spelling that means the same.
+    /// The public room of this name, in any spelling that means the same.
     ///
     /// # Errors
     /// As [`rooms`](Self::rooms).

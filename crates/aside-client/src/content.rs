@@ -11,7 +11,7 @@ use aside_session::client::timeline::{MAX_MENTIONS, is_emoji};
 use bytes::Bytes;
 use prost::Message as _;
 
-use crate::{Error, MessageRef};
+use crate::{Error, GroupProfile, MessageRef};
 
 /// Characters of a handle, at most (NAME-003).
 const MAX_HANDLE_CHARS: usize = 64;
@@ -115,6 +115,11 @@ pub(crate) fn reaction(to: MessageRef, emoji: &str, remove: bool) -> Result<Byte
 /// The payload of an edit.
 pub(crate) fn edit(to: MessageRef, said: Text) -> Bytes {
     encode(Body::Edit(v1::Edit { to: Some(to.into()), text: Some(said.into()) }), None)
+}
+
+/// The payload of the name and the color of a GROUP.
+pub(crate) fn profile(profile: GroupProfile) -> Bytes {
+    encode(Body::Profile(profile.into()), None)
 }
 
 impl From<Text> for v1::Text {

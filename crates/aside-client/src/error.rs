@@ -10,7 +10,7 @@ use aside_proto::{
 };
 use aside_session::client::{CloseReason, LoginError, PayloadDiffers, RequestError, Violation};
 
-use crate::{StateError, TlsError, words};
+use crate::{StateError, TlsError, private::GoalError, words};
 
 /// Anything that keeps the client from doing what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -56,6 +56,9 @@ pub enum Error {
     /// The log-in can't be sent.
     #[error(transparent)]
     Login(#[from] LoginError),
+    /// What was to be done in a private conversation can't be.
+    #[error(transparent)]
+    Goal(GoalError),
     /// The server refused a request.
     #[error("{}", .0.sentence())]
     Refused(Refusal),
@@ -289,6 +292,16 @@ impl Error {
             Self::PasswordNeeded(_) => "Log in with the password.",
             Self::Login(LoginError::BindingNotOffered) => {
                 "Connect with aside:// instead of wss://."
+            }
+            Self::Goal(GoalError::NoDevice(_)) => {
+                "Whoever has no device that is approved makes a recovery phrase: aside recovery new."
+            }
+            Self::Goal(GoalError::Device(_)) => {
+                "Have them connect with a device of theirs, which leaves new keys, and try again."
+            }
+            Self::Goal(GoalError::NotInGroup) => "Wait until this device is in it, or see /health.",
+            Self::Goal(GoalError::Refused(error)) => {
+                return refusal_remedy(&Refusal::from((**error).clone()));
             }
             Self::Refused(refusal) => return refusal_remedy(refusal),
             Self::Violation(_) => {

@@ -68,6 +68,7 @@ impl Kept {
             head: known.cursor.map_or(0, |cursor| cursor.place.seq),
             last,
             name: known.name,
+            kind: known.kind,
             tampering: known.tampering,
         })
     }

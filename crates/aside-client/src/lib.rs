@@ -48,6 +48,7 @@ pub mod private;
 
 mod address;
 mod backoff;
+mod certificate;
 mod client;
 mod content;
 mod driver;
@@ -75,15 +76,19 @@ pub use aside_crypto::{
     DeviceLog, EntryError, Judgement, PhraseError, PinBreach, RecoveryPhrase, SafetyNumber,
     Strength,
 };
-pub use aside_session::client::{Typists, room::Settings as RoomSettings, timeline::Reply};
+pub use aside_session::client::{
+    Typists,
+    room::Settings as RoomSettings,
+    timeline::{Profile as GroupProfile, ProfileError as GroupProfileError, Reply},
+};
 pub use client::{Client, Events, Found, IssuedToken, Queued, Safety, Token, new_recovery_phrase};
 pub use content::Text;
 pub use error::{Error, PasswordReason, Refusal};
 pub use guard::{Guard, Unlock};
 pub use kept::{Hits, Kept, SearchPage};
 pub use model::{
-    Connection, Content, Device, Entry, Event, Member, Mention, MessageRef, Person, Pin, Reaction,
-    Receipt, Role, Room, RoomChange, What,
+    Connection, Content, Device, Entry, Event, Kind, Member, Mention, MessageRef, Person, Pin,
+    Reaction, Receipt, Role, Room, RoomChange, What,
 };
 pub use options::{BindingKind, LogIn, Options};
 pub use paths::{client_data_dir, default_data_dir};

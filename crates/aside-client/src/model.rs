@@ -10,14 +10,18 @@ use aside_proto::{
 use aside_crypto::PinBreach;
 use aside_session::client::{room::Settings as RoomSettings, timeline::Reply};
 
-use crate::{Error, Notice, Outgoing, Presence, PresenceSettings, State, Watermark};
+use crate::{
+    Error, GroupProfile, Notice, Outgoing, Presence, PresenceSettings, State, Watermark, private,
+};
 
 /// A room, as the user sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Room {
     /// Its id, for ever.
     pub conversation: ConversationId,
-    /// Its name. To be neutralised before it is displayed.
+    /// What it is.
+    pub kind: Kind,
+    /// Its name: of a private one as this client has it, since the server knows none. To be neutralised before it is displayed.
     pub name: String,
     /// Whether the server can read what is said in it; to be shown before joining (ROOM-001).
     pub server_readable: bool,
@@ -46,13 +50,65 @@ pub struct Room {
     pub unread: Option<u32>,
 }
 
+/// What a conversation is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Anyone may join, and the server can read what is said.
+    PublicRoom,
+    /// Private, of any number of users.
+    Group,
+    /// Private, of two users for ever.
+    Direct,
+}
+
+impl Kind {
+    /// Whether what is said is encrypted among its members' devices.
+    #[must_use]
+    pub const fn is_private(self) -> bool {
+        matches!(self, Self::Group | Self::Direct)
+    }
+
+    pub(crate) const fn of(kind: v1::ConversationKind) -> Self {
+        match kind {
+            v1::ConversationKind::Group => Self::Group,
+            v1::ConversationKind::Direct => Self::Direct,
+            v1::ConversationKind::Unspecified | v1::ConversationKind::PublicRoom => {
+                Self::PublicRoom
+            }
+        }
+    }
+}
+
 /// What a member may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
     /// Reads and writes.
     Member,
+    /// Of a GROUP: adds members, and removes those who are neither admins nor owners.
+    Admin,
     /// Made the room.
     Owner,
+}
+
+impl Role {
+    /// As a message names it.
+    #[must_use]
+    pub const fn to_proto(self) -> v1::Role {
+        match self {
+            Self::Member => v1::Role::Member,
+            Self::Admin => v1::Role::Admin,
+            Self::Owner => v1::Role::Owner,
+        }
+    }
+
+    pub(crate) const fn of(role: v1::Role) -> Option<Self> {
+        match role {
+            v1::Role::Unspecified => None,
+            v1::Role::Member => Some(Self::Member),
+            v1::Role::Admin => Some(Self::Admin),
+            v1::Role::Owner => Some(Self::Owner),
+        }
+    }
 }
 
 /// A member of a room.
@@ -189,6 +245,48 @@ pub enum What {
         /// Which, in order; those that are loaded show it themselves.
         seqs: Vec<u64>,
     },
+    /// A private message that can't be read.
+    Unreadable {
+        /// The message's id, made by the sender's client.
+        message_id: IdempotencyKey,
+        /// Why.
+        why: private::Unreadable,
+    },
+    /// The encrypted group of a private conversation was begun, or begun anew.
+    GroupBegun {
+        /// Its members' devices.
+        leaves: Vec<Person>,
+        /// Whose commit made it necessary to begin anew.
+        culprit: Option<Person>,
+    },
+    /// Devices came into a private conversation, or went.
+    MembersChanged {
+        /// Whose devices came in: each user once.
+        added: Vec<Person>,
+        /// Whose devices went: each user once.
+        removed: Vec<Person>,
+        /// Whether the device let itself in: it is a new one of a member's, or had lost its state.
+        external: bool,
+    },
+    /// Devices get nothing more, and the next commit removes them.
+    RemovalPending {
+        /// Whose.
+        who: Person,
+        /// Whether the user left.
+        left: bool,
+    },
+    /// A member has another role.
+    RoleChanged {
+        /// Who.
+        who: Person,
+        /// The role since.
+        role: Option<Role>,
+    },
+    /// Somebody's device can't follow a commit.
+    CommitRejected {
+        /// The commit's entry.
+        seq: u64,
+    },
     /// Something that this version does not know.
     Unknown,
 }
@@ -248,6 +346,13 @@ pub enum Content {
         of: u64,
         /// The message as it is now; none if it is not shown: then this is shown as a message, and marked (CONT-013).
         message: Option<Arc<Entry>>,
+    },
+    /// The name and the color of a GROUP.
+    Profile {
+        /// What they are. The name is to be neutralised before it is displayed.
+        profile: GroupProfile,
+        /// Whether the sender might say so; if not, it changes nothing (PRIV-017).
+        counts: bool,
     },
     /// What was redacted: that is all there is to be shown of it (CONT-014).
     Redacted,
@@ -438,6 +543,17 @@ pub enum Event {
     Notice(Notice),
     /// The client can't go on, and ends.
     Ended(Error),
+    /// Something happened in a private conversation, beside what its entries say.
+    Private {
+        /// The conversation.
+        conversation: ConversationId,
+        /// Its name. To be neutralised before it is displayed.
+        room: String,
+        /// What.
+        what: private::Event,
+        /// Whom it names, in the order in which it does.
+        people: Vec<Person>,
+    },
 }
 
 /// How it stands with the connection.
@@ -469,18 +585,14 @@ impl TryFrom<v1::Room> for Room {
     type Error = IdLengthError;
 
     fn try_from(room: v1::Room) -> Result<Self, IdLengthError> {
-        let role = match room.role() {
-            v1::Role::Unspecified => None,
-            // Rooms have no admins.
-            v1::Role::Member | v1::Role::Admin => Some(Role::Member),
-            v1::Role::Owner => Some(Role::Owner),
-        };
+        let kind = Kind::of(room.kind());
         Ok(Self {
             conversation: room.conversation_id[..].try_into()?,
+            role: Role::of(room.role()),
+            kind,
             // What is not known to be private is not private.
-            server_readable: true,
+            server_readable: !kind.is_private(),
             member_count: room.member_count,
-            role,
             is_default: room.is_default,
             first_seq: room.first_seq,
             head_seq: room.head_seq,
@@ -499,11 +611,11 @@ impl TryFrom<v1::Member> for Member {
     type Error = IdLengthError;
 
     fn try_from(member: v1::Member) -> Result<Self, IdLengthError> {
-        let owner = member.role() == v1::Role::Owner;
+        let role = Role::of(member.role()).unwrap_or(Role::Member);
         Ok(Self {
             user: member.user_id[..].try_into()?,
             handle: member.handle,
-            role: if owner { Role::Owner } else { Role::Member },
+            role,
             online: member.online,
         })
     }

@@ -7,7 +7,7 @@ use aside_session::client::{
     timeline::{Body, Reference, Reply},
 };
 
-use crate::{Content, Entry, Error, Person};
+use crate::{Content, Entry, Error, Kind, Person};
 
 /// How far a member has got in a conversation (MARK-001).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +27,8 @@ pub struct Overview {
     pub conversation: ConversationId,
     /// Its name. To be neutralised before it is displayed.
     pub name: String,
+    /// What it is.
+    pub kind: Kind,
     /// How many messages of others the user has not read, as [`Room::unread`](crate::Room::unread) counts them.
     pub unread: Option<u32>,
     /// How far the user has read, on any device.
@@ -79,8 +81,18 @@ pub enum State {
 
 impl Outgoing {
     pub(crate) fn new(draft: &Draft, state: State, seq: Option<u64>) -> Self {
+        Self::of((draft.message_id, draft.conversation), &draft.payload, state, seq)
+    }
+
+    /// A message with this content.
+    pub(crate) fn of(
+        (message_id, conversation): (IdempotencyKey, ConversationId),
+        content: &[u8],
+        state: State,
+        seq: Option<u64>,
+    ) -> Self {
         let reply = |to: Reference| Reply { to: to.seq, there: true, redacted: false };
-        let (text, content) = match Body::read(&draft.payload) {
+        let (text, content) = match Body::read(content) {
             Some(Body::Text { text, reply_to }) => {
                 let (mentions, reactions) = Default::default();
                 let reply = reply_to.map(reply);
@@ -92,9 +104,9 @@ impl Outgoing {
             Some(Body::Edit { to, text }) => {
                 (Some(text.body), Content::Edit { of: to.seq, message: None })
             }
+            Some(Body::Profile(profile)) => (None, Content::Profile { profile, counts: true }),
             None => (None, Content::Unknown),
         };
-        let (message_id, conversation) = (draft.message_id, draft.conversation);
         Self { message_id, conversation, text, content, state, seq }
     }
 }

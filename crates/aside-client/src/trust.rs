@@ -15,7 +15,7 @@ use aside_proto::{
 use bytes::Bytes;
 use prost::Message as _;
 
-use crate::{Error, StateError};
+use crate::{Error, StateError, store::Store};
 
 /// Entries are a little longer than their statements, which [`MAX_LOG_BYTES`] is about.
 const MAX_RECEIVED_BYTES: usize = 2 * MAX_LOG_BYTES;
@@ -115,6 +115,30 @@ impl Received {
             false => pin.follow(&log)?,
         }
         Ok(Some((KnownLog { entries: self.entries.clone(), verified: pin.verified }, log)))
+    }
+}
+
+/// Holds a log that was received against what is known of its user, and keeps it; gives what it comes to, or none if there is none.
+///
+/// # Errors
+/// As [`Received::judge`].
+pub(crate) async fn hold(
+    store: &Store,
+    server: &str,
+    received: &Received,
+    accept_change: bool,
+) -> Result<Option<DeviceLog>, Error> {
+    let user = received.user;
+    loop {
+        let known = store.device_log(user).await?;
+        let Some((now, log)) = received.judge(server, known.as_ref(), accept_change)? else {
+            return Ok(None);
+        };
+        let is_kept = known.as_ref() == Some(&now)
+            || store.keep_device_log(user, known.as_ref(), &now).await?;
+        if is_kept {
+            return Ok(Some(log));
+        }
     }
 }
 

@@ -15,7 +15,8 @@ use aside_session::client::{
 use prost::Message as _;
 
 use crate::{
-    Content, Entry, Mention, Person, Reaction, State, What,
+    Content, Entry, GroupProfile, Kind, Mention, Person, Reaction, Role, State, What,
+    private::Reading,
     store::{Kept, StateError, Store, StoredSignature},
 };
 
@@ -64,6 +65,9 @@ impl<'a> Viewer<'a> {
         let (conversation, seq) = (kept.conversation, kept.seq);
         let what = match (header.kind(), sender) {
             (v1::EntryKind::Message, Some(sender)) => self.message(kept, sender).await?,
+            (v1::EntryKind::PrivateMessage, Some(sender)) => {
+                self.private_message(kept, sender).await?
+            }
             (v1::EntryKind::RoomCreated, _) => What::RoomCreated,
             (v1::EntryKind::RoomUpdated, _) => self.updated(&kept, &header).await?,
             (v1::EntryKind::MessagePinned, _) => self.pinned(&kept, &header).await?,
@@ -78,7 +82,7 @@ impl<'a> Viewer<'a> {
                 }
                 Some(Membership::Left { user }) => What::Left { who: self.person(user).await? },
                 Some(Membership::Renamed { old, new, .. }) => What::Renamed { from: old, to: new },
-                None => What::Unknown,
+                None => self.private_change(&header, &kept.payload).await?,
             },
         };
         let (room, time_ms) = (self.room.to_owned(), header.time_ms);
@@ -128,7 +132,7 @@ impl<'a> Viewer<'a> {
         let repeats = self.store.repeated_by(kept.conversation, kept.seq, id).await?;
         let verified = kept.signature == StoredSignature::Verified && repeats.is_none();
         let (conversation, seq) = (kept.conversation, kept.seq);
-        let said = said(&kept, sender);
+        let said = self.said(&kept, sender).await?;
         let mut timeline = Timeline::new();
         // What does not count is shown for itself (CONT-003).
         if verified {
@@ -145,6 +149,9 @@ impl<'a> Viewer<'a> {
         }
         timeline.insert(said);
         let (text, content) = match timeline.shown(seq) {
+            Some(Shown::Profile(profile)) => {
+                (None, self.profile(conversation, seq, profile).await?)
+            }
             Some(Shown::Redacted) => {
                 let explained = self.store.redaction_of(conversation, seq).await?.is_some();
                 (None, if explained { Content::Redacted } else { Content::Missing })
@@ -153,6 +160,24 @@ impl<'a> Viewer<'a> {
             None => (None, Content::Unknown),
         };
         Ok(What::Message { message_id: sender.message_id, text, verified, repeats, content })
+    }
+
+    /// What a GROUP is called, and whether its sender might say so (PRIV-017, CONT-019).
+    async fn profile(
+        &self,
+        conversation: ConversationId,
+        seq: u64,
+        profile: GroupProfile,
+    ) -> Result<Content, StateError> {
+        let known = self.store.conversation(conversation).await?;
+        if known.is_none_or(|known| known.kind != Kind::Group) {
+            return Ok(Content::Unknown);
+        }
+        let counts = match self.store.reading(conversation, seq).await? {
+            Some(Reading::Said(said)) => timeline::may_name(said.role),
+            _ => false,
+        };
+        Ok(Content::Profile { profile, counts })
     }
 
     /// Loads a message, if it counts, and what refers to it.
@@ -166,11 +191,11 @@ impl<'a> Viewer<'a> {
             let header = header(&kept)?;
             let Some(sender) = Sender::of(&header).flatten() else { continue };
             let id = (sender.device, sender.message_id);
-            let counts = header.kind() == v1::EntryKind::Message
+            let counts = is_message(header.kind())
                 && kept.signature == StoredSignature::Verified
                 && self.store.repeated_by(conversation, kept.seq, id).await?.is_none();
             if counts {
-                timeline.insert(said(&kept, sender));
+                timeline.insert(self.said(&kept, sender).await?);
             }
         }
         Ok(())
@@ -204,7 +229,9 @@ impl<'a> Viewer<'a> {
             Shown::StrayEdit { of, text } => (Some(text.body), Content::Edit { of, message: None }),
             Shown::Redacted => (None, Content::Redacted),
             Shown::EditOfRedacted { .. } => (None, Content::Hidden),
-            Shown::Unknown | Shown::Repetition { .. } => (None, Content::Unknown),
+            Shown::Profile(_) | Shown::Unknown | Shown::Repetition { .. } => {
+                (None, Content::Unknown)
+            }
         })
     }
 
@@ -219,7 +246,7 @@ impl<'a> Viewer<'a> {
         }
         let kept = self.store.entries_from(conversation, seq, 1).await?.into_iter().next();
         let Some(kept) = kept.filter(|kept| kept.seq == seq) else { return Ok(None) };
-        if header(&kept)?.kind() != v1::EntryKind::Message {
+        if !is_message(header(&kept)?.kind()) {
             return Ok(None);
         }
         // No deeper than this: what is changed has a text, and changes nothing.
@@ -252,6 +279,91 @@ impl<'a> Viewer<'a> {
         Ok(shown)
     }
 
+    async fn private_message(&mut self, kept: Kept, sender: Sender) -> Result<What, StateError> {
+        match self.store.reading(kept.conversation, kept.seq).await? {
+            Some(Reading::Unreadable(why)) => {
+                Ok(What::Unreadable { message_id: sender.message_id, why })
+            }
+            // Without one it was redacted.
+            _ => self.message(kept, sender).await,
+        }
+    }
+
+    /// What an entry of a private conversation says of its members and its group.
+    async fn private_change(
+        &mut self,
+        header: &v1::EntryHeader,
+        payload: &[u8],
+    ) -> Result<What, StateError> {
+        Ok(match header.kind() {
+            v1::EntryKind::GroupEstablished => {
+                let begun = v1::EstablishHeader::decode(payload).unwrap_or_default();
+                let culprit = match begun.culprit.as_ref() {
+                    Some(leaf) => self.people(std::slice::from_ref(leaf)).await?.pop(),
+                    None => None,
+                };
+                What::GroupBegun { leaves: self.people(&begun.leaves).await?, culprit }
+            }
+            v1::EntryKind::Commit => {
+                let commit = v1::CommitPayload::decode(payload).unwrap_or_default();
+                let header = v1::CommitHeader::decode(commit.header).unwrap_or_default();
+                What::MembersChanged {
+                    added: self.people(&header.added).await?,
+                    removed: self.people(&header.removed).await?,
+                    external: header.is_external,
+                }
+            }
+            v1::EntryKind::RemovalPending => {
+                let pending = v1::RemovalPendingPayload::decode(payload).unwrap_or_default();
+                match UserId::try_from(&pending.user_id[..]) {
+                    Ok(user) => {
+                        What::RemovalPending { who: self.person(user).await?, left: pending.left }
+                    }
+                    Err(_) => What::Unknown,
+                }
+            }
+            v1::EntryKind::RoleChanged => {
+                let changed = v1::RoleChangedPayload::decode(payload).unwrap_or_default();
+                match UserId::try_from(&changed.user_id[..]) {
+                    Ok(user) => What::RoleChanged {
+                        who: self.person(user).await?,
+                        role: Role::of(changed.role()),
+                    },
+                    Err(_) => What::Unknown,
+                }
+            }
+            v1::EntryKind::CommitRejected => {
+                let rejected = v1::CommitRejectedPayload::decode(payload).unwrap_or_default();
+                What::CommitRejected { seq: rejected.seq }
+            }
+            v1::EntryKind::ConversationCreated => What::RoomCreated,
+            _ => What::Unknown,
+        })
+    }
+
+    /// Whose these devices are: each user once.
+    async fn people(&mut self, leaves: &[v1::Leaf]) -> Result<Vec<Person>, StateError> {
+        let mut people: Vec<Person> = Vec::new();
+        for leaf in leaves {
+            let Ok(user) = UserId::try_from(&leaf.user_id[..]) else { continue };
+            if people.iter().all(|person| person.user != user) {
+                people.push(self.person(user).await?);
+            }
+        }
+        Ok(people)
+    }
+
+    async fn said(
+        &self,
+        kept: &Kept,
+        Sender { user, device, message_id }: Sender,
+    ) -> Result<Said, StateError> {
+        let content = self.store.content_of(kept).await?;
+        // No payload is empty (LOG-012).
+        let content = Some(&content[..]).filter(|content| !content.is_empty());
+        Ok(Said::new(kept.seq, (user, device, message_id), content))
+    }
+
     async fn person(&mut self, user: UserId) -> Result<Person, StateError> {
         if !self.handles.contains_key(&user) {
             self.handles.insert(user, self.store.handle_of(user).await?);
@@ -274,8 +386,6 @@ fn header(kept: &Kept) -> Result<v1::EntryHeader, StateError> {
         .map_err(|_| StateError::Damaged("the header of an entry"))
 }
 
-fn said(kept: &Kept, Sender { user, device, message_id }: Sender) -> Said {
-    // No payload is empty (LOG-012).
-    let payload = Some(&kept.payload[..]).filter(|payload| !payload.is_empty());
-    Said::new(kept.seq, (user, device, message_id), payload)
+const fn is_message(kind: v1::EntryKind) -> bool {
+    matches!(kind, v1::EntryKind::Message | v1::EntryKind::PrivateMessage)
 }

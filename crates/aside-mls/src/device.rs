@@ -1,6 +1,6 @@
 //! This device: its keys, its KeyPackages, and how it comes into groups.
 
-use std::{cmp::Ordering, sync::Arc, time::Duration};
+use std::{cmp::Ordering, collections::BTreeSet, sync::Arc, time::Duration};
 
 use mls_rs::{
     Client, ExtensionList, MlsMessage,
@@ -112,8 +112,8 @@ impl<P: Crypto> Device<P> {
     ///
     /// # Errors
     /// [`Error::Refused`] if it is not a Welcome for this device to this group at the epoch after the commit, if the commit
-    /// does not claim to add this device, or if its maker or a leaf is refused; [`Error::NoKey`] if the device lacks the
-    /// suite.
+    /// does not claim to add this device, if its maker or a leaf is refused, or if a group that begins has other leaves than
+    /// its maker's and those that are claimed (MLS-038); [`Error::NoKey`] if the device lacks the suite.
     pub fn join(
         &self,
         welcome: &[u8],
@@ -143,7 +143,11 @@ impl<P: Crypto> Device<P> {
         let signer = group.member_at_index(info.sender()).ok_or(Reason::Invalid)?;
         let refused = |CredentialRefused| Reason::CredentialRefused;
         self.identities(suite).admit(&signer.signing_identity).map_err(refused)?;
-        Ok(self.group(group, suite, id))
+        let group = self.group(group, suite, id);
+        if epoch == 1 {
+            check_first_leaves(&group, info.sender(), commit)?;
+        }
+        Ok(group)
     }
 
     /// An external commit by which this device comes into the group anew, its old leaf removed (MLS-012), by the GroupInfo
@@ -252,6 +256,19 @@ fn check_epoch(epoch: u64, said: u64, held: Option<u64>) -> Result<(), Reason> {
         Ordering::Equal if held.is_some_and(|held| held > epoch) => Err(Reason::StaleEpoch),
         Ordering::Equal => Ok(()),
     }
+}
+
+/// MLS-038: a group begins with its maker and whom its first commit is said to add. Nobody is shown that commit, so the tree
+/// is all there is to hold against what is said.
+fn check_first_leaves<P: Crypto>(
+    group: &Group<P>,
+    maker: u32,
+    commit: &ClaimedChange,
+) -> Result<(), Reason> {
+    let members = group.members()?;
+    let others = members.iter().filter(|member| member.leaf != maker).map(|member| member.owner);
+    let others: BTreeSet<Owner> = others.collect();
+    if others == commit.added { Ok(()) } else { Err(Reason::ClaimMismatch) }
 }
 
 /// The suite of a GroupInfo that is of this group and of the profile.

@@ -63,8 +63,8 @@ pub enum Reason {
     /// It was made for another clear header (MLS-014). *Repair:* none for a message; a commit is rejected.
     #[error("made for another header")]
     HeaderMismatch,
-    /// The commit does something else than its header claims (MLS-015). *Repair:* the commit is rejected
-    /// (`CommitRejected`).
+    /// The commit does something else than its header claims (MLS-015), or a group begins with other leaves (MLS-038).
+    /// *Repair:* the commit is rejected (`CommitRejected`).
     #[error("the commit does something else than its header claims")]
     ClaimMismatch,
     /// A leaf's certificate is not the one in its user's device log, its device may not be here, or who made the commit,

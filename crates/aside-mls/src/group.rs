@@ -37,7 +37,7 @@ const FORK_CHECK: &[u8] = b"aside/1 fork-check";
 pub struct GroupId {
     /// The conversation.
     pub conversation: ConversationId,
-    /// How often the conversation's group was begun anew.
+    /// 1 for the conversation's first group, and one more for each that took its place.
     pub generation: u32,
 }
 

@@ -24,7 +24,7 @@
 //! let alice: Device = cast.device::<DefaultCrypto>(1, 1)?;
 //! let bob: Device = cast.device::<DefaultCrypto>(2, 2)?;
 //!
-//! let id = GroupId { conversation: ConversationId::new([7; 16]), generation: 0 };
+//! let id = GroupId { conversation: ConversationId::new([7; 16]), generation: 1 };
 //! let mut hers = alice.create(Suite::P256Aes128, id, NOW)?;
 //! let key_package = hers.key_package(&bob.key_package(Suite::P256Aes128, false, NOW)?)?;
 //! let change = Change { add: vec![key_package], ..Change::default() };

@@ -5,7 +5,8 @@
 mod support;
 
 use aside_mls::{
-    AwsLc, Change, ClaimedChange, Device, Error, Group, MAX_LEAVES, MAX_MISSING, Reason, Suite,
+    AwsLc, Change, ClaimedChange, Device, Error, Group, MAX_LEAVES, MAX_MISSING, Owner, Reason,
+    Suite,
     testing::{Cast, owner},
 };
 use support::{
@@ -142,6 +143,26 @@ fn an_old_welcome_or_group_info_does_not_lead_back() {
     let too_early = ClaimedChange { epoch: 0, ..later.commit.clone() };
     let refused = carol.join(&later.welcome, group_id(), &too_early, None);
     assert_eq!(refused.err(), Some(Reason::FutureEpoch.into()));
+}
+
+// cites: MLS-038
+#[test]
+fn a_group_begins_with_those_who_are_said_to_be_in_it() {
+    let cast = Cast::default();
+    let [alice, bob, carol] = [1, 2, 3].map(|n| cast.device::<AwsLc>(n, n).unwrap());
+    let mut hers = alice.create(SUITE, group_id(), NOW).unwrap();
+    let key_packages = [&bob, &carol].map(|device| device.key_package(SUITE, true, NOW).unwrap());
+    let Invitation { welcome, commit: claim } =
+        add(&mut hers, &[&key_packages[0], &key_packages[1]]);
+    let join = |added: &[Owner]| {
+        let added = added.iter().copied().collect();
+        bob.join(&welcome, group_id(), &ClaimedChange { added, ..claim.clone() }, None).err()
+    };
+    let mismatch = Some(Reason::ClaimMismatch.into());
+    assert_eq!(join(&[him()]), mismatch, "Carol reads along");
+    assert_eq!(join(&[him(), owner(3, 3), owner(4, 4)]), mismatch);
+    assert_eq!(join(&[him(), owner(3, 3), her()]), mismatch, "who made it adds herself to nothing");
+    assert_eq!(join(&[him(), owner(3, 3)]), None);
 }
 
 // cites: MLS-026

@@ -1,7 +1,7 @@
 //! Messages, with what became of them: edits, reactions, answers.
 
 use aside_client::{
-    Content, Entry, Mention, Reaction, Reply, What,
+    Content, Entry, GroupProfile, Mention, Reaction, Reply, What,
     display::{neutralise, neutralise_line},
 };
 use serde_json::{Value, json};
@@ -34,6 +34,9 @@ pub(super) fn show(style: Style, by: &str, text: Option<&str>, content: &Content
             let mark = format!("(an edit of [{of}], which is not shown)");
             format!("{by} {}: {text}", style.dim(mark))
         }
+        Content::Profile { profile, counts } => {
+            format!("{by} {}", style.dim(names(profile, *counts)))
+        }
         Content::Redacted => format!("{by}: {}", style.dim("message deleted")),
         Content::Missing => {
             format!("{by} {}", style.warning("(MESSAGE REMOVED: nothing says yet by whom)"))
@@ -54,6 +57,13 @@ fn answers(style: Style, reply: Reply) -> String {
         (false, false) => ", which is not there",
     };
     style.dim(format!(" (answers [{}]{missing})", reply.to))
+}
+
+/// What a group is called (PRIV-017).
+pub(crate) fn names(profile: &GroupProfile, counts: bool) -> String {
+    let name = neutralise_line(profile.name());
+    let but = if counts { "" } else { ", which only an admin or owner may: it keeps its name" };
+    format!("calls the group {name}{but}")
 }
 
 /// The reactions, on a line below.
@@ -107,6 +117,12 @@ pub(super) fn as_json(content: &Content) -> Value {
         Content::Edit { of, message } => {
             json!({"kind": "edit", "of": of, "message": message.as_deref().map(entry_json)})
         }
+        Content::Profile { profile, counts } => json!({
+            "kind": "profile",
+            "name": profile.name(),
+            "color": format!("#{:06x}", profile.color()),
+            "counts": counts,
+        }),
         Content::Redacted => json!({"kind": "redacted"}),
         Content::Missing => json!({"kind": "missing"}),
         Content::Hidden => json!({"kind": "hidden"}),

@@ -189,6 +189,10 @@ impl<'a> View<'a> {
                 runs.push((mark, theme.dim));
                 runs.push((neutralise(text).into_owned(), Style::default()));
             }
+            Content::Profile { profile, counts } => {
+                let names = output::messages::names(profile, *counts);
+                runs.push((format!(" {names}"), theme.dim));
+            }
             Content::Redacted => runs.push(dim(theme, " sent a message that was removed")),
             Content::Missing => {
                 runs.push((

@@ -1,8 +1,8 @@
 //! Identity: the device log, the recovery phrase, safety numbers.
 
 use aside_crypto::{
-    Certificate, Change, DeviceLog, Judgement, MlsKey, PinBreach, RecoveryPhrase, SafetyNumber,
-    Signer, Strength,
+    Certificate, Change, DeviceLog, Judgement, PinBreach, RecoveryPhrase, SafetyNumber, Signer,
+    Strength,
 };
 use aside_proto::{
     id::{DeviceId, UserId},
@@ -13,10 +13,10 @@ use bytes::Bytes;
 
 use super::Client;
 use crate::{
-    Error, StateError,
+    Error, certificate,
     driver::Command,
     random,
-    trust::{KnownLog, Received},
+    trust::{self, KnownLog, Received},
 };
 
 /// How often another device of the user's may get its entry in first before this one gives up.
@@ -270,7 +270,10 @@ impl Client {
     ) -> Result<DeviceLog, Error> {
         let now = KnownLog { entries, verified: was.is_some_and(|was| was.verified) };
         match self.store.keep_device_log(log.user(), was, &now).await? {
-            true => Ok(log),
+            true => {
+                self.command(Command::LogKnown { user: log.user() }).await?;
+                Ok(log)
+            }
             false => self.own_device_log().await?.ok_or(Error::NoIdentity),
         }
     }
@@ -298,48 +301,20 @@ impl Client {
         user: UserId,
         accept_change: bool,
     ) -> Result<Option<DeviceLog>, Error> {
-        loop {
-            let known = self.store.device_log(user).await?;
-            let (now, log) = match received.judge(&self.server, known.as_ref(), accept_change) {
-                Ok(Some(judged)) => judged,
-                Ok(None) => return Ok(None),
-                Err(error) => {
-                    if let Error::DeviceLog(why) = error {
-                        self.command(Command::Refused { user, why }).await?;
-                    }
-                    return Err(error);
-                }
-            };
-            if known.as_ref() == Some(&now)
-                || self.store.keep_device_log(user, known.as_ref(), &now).await?
-            {
-                return Ok(Some(log));
+        let held = trust::hold(&self.store, &self.server, &received, accept_change).await;
+        match &held {
+            Ok(Some(_)) => self.command(Command::LogKnown { user }).await?,
+            Err(Error::DeviceLog(why)) => {
+                self.command(Command::Refused { user, why: *why }).await?;
             }
+            _ => {}
         }
+        held
     }
 
-    /// This device's certificate, made at the first call, with an MLS key for each suite.
+    /// This device's certificate, made at the first call.
     async fn certificate(&self) -> Result<Certificate, Error> {
-        self.store.check_own()?;
-        let me = self.identity();
-        let login_key = self.store.account().await?.device_key;
-        loop {
-            let kept = self.store.device_certificate().await?;
-            if let Some(kept) = &kept
-                && (kept.user(), kept.device()) == (me.user, me.device)
-                && *kept.login_key() == login_key.public_key()
-            {
-                return Ok(kept.clone());
-            }
-            let keys = random::mls_keys();
-            let public = keys.each_ref().map(|key| MlsKey {
-                suite: key.suite().number(),
-                public_key: key.public().to_vec(),
-            });
-            let certificate = Certificate::issue(me.user, me.device, &login_key, &public)
-                .map_err(|_| StateError::Damaged("the keys of this device"))?;
-            self.store.keep_device_certificate(kept.as_ref(), &certificate, &keys).await?;
-        }
+        certificate::of_this_device(&self.store, &self.identity()).await
     }
 }
 

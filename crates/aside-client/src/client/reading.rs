@@ -12,7 +12,6 @@ use tokio::sync::oneshot;
 use super::Client;
 use crate::{
     Error, Hits, Kept, Overview, Person, Room, SearchPage, StateError, Watermark, driver::Command,
-    model::is_private,
 };
 
 impl Client {
@@ -118,11 +117,13 @@ impl Client {
                 return Err(Error::Gone);
             };
             for summary in page.summaries {
-                if summary.room.as_ref().is_some_and(is_private) {
+                let read = summary.watermark.unwrap_or_default().read_seq;
+                let room = Room::try_from(summary.room.unwrap_or_default())?;
+                let mut room = self.named(room).await?;
+                // Not followed yet: listed once it has a name.
+                if room.name.is_empty() {
                     continue;
                 }
-                let read = summary.watermark.unwrap_or_default().read_seq;
-                let mut room = Room::try_from(summary.room.unwrap_or_default())?;
                 room.unread = self.unread_since(room.conversation, read, summary.unread).await?;
                 rooms.push(room);
             }

@@ -179,7 +179,7 @@ impl Client {
         Ok(found.filter(|entry| entry.seq == seq))
     }
 
-    async fn queue_payload(
+    pub(super) async fn queue_payload(
         &self,
         conversation: ConversationId,
         payload: Bytes,

@@ -7,6 +7,7 @@ mod online;
 mod outbox;
 mod outlet;
 mod people;
+mod private;
 mod sync;
 
 use std::{ops::ControlFlow, sync::Arc};
@@ -27,10 +28,13 @@ pub(crate) use calls::Call;
 pub(crate) use link::{Dialer, Link, unix_ms};
 pub(crate) use login::{Authenticator, Established};
 
-use self::{calls::Calls, outbox::Outbox, outlet::Outlet, people::People, sync::Sync};
+use self::{
+    calls::Calls, outbox::Outbox, outlet::Outlet, people::People, private::Private, sync::Sync,
+};
 use crate::{
     Connection, Error, Event, LogIn, Outgoing, Receipt, State,
     backoff::Backoff,
+    private::{Goal, Health},
     random,
     store::{Identity, Posting, Store},
 };
@@ -74,6 +78,25 @@ pub(crate) enum Command {
     Typing {
         conversation: ConversationId,
         typing: bool,
+    },
+    /// A device log was kept: it counts from now on.
+    LogKnown {
+        user: UserId,
+    },
+    /// Something is to be done in a private conversation.
+    Want {
+        conversation: ConversationId,
+        goal: Goal,
+        done: oneshot::Sender<Result<(), Error>>,
+    },
+    /// Comes into a private conversation anew.
+    Rejoin {
+        conversation: ConversationId,
+        done: oneshot::Sender<Result<(), Error>>,
+    },
+    Health {
+        conversation: ConversationId,
+        done: oneshot::Sender<Result<Health, Error>>,
     },
     /// The server gave a device log that is refused: the program is told.
     Refused {
@@ -131,6 +154,7 @@ pub(crate) struct Driver {
     outbox: Outbox,
     sync: Sync,
     people: People,
+    private: Private,
     out: Outlet,
     backoff: Backoff,
     /// Whom to tell at the end.
@@ -172,6 +196,8 @@ impl Driver {
         };
         store.add_device_key(&own).await?;
         let outbox = restore_outbox(&store, &own, &mut out).await?;
+        let is_token = matches!(parts.authenticator.log_in, LogIn::Token(_));
+        let private = Private::restore(&store, &parts.identity, is_token).await?;
         let (status, receiver) = watch::channel(Status {
             identity: parts.identity,
             limits: aside_proto::limits::DEFAULT,
@@ -197,6 +223,7 @@ impl Driver {
             outbox,
             sync,
             people: People::default(),
+            private,
             out,
             backoff: Backoff::default(),
             closing: None,
@@ -333,6 +360,16 @@ impl Driver {
                 let who = self.person(user).await?;
                 self.out.tell(Event::DeviceLogRefused { who, why });
             }
+            Input::Command(Command::LogKnown { user }) => self.log_known(user).await?,
+            Input::Command(Command::Want { conversation, goal, done }) => {
+                self.private_want(conversation, goal, done).await?;
+            }
+            Input::Command(Command::Rejoin { conversation, done }) => {
+                drop(done.send(self.private_rejoin(conversation).await?));
+            }
+            Input::Command(Command::Health { conversation, done }) => {
+                drop(done.send(self.private_health(conversation)));
+            }
             Input::Command(Command::MarkRead { conversation, seq, done }) => {
                 let marked = self.sync.mark_read(conversation, seq).await;
                 // The caller may have gone: the mark stands all the same.
@@ -352,6 +389,12 @@ impl Driver {
 
     /// Keeps a message until it is acknowledged, or says why not.
     async fn queue(&mut self, message: Message, kept: oneshot::Sender<()>) -> Result<(), Error> {
+        if self.is_private(message.conversation) {
+            self.private_queue(message).await?;
+            // The caller may have gone: the message is sent all the same.
+            let _ = kept.send(());
+            return Ok(());
+        }
         let Message { conversation, message_id, payload, receipt } = message;
         match self.compose(conversation, message_id, payload) {
             Ok(posting) if self.store.add_to_outbox(&posting).await? => {
@@ -391,6 +434,10 @@ impl Driver {
 
     /// Takes a message out of the outbox that will not be sent, or was not sent yet.
     async fn discard(&mut self, message_id: IdempotencyKey) -> Result<Result<(), Error>, Error> {
+        if let Some(conversation) = self.private_withdraw(message_id).await? {
+            self.out.tell(Event::Discarded { message_id, conversation });
+            return Ok(Ok(()));
+        }
         let conversation = match self.outbox.withdraw(message_id) {
             Ok(Some(done)) => {
                 self.store.remove_from_outbox(message_id).await?;

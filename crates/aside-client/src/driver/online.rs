@@ -10,7 +10,7 @@ use aside_proto::{
 use aside_session::client::{self as session, CloseReason, RequestId};
 use tokio::time::{Instant, sleep_until};
 
-use super::{Call, Driver, End, Established, Link, outbox::Done, sync::Asked, unix_ms};
+use super::{Call, Driver, End, Established, Link, outbox::Done, private, sync::Asked, unix_ms};
 use crate::{Connection, Error, Event, Outgoing, Person, Receipt, Room, State, paths};
 
 /// A connection that stood for so long was a good one: the next attempt comes soon.
@@ -23,6 +23,7 @@ enum Flight {
     Message(IdempotencyKey),
     Sync(Asked),
     People(Vec<UserId>),
+    Private(private::Flight),
 }
 
 type Flights = BTreeMap<RequestId, Flight>;
@@ -32,18 +33,21 @@ impl Driver {
     pub(super) async fn online(&mut self, established: Established) -> Result<End, Error> {
         let began = Instant::now();
         self.store.note_carried().await?;
+        let greeting = established.greeting.clone();
         let mut link = self.begin(established);
+        self.private_online(&greeting).await?;
         let mut flights = Flights::new();
         let outcome = self.exchange(&mut link, &mut flights).await;
         link.close().await;
         let calls = flights.into_values().filter_map(|flight| match flight {
             Flight::Call(call) => Some(call),
-            Flight::Message(_) | Flight::Sync(_) | Flight::People(_) => None,
+            Flight::Message(_) | Flight::Sync(_) | Flight::People(_) | Flight::Private(_) => None,
         });
         self.calls.requeue(calls.collect::<Vec<_>>().into_iter());
         self.outbox.disconnected();
         self.sync.disconnected();
         self.people.disconnected();
+        self.private.disconnected();
         if began.elapsed() >= STABLE {
             self.backoff.reset();
         }
@@ -108,6 +112,7 @@ impl Driver {
             self.outbox.wake_at(),
             self.sync.wake_at(),
             self.people.wake_at(),
+            self.private.wake_at(self.status.borrow().server_unix_ms()),
         ];
         wakes.into_iter().flatten().min()
     }
@@ -116,6 +121,7 @@ impl Driver {
     async fn send_due(&mut self, link: &mut Link, flights: &mut Flights) -> Result<(), Error> {
         let now = Instant::now();
         self.sync.tick(now);
+        self.private_work().await?;
         while link.session.may_request() {
             if let Some(call) = self.calls.poll(now) {
                 match link.session.request(link.now(), call.effect, call.body.clone()) {
@@ -132,6 +138,11 @@ impl Driver {
             } else if let Some((asked, body)) = self.sync.poll(now) {
                 match link.session.request(link.now(), None, body) {
                     Ok(id) => drop(flights.insert(id, Flight::Sync(asked))),
+                    Err(error) => return Err(error.into()),
+                }
+            } else if let Some((asked, key, body)) = self.private_poll() {
+                match link.session.request(link.now(), key, body) {
+                    Ok(id) => drop(flights.insert(id, Flight::Private(asked))),
                     Err(error) => return Err(error.into()),
                 }
             } else if let Some((asked, body)) = self.people.poll(now) {
@@ -169,8 +180,14 @@ impl Driver {
                     self.out.tell(Event::Invited { room: Room::try_from(*room)?, by });
                 }
                 session::Event::DeviceLogChanged { user, .. } => {
+                    self.device_log_changed(user);
                     let who = self.person(user).await?;
                     self.out.tell(Event::DeviceLogChanged { who });
+                }
+                session::Event::InboxItem { .. } => self.inbox_item(),
+                session::Event::KeyPackagesLow { suite } => self.key_packages_low(suite),
+                session::Event::ForkCheckMismatch { conversation, epoch, .. } => {
+                    self.fork_found(conversation, epoch);
                 }
                 session::Event::Reply { id, result } => {
                     if let Some(flight) = flights.remove(&id) {
@@ -184,6 +201,7 @@ impl Driver {
             }
         }
         self.sync.flush(&mut self.out).await?;
+        self.private_work().await?;
         while let Some(conversation) = self.sync.poll_tampered() {
             for done in self.outbox.take_all(conversation) {
                 self.message_failed(done, Error::Tampered).await?;
@@ -219,6 +237,7 @@ impl Driver {
                 Some(wait) => self.out.tell(Event::Throttled { wait }),
                 None => self.undeliverable(id, error.into()).await?,
             },
+            (Flight::Private(flight), result) => self.private_replied(flight, result).await?,
             (Flight::Sync(asked), Ok(body)) => self.synced(asked, body).await?,
             (Flight::People(asked), Ok(Body::Presences(presences))) => {
                 self.found(&asked, &presences).await?;
@@ -243,7 +262,10 @@ impl Driver {
                 sync.watermarks_listed(of, Some(page.next_page_token));
                 Ok(())
             }
-            (Asked::Members(of), Body::Members(members)) => sync.members(of, members).await,
+            (Asked::Members(of), Body::Members(members)) => {
+                self.private_members(of, &members)?;
+                self.sync.members(of, members, &mut self.out).await
+            }
             (Asked::Devices(asked), Body::DeviceKeys(keys)) => {
                 sync.device_keys(&asked, &keys, out).await
             }
@@ -263,6 +285,14 @@ impl Driver {
                 Body::Joined(v1::Joined { room: Some(room) })
                 | Body::RoomCreated(v1::RoomCreated { room: Some(room) }),
             ) => self.sync.follow(room, None, &mut self.out).await,
+            (
+                _,
+                Body::DirectOpened(v1::DirectOpened { conversation: Some(room) })
+                | Body::GroupCreated(v1::GroupCreated { conversation: Some(room) }),
+            ) => {
+                self.private_opened(room);
+                self.private_work().await
+            }
             (client_frame::Body::Leave(leave), Body::Left(_)) => {
                 self.sync.unfollow(leave.conversation_id[..].try_into()?).await
             }

@@ -130,7 +130,7 @@ impl Outlet {
                 return Ok(true);
             }
             for kept in entries {
-                if kept.signature == StoredSignature::Pending {
+                if matches!(kept.signature, StoredSignature::Pending | StoredSignature::Unread) {
                     return Ok(true);
                 }
                 let Ok(permit) = self.sender.try_reserve() else { return Ok(false) };
@@ -163,6 +163,7 @@ fn is_warning(event: &Event) -> bool {
         | Event::DeviceLogRefused { .. }
         | Event::MessageFailed { .. }
         | Event::Unfollowed { .. }
+        | Event::Private { .. }
         | Event::Ended(_) => true,
         Event::Connection(_)
         | Event::Entry(_)

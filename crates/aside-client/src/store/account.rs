@@ -72,6 +72,7 @@ impl Store {
                    device_certificate = NULL";
         sqlx::query(sql).bind(self.sealed(&device_key)).execute(&self.pool).await?;
         sqlx::query("DELETE FROM mls_keys").execute(&self.pool).await?;
+        self.forget_device().await?;
         Box::pin(self.account()).await
     }
 

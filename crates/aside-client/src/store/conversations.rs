@@ -5,11 +5,13 @@ use aside_session::client::log::{Place, Remembered};
 use sqlx::{Row as _, sqlite::SqliteRow};
 
 use super::{StateError, Store, array, signed, unsigned};
+use crate::Kind;
 
 /// A conversation as it is remembered.
 #[derive(Debug, Clone)]
 pub(crate) struct Followed {
     pub(crate) conversation: ConversationId,
+    pub(crate) kind: Kind,
     pub(crate) name: String,
     pub(crate) topic: String,
     pub(crate) joined: bool,
@@ -76,6 +78,39 @@ impl Store {
         Ok(())
     }
 
+    /// As [`set_conversation`](Self::set_conversation), of a private one of which the user is a member.
+    pub(crate) async fn set_private_conversation(
+        &self,
+        conversation: ConversationId,
+        name: &str,
+        kind: Kind,
+    ) -> Result<(), StateError> {
+        self.set_conversation(conversation, name, true).await?;
+        let kind = match kind {
+            Kind::PublicRoom => v1::ConversationKind::PublicRoom,
+            Kind::Group => v1::ConversationKind::Group,
+            Kind::Direct => v1::ConversationKind::Direct,
+        };
+        let sql = "UPDATE conversations SET conversation_kind = ? WHERE conversation_id = ?";
+        sqlx::query(sql)
+            .bind(i32::from(kind))
+            .bind(&conversation.as_bytes()[..])
+            .execute(&self.pool)
+            .await?;
+        Ok(())
+    }
+
+    /// A private conversation is called so from now on.
+    pub(crate) async fn rename_conversation(
+        &self,
+        conversation: ConversationId,
+        name: &str,
+    ) -> Result<(), StateError> {
+        let sql = "UPDATE conversations SET name = ? WHERE conversation_id = ?";
+        sqlx::query(sql).bind(name).bind(&conversation.as_bytes()[..]).execute(&self.pool).await?;
+        Ok(())
+    }
+
     /// Remembers the name and the topic as they are as of an entry, unless a later one is known; gives what holds then.
     pub(crate) async fn set_settings(
         &self,
@@ -136,8 +171,10 @@ fn followed(row: &SqliteRow) -> Result<Followed, StateError> {
         }
         _ => None,
     };
+    let kind: i32 = row.try_get("conversation_kind")?;
     Ok(Followed {
         conversation: ConversationId::new(array(row.try_get("conversation_id")?, "an id")?),
+        kind: Kind::of(v1::ConversationKind::try_from(kind).unwrap_or_default()),
         name: row.try_get("name")?,
         topic: row.try_get("topic")?,
         joined: row.try_get("joined")?,

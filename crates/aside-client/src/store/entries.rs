@@ -30,6 +30,8 @@ pub(crate) enum StoredSignature {
     Invalid = 2,
     /// The sender's device is being looked up.
     Pending = 3,
+    /// A private message that was not read yet: what is read says who its sender is.
+    Unread = 4,
 }
 
 /// An entry that was kept.
@@ -314,6 +316,7 @@ pub(super) fn kept(row: &SqliteRow) -> Result<Kept, StateError> {
         1 => StoredSignature::Verified,
         2 => StoredSignature::Invalid,
         3 => StoredSignature::Pending,
+        4 => StoredSignature::Unread,
         _ => return Err(StateError::Damaged("the state of a signature")),
     };
     let hash: Option<&[u8]> = row.try_get("payload_hash")?;

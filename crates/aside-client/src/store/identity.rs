@@ -1,6 +1,6 @@
 //! Device logs as they were seen, and what makes this device one of its user's: its certificate, and the MLS keys in it.
 
-use aside_crypto::Certificate;
+use aside_crypto::{Certificate, DeviceLog};
 use aside_mls::{DefaultCrypto, SigningKey, Suite};
 use aside_proto::{id::UserId, v1::DeviceLogPart};
 use prost::Message as _;
@@ -19,6 +19,19 @@ impl Store {
         let part =
             DeviceLogPart::decode(log).map_err(|_| StateError::Damaged("a kept device log"))?;
         Ok(Some(KnownLog { entries: part.entries, verified: row.try_get("verified")? }))
+    }
+
+    /// The device logs that are known.
+    pub(crate) async fn device_logs(&self) -> Result<Vec<DeviceLog>, StateError> {
+        let rows = sqlx::query("SELECT user_id FROM device_logs").fetch_all(&self.pool).await?;
+        let mut logs = Vec::with_capacity(rows.len());
+        for row in rows {
+            let user = UserId::new(super::array(row.try_get("user_id")?, "a user id")?);
+            if let Some(known) = self.device_log(user).await? {
+                logs.push(known.replay(user)?);
+            }
+        }
+        Ok(logs)
     }
 
     /// Keeps `now` of a user's device log if `was` is what is kept still; whether it was. What was judged on what another call has
@@ -89,7 +102,6 @@ impl Store {
     }
 
     /// The private keys to this device's certificate, in the order of their suites; none if none was made.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the driver will sign with them"))]
     pub(crate) async fn mls_keys(&self) -> Result<Vec<SigningKey>, StateError> {
         let rows = sqlx::query("SELECT suite, private_key FROM mls_keys ORDER BY suite");
         let key = |row: &SqliteRow| {

@@ -5,11 +5,17 @@
 use std::collections::BTreeMap;
 
 use aside_mls::Secret;
-use aside_proto::id::{ConversationId, IdempotencyKey};
+use aside_proto::{
+    id::{ConversationId, IdempotencyKey},
+    v1,
+};
+use aside_session::client::timeline::Body;
+use bytes::Bytes;
+use prost::Message as _;
 use sqlx::{Row as _, Sqlite, Transaction, sqlite::SqliteRow};
 
-use super::{StateError, Store, array, seal::Place, signed, unsigned};
-use crate::private::{ConversationWrites, Stored, StoredConversation, Writes};
+use super::{Kept, StateError, Store, StoredSignature, array, seal::Place, signed, unsigned};
+use crate::private::{ConversationWrites, Reading, Stored, StoredConversation, Writes};
 
 impl Store {
     /// Keeps all of this, or nothing; it is on the disk when this returns. A reading of what is known to be redacted is left out
@@ -76,8 +82,9 @@ impl Store {
             put_group(transaction, number, *generation, state).await?;
         }
         for (seq, reading) in &writes.readings {
-            let reading = self.sealer.seal(Place::Reading(id, *seq), reading);
-            put_reading(transaction, (number, id), *seq, reading).await?;
+            let sealed = self.sealer.seal(Place::Reading(id, *seq), reading);
+            put_reading(transaction, (number, id), *seq, sealed).await?;
+            note_reading(transaction, id, *seq, &Reading::decode(reading)?).await?;
         }
         for (message, value) in &writes.outgoing {
             let place = Place::Outgoing(id, *message);
@@ -162,6 +169,28 @@ impl Store {
         rows.iter().map(reading).collect()
     }
 
+    /// What an entry turned out to say, if it was read.
+    pub(crate) async fn reading(
+        &self,
+        conversation: ConversationId,
+        seq: u64,
+    ) -> Result<Option<Reading>, StateError> {
+        let readings = self.readings(conversation, seq, seq).await?;
+        readings.get(&seq).map(|reading| Reading::decode(reading)).transpose()
+    }
+
+    /// The Content of a message: its payload, or what that turned out to say; empty if it is gone, or was not read.
+    pub(crate) async fn content_of(&self, kept: &Kept) -> Result<Bytes, StateError> {
+        let header = v1::EntryHeader::decode(&kept.header[..]).unwrap_or_default();
+        if header.kind() != v1::EntryKind::PrivateMessage {
+            return Ok(Bytes::copy_from_slice(&kept.payload));
+        }
+        match self.reading(kept.conversation, kept.seq).await? {
+            Some(Reading::Said(said)) => Ok(said.content),
+            _ => Ok(Bytes::new()),
+        }
+    }
+
     /// Forgets all that is kept of a private conversation: its groups, what was said, what was to be said.
     pub(crate) async fn forget_private(
         &self,
@@ -169,6 +198,14 @@ impl Store {
     ) -> Result<(), StateError> {
         let sql = "DELETE FROM private_conversations WHERE conversation_id = ?";
         sqlx::query(sql).bind(&conversation.as_bytes()[..]).execute(&self.durable).await?;
+        Ok(())
+    }
+
+    /// This device is another from now on, which is in no group: what was read stays.
+    pub(super) async fn forget_device(&self) -> Result<(), StateError> {
+        let sql = "DELETE FROM private_device; DELETE FROM private_key_packages; DELETE FROM private_groups; \
+                   DELETE FROM private_outgoing; UPDATE private_conversations SET record = NULL";
+        sqlx::raw_sql(sql).execute(&self.durable).await?;
         Ok(())
     }
 
@@ -223,6 +260,36 @@ async fn put_reading(
         .bind(conversation)
         .bind(signed(seq))
         .bind(reading)
+        .bind(&id.as_bytes()[..])
+        .execute(&mut **transaction)
+        .await?;
+    Ok(())
+}
+
+/// Writes down, at the entry, whether it is to be taken for its sender's, and what it refers to.
+async fn note_reading(
+    transaction: &mut Transaction<'_, Sqlite>,
+    id: ConversationId,
+    seq: u64,
+    reading: &Reading,
+) -> Result<(), StateError> {
+    let (signature, refers) = match reading {
+        Reading::Said(said) => {
+            let target = Body::read(&said.content).and_then(|body| body.target());
+            let signature = match said.approved {
+                true => StoredSignature::Verified,
+                false => StoredSignature::Invalid,
+            };
+            (signature, target.and_then(|to| i64::try_from(to.seq).ok()))
+        }
+        Reading::Unreadable(_) => (StoredSignature::Invalid, None),
+    };
+    let sql = "UPDATE entries SET signature = ?, refers = ? WHERE seq = ? AND payload_hash IS NULL \
+               AND conversation = (SELECT id FROM conversations WHERE conversation_id = ?)";
+    sqlx::query(sql)
+        .bind(signature as i64)
+        .bind(refers)
+        .bind(signed(seq))
         .bind(&id.as_bytes()[..])
         .execute(&mut **transaction)
         .await?;

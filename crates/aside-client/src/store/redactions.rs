@@ -55,7 +55,7 @@ impl Store {
                 author = Some(user);
                 continue;
             }
-            let of = match Body::read(&kept.payload) {
+            let of = match Body::read(&self.content_of(&kept).await?) {
                 Some(Body::Edit { to, .. }) => to.message_id,
                 _ => None,
             };

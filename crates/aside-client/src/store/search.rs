@@ -79,7 +79,7 @@ impl Store {
         let mut unsearched = Vec::with_capacity(rows.len());
         for row in &rows {
             let kept = entries::kept(row)?;
-            if kept.signature == StoredSignature::Pending {
+            if matches!(kept.signature, StoredSignature::Pending | StoredSignature::Unread) {
                 break;
             }
             unsearched.push(Unsearched { kept, referred: row.try_get("referred")? });

@@ -4,6 +4,7 @@ mod accounts;
 mod connections;
 mod identity;
 mod kills;
+mod private;
 mod redaction;
 mod retention;
 mod room_settings;

@@ -205,6 +205,9 @@ impl Client {
             | Event::WatermarkMoved { .. }
             | Event::DeviceLogChanged { .. }
             | Event::Invited { .. }
+            | Event::InboxItem { .. }
+            | Event::KeyPackagesLow { .. }
+            | Event::ForkCheckMismatch { .. }
             | Event::Live(_) => {}
             Event::Closed(reason) => {
                 self.stage = Stage::Closed;

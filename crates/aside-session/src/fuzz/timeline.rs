@@ -7,7 +7,7 @@ use aside_proto::{
 use prost::Message as _;
 
 use super::Reader;
-use crate::client::timeline::{Said, Shown, Timeline, is_emoji};
+use crate::client::timeline::{MAX_GROUP_NAME_BYTES, Said, Shown, Timeline, is_emoji};
 
 const MAX_LOG: u8 = 32;
 /// Bytes that no log of this fuzzer fills.
@@ -108,6 +108,10 @@ fn said(reader: &mut Reader<'_>, seq: u64) -> Said {
         }
         2 => (content::Body::Text(text(reader)), None),
         3 => (content::Body::Text(text(reader)), Some(to(reader))),
+        4 | 5 if kind & 0x40 != 0 => {
+            let name = text(reader).body;
+            (content::Body::Profile(v1::GroupProfile { name, color: 0 }), None)
+        }
         4 | 5 => (edit(to(reader), text(reader)), None),
         _ => {
             let emoji = EMOJI[usize::from(reader.byte()) % EMOJI.len()].into();
@@ -145,6 +149,9 @@ fn check(shown: &Shown) {
             }
         }
         Shown::Reaction { emoji, .. } => assert!(is_emoji(emoji)),
+        Shown::Profile(profile) => {
+            assert!((1..=MAX_GROUP_NAME_BYTES).contains(&profile.name().len()));
+        }
         _ => {}
     }
 }

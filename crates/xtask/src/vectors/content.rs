@@ -12,17 +12,18 @@ use super::{
 const DESCRIPTION: &str = "Kind payload: an encoded Content that a client can show, or can't (error unknown, MSG-011). Kind log: entries of \
     kind MESSAGE, and what is shown of each once all of them are loaded, in whatever order; one without payload is redacted, one with \
     verifies false has no valid signature and is not in the view. as: message (with its text now; edited is the seq of the edit, reply \
-    what it answers and whether that is there, reactions in the order in which they are shown), reaction (to is its message, absent if \
+    what it answers and whether that is there, reactions in the order in which they are shown), profile (name and color, of a GROUP), reaction (to is its message, absent if \
     it leads nowhere), edit (shown at the message of), stray-edit (CONT-013), edit-of-redacted (CONT-014, CONT-016), unknown (MSG-011), redacted, \
     repetition (MSG-013). Entries of other kinds, and those that are not loaded, are not listed; redacts has the seqs that loaded entries of \
-    kind REDACTED name (CONT-016).";
+    kind REDACTED name (CONT-016). Kind naming: entries of a GROUP that were read, each with the role that its sender's user had there \
+    (a number of Role), and the profile that counts once all of them are loaded, in whatever order; null if none does (PRIV-017).";
 
 const THUMB: &str = "\u{1f44d}";
 const HEART: &str = "\u{2764}\u{fe0f}";
 
 pub(super) fn file() -> File {
-    let logs = [replies(), mentions(), reactions(), edits(), references(), absences()].concat();
-    File::new("content", DESCRIPTION, [payloads(), logs].concat())
+    let logs = [replies(), mentions(), reactions(), edits(), references(), absences(), profiles()];
+    File::new("content", DESCRIPTION, [payloads(), logs.concat(), namings()].concat())
 }
 
 fn alice() -> [u8; 16] {
@@ -70,6 +71,10 @@ fn corrects(to: v1::MessageRef, body: &str) -> Vec<u8> {
     encode(Body::Edit(v1::Edit { to: Some(to), text: Some(text(body)) }), None)
 }
 
+fn names(name: &str, color: u32) -> Vec<u8> {
+    encode(Body::Profile(v1::GroupProfile { name: name.into(), color }), None)
+}
+
 /// An entry; without payload if it is redacted.
 fn entry(seq: u64, user: [u8; 16], payload: Option<Vec<u8>>) -> Value {
     let device = id(0, user[15]);
@@ -106,6 +111,11 @@ fn payloads() -> Vec<Value> {
             "reaction-to-nothing",
             encode(Body::Reaction(v1::Reaction { emoji: "+1".into(), ..Default::default() }), None),
         ),
+        ("profile", names("tea & cake", 0xff_80_00)),
+        ("profile-of-64-bytes", names(&format!("{}!!!!", HEART.repeat(10)), 0)),
+        ("profile-of-the-greatest-color", names("x", 0xff_ff_ff)),
+        // Readers don't normalise.
+        ("profile-not-normalised", names("Jose\u{301}", 0)),
         ("unknown-field-beside", [says("hi"), vec![0x9a, 0xb5, 0x18, 1, b'x']].concat()),
     ];
     let not_shown = [
@@ -120,8 +130,13 @@ fn payloads() -> Vec<Value> {
         ("emoji-with-line-feed", emoji("a\nb")),
         ("emoji-with-c1-control", emoji("\u{9b}")),
         ("edit-without-text", encode(without_text, None)),
+        ("profile-without-name", names("", 0xff_80_00)),
+        ("profile-of-65-bytes", names(&format!("{}?", "n".repeat(64)), 0)),
+        ("profile-with-line-feed", names("a\nb", 0)),
+        ("profile-with-c1-control", names("a\u{9b}", 0)),
+        ("profile-of-too-great-a-color", names("x", 0x100_0000)),
     ];
-    let requirements: &[&str] = &["MSG-011", "CONT-001", "CONT-008"];
+    let requirements: &[&str] = &["MSG-011", "CONT-001", "CONT-008", "CONT-018"];
     shown
         .into_iter()
         .map(|(name, payload)| vector(name, requirements, payload).valid())
@@ -279,6 +294,71 @@ fn references() -> Vec<Value> {
         nowhere(12),
     ]);
     vec![log("references-that-lead-nowhere", &["CONT-002", "CONT-009", "CONT-013"], entries, view)]
+}
+
+/// They refer to nothing, and nothing to them.
+fn profiles() -> Vec<Value> {
+    let entries = vec![
+        entry(3, alice(), Some(names("Tea", 0x80_00_00))),
+        entry(4, bob(), Some(reacts(reference(3), THUMB))),
+        entry(5, alice(), Some(corrects(reference(3), "Coffee"))),
+        entry(6, bob(), Some(answers(reference(3), "Gladly"))),
+        entry(7, alice(), Some(names("Jose\u{301}", 0))),
+    ];
+    let view = json!([
+        {"seq": 3, "as": "profile", "name": "Tea", "color": 0x80_00_00},
+        {"seq": 4, "as": "reaction", "emoji": THUMB},
+        {"seq": 5, "as": "stray-edit", "of": 3, "text": "Coffee"},
+        {"seq": 6, "as": "message", "text": "Gladly", "reply": {"to": 3, "there": false}},
+        {"seq": 7, "as": "profile", "name": "Jose\u{301}", "color": 0},
+    ]);
+    vec![log("profiles", &["CONT-002", "CONT-018"], entries, view)]
+}
+
+/// Which of several profiles counts.
+fn namings() -> Vec<Value> {
+    let said = |seq: u64, role: v1::Role, payload: Vec<u8>| {
+        let user = if role == v1::Role::Owner { alice() } else { bob() };
+        let mut entry = entry(seq, user, Some(payload));
+        entry["role"] = i32::from(role).into();
+        entry
+    };
+    let (owner, admin, member) = (v1::Role::Owner, v1::Role::Admin, v1::Role::Member);
+    let one = |name: &str, entries: Vec<Value>, profile: Value| {
+        let vector = Vector::new(name, &["PRIV-017"]).with("kind", "naming");
+        vector.with("entries", entries).with("profile", profile).valid()
+    };
+    let is = |seq: u64, name: &str, color: u32| json!({"seq": seq, "name": name, "color": color});
+    let first = || said(3, owner, names("Tea", 1));
+    vec![
+        one("naming-by-an-owner", vec![first()], is(3, "Tea", 1)),
+        one(
+            "naming-by-an-admin",
+            vec![first(), said(4, admin, names("Coffee", 2))],
+            is(4, "Coffee", 2),
+        ),
+        one(
+            "naming-by-a-member",
+            vec![first(), said(4, member, names("Mine", 2))],
+            is(3, "Tea", 1),
+        ),
+        one("naming-by-a-member-alone", vec![said(3, member, names("Mine", 2))], Value::Null),
+        // What counts is the role at the entry, whatever it is later.
+        one(
+            "naming-before-and-after-a-promotion",
+            vec![
+                said(3, member, names("Early", 1)),
+                said(5, admin, names("Late", 2)),
+                said(7, member, names("Later", 3)),
+            ],
+            is(5, "Late", 2),
+        ),
+        one(
+            "naming-that-is-not-understood",
+            vec![first(), said(4, owner, names("", 2)), said(5, owner, says("Coffee"))],
+            is(3, "Tea", 1),
+        ),
+    ]
 }
 
 /// What is not loaded, redacted, not verified, or said twice.

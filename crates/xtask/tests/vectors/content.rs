@@ -1,12 +1,12 @@
 //! content.json.
 
 use aside_proto::id::{DeviceId, IdempotencyKey, UserId};
-use aside_session::client::timeline::{Body, Message, Said, Shown, Text, Timeline};
+use aside_session::client::timeline::{Body, Message, Naming, Said, Shown, Text, Timeline};
 use serde_json::{Value, json};
 
 use super::{array, bytes, check, ensure, number};
 
-// cites: MSG-011, CONT-001, CONT-008
+// cites: MSG-011, CONT-001, CONT-008, CONT-018
 #[test]
 fn payloads() {
     check("content", Some("payload"), |vector| {
@@ -38,6 +38,32 @@ fn logs_look_the_same_whatever_is_loaded_first() {
         judged += 1;
     }
     assert!(judged > 20, "{judged} logs");
+}
+
+// cites: PRIV-017
+#[test]
+fn the_name_of_a_group_is_the_same_whatever_is_loaded_first() {
+    let file = super::read("content");
+    let namings = file["vectors"].as_array().unwrap().iter().filter(|v| v["kind"] == "naming");
+    let mut judged = 0;
+    for vector in namings {
+        let mut entries: Vec<_> = vector["entries"].as_array().unwrap().iter().collect();
+        for _ in 0..entries.len() {
+            entries.rotate_left(1);
+            let mut naming = Naming::default();
+            for entry in &entries {
+                let role = i32::try_from(number(&entry["role"])).unwrap().try_into().unwrap();
+                let Some(body) = Body::read(&bytes(&entry["payload"])) else { continue };
+                naming.insert(number(&entry["seq"]), role, &body);
+            }
+            let profile = naming.current().map(|(seq, profile)| {
+                json!({"seq": seq, "name": profile.name(), "color": profile.color()})
+            });
+            assert_eq!(json!(profile), vector["profile"], "{}", vector["id"]);
+        }
+        judged += 1;
+    }
+    assert!(judged > 5, "{judged} namings");
 }
 
 fn said(entry: &Value) -> Said {
@@ -80,6 +106,7 @@ fn as_json(shown: Shown) -> Value {
         Shown::Edit { of, .. } => json!({"as": "edit", "of": of}),
         Shown::StrayEdit { of, text } => with_text(json!({"as": "stray-edit", "of": of}), text),
         Shown::EditOfRedacted { of } => json!({"as": "edit-of-redacted", "of": of}),
+        Shown::Profile(it) => json!({"as": "profile", "name": it.name(), "color": it.color()}),
         Shown::Unknown => json!({"as": "unknown"}),
         Shown::Redacted => json!({"as": "redacted"}),
         Shown::Repetition { of } => json!({"as": "repetition", "of": of}),

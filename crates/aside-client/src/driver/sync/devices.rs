@@ -22,6 +22,9 @@ impl Sync {
     /// What the signature of an entry is worth. The sender's device is looked up if it is not known, and otherwise once a
     /// connection, and once more when a signature does not verify: the server may name another key, or say that it was revoked.
     pub(super) async fn judge(&mut self, entry: &Accepted) -> Result<StoredSignature, StateError> {
+        if entry.kind() == v1::EntryKind::PrivateMessage && !entry.is_redacted() {
+            return Ok(StoredSignature::Unread);
+        }
         let key = match entry.sender {
             Some(sender) => self.device_key(sender.device).await?,
             None => None,

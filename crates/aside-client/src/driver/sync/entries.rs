@@ -165,6 +165,7 @@ impl Sync {
                 None => {}
             }
         }
+        self.note_private(conversation, &accepted);
         let awaited = self.awaited_among(&accepted);
         let entries = self.judged(accepted).await?;
         let room = self.rooms.get(&conversation);

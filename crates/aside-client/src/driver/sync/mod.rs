@@ -6,6 +6,7 @@
 mod devices;
 mod entries;
 mod marks;
+mod private;
 mod read_back;
 mod rooms;
 mod sent;
@@ -101,10 +102,17 @@ pub(super) struct Sync {
     /// Messages that are durable and were not seen in the log yet (MSG-015).
     awaited: BTreeMap<(ConversationId, u64), Awaited>,
     my_handle: Option<String>,
+    /// Whether private conversations are followed.
+    private: bool,
+    /// Those that were listed, and are not followed yet.
+    deferred: Vec<v1::Summary>,
+    /// Those that are followed no longer.
+    left: Vec<ConversationId>,
 }
 
 #[derive(Debug)]
 struct Room {
+    is_private: bool,
     follower: Follower,
     name: String,
     members: Members,
@@ -175,12 +183,16 @@ impl Sync {
             tampered: Vec::new(),
             awaited: BTreeMap::new(),
             my_handle: None,
+            private: false,
+            deferred: Vec::new(),
+            left: Vec::new(),
         };
         for known in store.conversations().await? {
             if known.joined && (known.cursor.is_some() || known.tampering.is_some()) {
                 let progress = store.progress(known.conversation).await?;
                 let begin = (Some(known.clone()), progress);
-                sync.begin(known.conversation, &known.name, begin, 0, out);
+                let is_private = known.kind.is_private();
+                sync.begin(known.conversation, (&known.name, is_private), begin, 0, out);
             }
         }
         sync.await_sent().await?;
@@ -209,6 +221,7 @@ impl Sync {
             read_back.disconnected();
         }
         self.listing = Listing::Due(Bytes::new());
+        self.deferred.clear();
         self.marks_disconnected();
         self.fetches = 0;
         self.look_ups.extend(self.looking_up.drain(..));
@@ -329,6 +342,7 @@ impl Sync {
             }
         }
         for (conversation, waiter) in std::mem::take(&mut self.waiters) {
+            let is_deferred = self.is_deferred(conversation);
             let outcome = match self.rooms.get_mut(&conversation) {
                 Some(room) if room.tampered => Some(Err(Error::Tampered)),
                 Some(room) => {
@@ -340,6 +354,7 @@ impl Sync {
                     let done = follower.is_caught_up() && follower.is_vouched_for();
                     (done && settled && room.accepted.is_empty()).then_some(Ok(()))
                 }
+                None if is_deferred => None,
                 None => (self.listing == Listing::Done).then_some(Err(Error::NotFollowed)),
             };
             match outcome {

@@ -53,8 +53,10 @@ impl Sync {
         out: &mut Outlet,
     ) -> Result<(), Error> {
         for summary in &summaries.summaries {
-            if let Some(room) = summary.room.as_ref().filter(|room| !is_private(room)) {
-                self.follow(room, Some(summary), out).await?;
+            match &summary.room {
+                Some(room) if is_private(room) => self.defer(summary.clone()),
+                Some(room) => self.follow(room, Some(summary), out).await?,
+                None => {}
             }
         }
         self.listed_page(&summaries.next_page_token, out).await
@@ -95,7 +97,7 @@ impl Sync {
             let known = self.store.conversation(conversation).await?;
             let progress = self.store.progress(conversation).await?;
             let from = self.first_wanted(room, summary);
-            self.begin(conversation, &room.name, (known, progress), from, out);
+            self.begin(conversation, (&room.name, false), (known, progress), from, out);
         }
         self.count_members(conversation, room).await?;
         if let Some(summary) = summary {
@@ -117,7 +119,7 @@ impl Sync {
 
     /// Where to begin with a room that is new here: with a little history, but before what reached no device of the user's yet,
     /// and what is counted as unread.
-    fn first_wanted(&self, room: &v1::Room, summary: Option<&v1::Summary>) -> u64 {
+    pub(super) fn first_wanted(&self, room: &v1::Room, summary: Option<&v1::Summary>) -> u64 {
         let end = room.head_seq.saturating_add(1);
         let history = end.saturating_sub(self.history.into());
         let watermark = summary.and_then(|summary| summary.watermark.as_ref());
@@ -129,7 +131,7 @@ impl Sync {
         history.min(missing).max(room.first_seq.min(end)).max(1)
     }
 
-    async fn summed_up(
+    pub(super) async fn summed_up(
         &mut self,
         conversation: ConversationId,
         summary: &v1::Summary,
@@ -142,7 +144,7 @@ impl Sync {
     }
 
     /// MARK-010: as the room says; entries after it tell of changes.
-    async fn count_members(
+    pub(super) async fn count_members(
         &mut self,
         conversation: ConversationId,
         listed: &v1::Room,
@@ -168,7 +170,7 @@ impl Sync {
     pub(super) fn begin(
         &mut self,
         conversation: ConversationId,
-        name: &str,
+        (name, is_private): (&str, bool),
         (known, progress): (Option<Followed>, Option<Progress>),
         from: u64,
         out: &mut Outlet,
@@ -181,7 +183,7 @@ impl Sync {
             cursor.as_ref().map_or(0, |known| (known.place.seq + 1).saturating_sub(replay));
         let members = match cursor {
             // Handles come with the entries, or came with earlier ones.
-            None if from > 1 => Members::Due { token: Bytes::new(), page: 0 },
+            None if from > 1 || is_private => Members::Due { token: Bytes::new(), page: 0 },
             // A run that did not keep who is there took it up.
             Some(_) if !has_members => Members::Due { token: Bytes::new(), page: 0 },
             _ => Members::Known,
@@ -191,6 +193,7 @@ impl Sync {
             None => Follower::new(conversation, Start::At(from)),
         };
         let room = Room {
+            is_private,
             follower,
             name: name.to_owned(),
             members,
@@ -260,6 +263,7 @@ impl Sync {
         &mut self,
         conversation: ConversationId,
     ) -> Result<(), Error> {
+        self.left.push(conversation);
         if let Some(room) = self.rooms.remove(&conversation) {
             self.store.set_conversation(conversation, &room.name, false).await?;
         }
@@ -300,6 +304,7 @@ impl Sync {
         &mut self,
         conversation: ConversationId,
         members: v1::Members,
+        out: &mut Outlet,
     ) -> Result<(), Error> {
         let mut handles = Vec::with_capacity(members.members.len());
         for member in members.members {
@@ -315,7 +320,7 @@ impl Sync {
             true => Members::Known,
             false => Members::Due { token: members.next_page_token, page: page + 1 },
         };
-        Ok(())
+        self.name_private(conversation, out).await
     }
 
     pub(super) fn members_refused(&mut self, conversation: ConversationId, again: bool) {

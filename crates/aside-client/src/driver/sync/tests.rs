@@ -184,7 +184,7 @@ impl Client {
                     sync.summaries(&summaries, out).await.unwrap();
                 }
                 (Asked::Members(room), _) => {
-                    sync.members(room, v1::Members::default()).await.unwrap();
+                    sync.members(room, v1::Members::default(), out).await.unwrap();
                 }
                 (Asked::Mark(room), Body::Mark(mark)) => {
                     self.marks.push((mark.delivered_seq, mark.read_seq));
@@ -618,7 +618,7 @@ async fn a_log_that_got_shorter_is_warned_of() {
     client.sync.rooms(&rooms, &mut client.out).await.unwrap();
     // Who is there was not kept: no entry says it.
     assert!(matches!(client.sync.poll(Instant::now()), Some((Asked::Members(ROOM), _))));
-    client.sync.members(ROOM, v1::Members::default()).await.unwrap();
+    client.sync.members(ROOM, v1::Members::default(), &mut client.out).await.unwrap();
     let (asked, _) = client.sync.poll(Instant::now()).unwrap();
     let refusal =
         v1::Error { code: v1::ErrorCode::SeqOutOfRange.into(), head_seq: 1, ..Default::default() };

@@ -8,10 +8,14 @@ use aside_proto::{
 };
 use prost::Message as _;
 
+use super::Profile;
+
 /// More mentions than anybody has to look at: what a single message may call for (CONT-005).
 pub const MAX_MENTIONS: usize = 64;
 /// Room for the longest emoji sequences there are, families and flags among them, and for nothing that is read (CONT-008).
 pub const MAX_EMOJI_BYTES: usize = 32;
+/// Room for a few words in any script, on one line of a list (CONT-017).
+pub const MAX_GROUP_NAME_BYTES: usize = 64;
 
 /// What a payload says; `None` of it is what this version can't show (MSG-011, CONT-001).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,6 +43,8 @@ pub enum Body {
         /// Its text from now on.
         text: Text,
     },
+    /// The name and the color of a GROUP; elsewhere it means nothing (CONT-019).
+    Profile(Profile),
 }
 
 /// A text with those mentions that are well formed.
@@ -86,6 +92,9 @@ impl Body {
                 let to = to.unwrap_or_default();
                 Some(Self::Edit { to: (&to).into(), text: text?.into() })
             }
+            content::Body::Profile(v1::GroupProfile { name, color }) => {
+                Profile::read(name, color).map(Self::Profile)
+            }
         }
     }
 
@@ -95,6 +104,7 @@ impl Body {
         match self {
             Self::Text { reply_to, .. } => *reply_to,
             Self::Reaction { to, .. } | Self::Edit { to, .. } => Some(*to),
+            Self::Profile(_) => None,
         }
     }
 
@@ -102,6 +112,7 @@ impl Body {
     pub(super) fn weight(&self) -> usize {
         match self {
             Self::Reaction { emoji, .. } => emoji.len(),
+            Self::Profile(profile) => profile.name().len(),
             Self::Text { text, .. } | Self::Edit { text, .. } => {
                 text.body.len() + text.mentions.len() * size_of::<Mention>()
             }

@@ -28,6 +28,7 @@
 //! ```
 
 mod body;
+mod profile;
 mod shown;
 
 #[cfg(test)]
@@ -37,7 +38,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use aside_proto::id::{DeviceId, IdempotencyKey, UserId};
 
-pub use body::{Body, MAX_EMOJI_BYTES, MAX_MENTIONS, Mention, Reference, Text, is_emoji};
+pub use body::{
+    Body, MAX_EMOJI_BYTES, MAX_GROUP_NAME_BYTES, MAX_MENTIONS, Mention, Reference, Text, is_emoji,
+};
+pub use profile::{Naming, Profile, ProfileError, may_name};
 pub use shown::{Message, Reaction, Reply, Shown};
 
 /// Entries kept: weeks of a busy room, and more than anybody scrolls through. As each reaction and edit is an entry, it bounds what

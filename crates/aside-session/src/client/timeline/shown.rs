@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use aside_proto::id::{IdempotencyKey, UserId};
 
-use super::{Body, Reference, Said, Text, Timeline, What};
+use super::{Body, Profile, Reference, Said, Text, Timeline, What};
 
 /// What is to be shown of an entry of kind MESSAGE.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,6 +39,8 @@ pub enum Shown {
         /// Its message.
         of: u64,
     },
+    /// The name and the color of a GROUP, if it is in one (CONT-019), and whoever says it may (PRIV-017).
+    Profile(Profile),
     /// What this version can't show (MSG-011).
     Unknown,
     /// What was redacted (CONT-014).
@@ -108,6 +110,7 @@ impl Timeline {
                 remove: *remove,
             },
             What::Body(Body::Edit { to, text }) => self.edit(said, *to, text),
+            What::Body(Body::Profile(profile)) => Shown::Profile(profile.clone()),
         })
     }
 

@@ -1,0 +1,463 @@
+//! Private conversations: the [`Engine`], moved by what the connection brings, and written down before anything is sent.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::Duration,
+};
+
+use aside_proto::{
+    PRIVATE,
+    id::{ConversationId, IdempotencyKey, UserId},
+    v1::{self, client_frame, server_frame::Body},
+};
+use aside_session::client::Greeting;
+use bytes::Bytes;
+use prost::Message as _;
+use tokio::{sync::oneshot, time::Instant};
+
+use super::{Driver, outbox::Waiter};
+use crate::{
+    Error, Event, Identity, Outgoing, Receipt, State, certificate,
+    model::is_private,
+    private::{self, Asked, Engine, Entry, Goal, SendError},
+    random,
+    store::{Kept, Store},
+    trust::{self, Received},
+};
+
+/// Entries read at once.
+const CHUNK: u32 = 64;
+
+type Done = oneshot::Sender<Result<(), Error>>;
+
+/// What the driver has of private conversations.
+#[derive(Debug, Default)]
+pub(super) struct Private {
+    /// None of a token, and on a copy of the state.
+    engine: Option<Engine>,
+    /// Whether the capability is in force.
+    in_force: bool,
+    waiters: Vec<(ConversationId, Goal, Done)>,
+    receipts: HashMap<IdempotencyKey, (Waiter, Bytes)>,
+    /// Device logs that are being fetched, and those of which the next page is due.
+    logs: BTreeMap<UserId, Received>,
+    pages: Vec<UserId>,
+}
+
+/// What a request of this module was for.
+#[derive(Debug)]
+pub(super) enum Flight {
+    Engine(Asked),
+    Log(UserId),
+}
+
+impl Private {
+    /// Takes up what is kept, where this device may have private conversations at all.
+    pub(super) async fn restore(
+        store: &Store,
+        me: &Identity,
+        is_token: bool,
+    ) -> Result<Self, Error> {
+        if is_token || store.check_own().is_err() {
+            return Ok(Self::default());
+        }
+        let certificate = certificate::of_this_device(store, me).await?;
+        let keys = store.mls_keys().await?;
+        let logs = store.device_logs().await?;
+        let identity = private::Identity { certificate, keys };
+        let stored = store.private().await?;
+        let engine = Engine::new(identity, stored, logs, Box::new(random::fill))?;
+        Ok(Self { engine: Some(engine), ..Self::default() })
+    }
+
+    fn of(&mut self, conversation: ConversationId) -> Option<&mut Engine> {
+        self.engine.as_mut().filter(|engine| engine.follows(conversation))
+    }
+
+    /// When something is due by time alone.
+    pub(super) fn wake_at(&self, now_ms: u64) -> Option<Instant> {
+        let at = self.engine.as_ref()?.wake_at()?;
+        Some(Instant::now() + Duration::from_millis(at.saturating_sub(now_ms)))
+    }
+
+    pub(super) fn disconnected(&mut self) {
+        if let Some(engine) = &mut self.engine {
+            engine.disconnected();
+        }
+        self.logs.clear();
+        self.pages.clear();
+    }
+}
+
+impl Driver {
+    /// A connection stands.
+    pub(super) async fn private_online(&mut self, greeting: &Greeting) -> Result<(), Error> {
+        let in_force = greeting.capabilities.iter().any(|capability| capability == PRIVATE);
+        let me = self.status.borrow().identity.clone();
+        let is_other = |engine: &Engine| engine.me().device != me.device;
+        if self.private.engine.as_ref().is_some_and(is_other) {
+            // The device was replaced by another one, which was never in a group.
+            self.private = Private::restore(&self.store, &me, false).await?;
+        }
+        self.private.in_force = in_force && self.private.engine.is_some();
+        self.sync.take_private(self.private.in_force);
+        let now_ms = self.status.borrow().server_unix_ms();
+        if let Some(engine) = self.private.engine.as_mut().filter(|_| in_force) {
+            engine.online(greeting.limits, now_ms);
+        }
+        self.private_work().await
+    }
+
+    /// Takes in what was kept, writes down what came of it, and tells it.
+    pub(super) async fn private_work(&mut self) -> Result<(), Error> {
+        loop {
+            let now_ms = self.status.borrow().server_unix_ms();
+            let Some(engine) = &mut self.private.engine else { return Ok(()) };
+            engine.tick(now_ms);
+            if engine.take_approval() {
+                self.sync.list_anew();
+            }
+            for conversation in self.sync.poll_left() {
+                engine.lose(conversation);
+            }
+            for (conversation, seq) in self.sync.private_heads() {
+                engine.kept(conversation, seq);
+            }
+            while let Some((conversation, from)) = engine.wants_entries() {
+                let kept = self.store.entries_from(conversation, from, CHUNK).await?;
+                engine.entries(conversation, kept.into_iter().map(entry));
+            }
+            engine.work()?;
+            let Some(writes) = engine.take_writes() else { break };
+            self.store.keep_private(&writes).await?;
+            engine.written();
+        }
+        self.private_follow().await?;
+        while let Some((conversation, event)) =
+            self.private.engine.as_mut().and_then(Engine::poll_event)
+        {
+            self.private_told(conversation, event).await?;
+        }
+        Ok(())
+    }
+
+    /// Follows conversations that were listed, once it is known where they begin for this device.
+    async fn private_follow(&mut self) -> Result<(), Error> {
+        let is_known = self.private.engine.as_ref().is_some_and(Engine::is_inbox_known);
+        if !is_known {
+            return Ok(());
+        }
+        for summary in self.sync.take_deferred() {
+            let Some(room) = &summary.room else { continue };
+            let conversation = ConversationId::try_from(&room.conversation_id[..])?;
+            let Some(engine) = &mut self.private.engine else { return Ok(()) };
+            let from = engine.welcomed_at(conversation);
+            engine.follow(conversation, room.kind(), room.head_seq, 0);
+            let profile = engine.profile(conversation).cloned();
+            self.sync.follow_private(room, &summary, from, &mut self.out).await?;
+            if let Some(profile) = profile {
+                self.sync.name_group(conversation, profile.name(), &mut self.out).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn private_told(
+        &mut self,
+        conversation: ConversationId,
+        event: private::Event,
+    ) -> Result<(), Error> {
+        match event {
+            private::Event::Read => self.out.refresh(conversation),
+            private::Event::Sent { message_id, seq, time_ms } => {
+                if let Some((waiter, payload)) = self.private.receipts.remove(&message_id) {
+                    let of = (message_id, conversation);
+                    let sent = Outgoing::of(of, &payload, State::Sent, Some(seq));
+                    self.out.tell(Event::Outgoing(sent));
+                    // The caller may have gone: the message is sent all the same.
+                    let _ = waiter.send(Ok(Receipt { message_id, seq, time_ms }));
+                }
+            }
+            private::Event::Failed { message_id, error } => {
+                self.private_failed(conversation, message_id, (*error).into());
+            }
+            private::Event::Done { goal, outcome } => {
+                let waiters = std::mem::take(&mut self.private.waiters);
+                let (done, others): (Vec<_>, _) =
+                    waiters.into_iter().partition(|(of, it, _)| (*of, *it) == (conversation, goal));
+                self.private.waiters = others;
+                for (_, _, waiter) in done {
+                    // The caller may have gone: it is done all the same.
+                    let _ = waiter.send(outcome.clone().map_err(Error::Goal));
+                }
+            }
+            event => {
+                if let private::Event::Named { profile, .. } = &event {
+                    self.sync.name_group(conversation, profile.name(), &mut self.out).await?;
+                }
+                if let private::Event::Removed { .. } = event {
+                    // Whether its user is still a member, the server says.
+                    self.sync.list_anew();
+                }
+                let room = self.sync.name_of(conversation);
+                let mut people = Vec::new();
+                for user in event.users() {
+                    people.push(self.person(user).await?);
+                }
+                self.out.tell(Event::Private { conversation, room, what: event, people });
+            }
+        }
+        Ok(())
+    }
+
+    fn private_failed(
+        &mut self,
+        conversation: ConversationId,
+        message_id: IdempotencyKey,
+        error: Error,
+    ) {
+        let Some((waiter, payload)) = self.private.receipts.remove(&message_id) else {
+            self.out.tell(Event::MessageFailed { message_id, conversation, error });
+            return;
+        };
+        let of = (message_id, conversation);
+        let failed = Outgoing::of(of, &payload, State::failed(&error), None);
+        self.out.tell(Event::Outgoing(failed));
+        if let Err(Err(error)) = waiter.send(Err(error)) {
+            self.out.tell(Event::MessageFailed { message_id, conversation, error });
+        }
+    }
+
+    /// The next request.
+    pub(super) fn private_poll(
+        &mut self,
+    ) -> Option<(Flight, Option<IdempotencyKey>, client_frame::Body)> {
+        if !self.private.in_force {
+            return None;
+        }
+        let Private { engine, logs, pages, .. } = &mut self.private;
+        let engine = engine.as_mut()?;
+        if let Some(user) = pages.pop().or_else(|| engine.poll_log()) {
+            let received = logs.entry(user).or_insert_with(|| Received::new(user));
+            let body = client_frame::Body::FetchDeviceLogs(received.request());
+            return Some((Flight::Log(user), None, body));
+        }
+        let (asked, key, body) = engine.poll_request()?;
+        Some((Flight::Engine(asked), key, body))
+    }
+
+    pub(super) async fn private_replied(
+        &mut self,
+        flight: Flight,
+        result: Result<Body, v1::Error>,
+    ) -> Result<(), Error> {
+        match (flight, result) {
+            (Flight::Engine(asked), result) => {
+                if let Some(engine) = &mut self.private.engine {
+                    engine.replied(asked, result);
+                }
+            }
+            (Flight::Log(user), Ok(Body::DeviceLogs(page))) => {
+                let Some(mut received) = self.private.logs.remove(&user) else { return Ok(()) };
+                match received.take(page) {
+                    Ok(true) => {
+                        self.private.logs.insert(user, received);
+                        self.private.pages.push(user);
+                    }
+                    Ok(false) => self.log_received(user, &received).await?,
+                    Err(error) => self.log_refused(user, error).await?,
+                }
+            }
+            (Flight::Log(user), Err(error)) => {
+                self.private.logs.remove(&user);
+                let again = super::calls::retry_after(&error).is_some();
+                if let Some(engine) = &mut self.private.engine {
+                    match again {
+                        true => engine.log_changed(user),
+                        false => engine.no_log(user),
+                    }
+                }
+            }
+            (Flight::Log(_), Ok(_)) => {}
+        }
+        Ok(())
+    }
+
+    async fn log_received(&mut self, user: UserId, received: &Received) -> Result<(), Error> {
+        let server = self.authenticator.dialer.address.host.clone();
+        match trust::hold(&self.store, &server, received, false).await {
+            Ok(log) => {
+                if let Some(engine) = &mut self.private.engine {
+                    match log {
+                        Some(log) => engine.learn(log),
+                        None => engine.no_log(user),
+                    }
+                }
+                Ok(())
+            }
+            Err(error) => self.log_refused(user, error).await,
+        }
+    }
+
+    async fn log_refused(&mut self, user: UserId, error: Error) -> Result<(), Error> {
+        if let Some(engine) = &mut self.private.engine {
+            engine.no_log(user);
+        }
+        match error {
+            Error::DeviceLog(why) => {
+                let who = self.person(user).await?;
+                self.out.tell(Event::DeviceLogRefused { who, why });
+                Ok(())
+            }
+            Error::DeviceLogInvalid { .. } => Ok(()),
+            error => Err(error),
+        }
+    }
+
+    /// A device log is kept, by a call of the program's.
+    pub(super) async fn log_known(&mut self, user: UserId) -> Result<(), Error> {
+        let Some(engine) = &mut self.private.engine else { return Ok(()) };
+        if let Some(known) = self.store.device_log(user).await? {
+            engine.learn(known.replay(user)?);
+        }
+        self.private_work().await
+    }
+
+    pub(super) fn device_log_changed(&mut self, user: UserId) {
+        if let Some(engine) = &mut self.private.engine {
+            engine.log_changed(user);
+        }
+    }
+
+    pub(super) fn inbox_item(&mut self) {
+        if let Some(engine) = &mut self.private.engine {
+            engine.inbox_item();
+        }
+    }
+
+    pub(super) fn key_packages_low(&mut self, suite: u32) {
+        if let Some(engine) = &mut self.private.engine {
+            engine.key_packages_low(suite);
+        }
+    }
+
+    pub(super) fn fork_found(&mut self, conversation: ConversationId, epoch: u64) {
+        if let Some(engine) = &mut self.private.engine {
+            engine.fork_found(conversation, epoch);
+        }
+    }
+
+    /// A private conversation was opened or made: it is followed as those that are listed are.
+    pub(super) fn private_opened(&mut self, room: &v1::Room) {
+        if is_private(room) {
+            self.sync.defer(v1::Summary { room: Some(room.clone()), ..Default::default() });
+        }
+    }
+
+    /// The members of a private conversation, as the server lists them.
+    pub(super) fn private_members(
+        &mut self,
+        conversation: ConversationId,
+        members: &v1::Members,
+    ) -> Result<(), Error> {
+        let Some(engine) = self.private.of(conversation) else { return Ok(()) };
+        let mut roles = Vec::with_capacity(members.members.len());
+        for member in &members.members {
+            roles.push((UserId::try_from(&member.user_id[..])?, member.role()));
+        }
+        engine.members(conversation, roles);
+        Ok(())
+    }
+
+    /// Whether what is said there is encrypted.
+    pub(super) fn is_private(&self, conversation: ConversationId) -> bool {
+        self.sync.is_private(conversation)
+    }
+
+    /// Keeps a private message until its entry came.
+    pub(super) async fn private_queue(&mut self, message: super::Message) -> Result<(), Error> {
+        let super::Message { conversation, message_id, payload, receipt } = message;
+        let sent = match &mut self.private.engine {
+            Some(engine) => engine.send(conversation, message_id, payload.clone()),
+            None => Err(SendError::Unknown),
+        };
+        if let Err(error) = sent {
+            // The caller may have gone.
+            let _ = receipt.send(Err(match error {
+                SendError::Unknown => self.not_followed(),
+                SendError::Full => Error::OutboxFull,
+                SendError::Contradicted => Error::Tampered,
+            }));
+            return Ok(());
+        }
+        self.sync.watch(conversation);
+        let of = (message_id, conversation);
+        self.out.tell(Event::Outgoing(Outgoing::of(of, &payload, State::Queued, None)));
+        self.private.receipts.insert(message_id, (receipt, payload));
+        self.private_work().await
+    }
+
+    /// Takes back a private message that was not encrypted yet; the conversation it was for.
+    pub(super) async fn private_withdraw(
+        &mut self,
+        message_id: IdempotencyKey,
+    ) -> Result<Option<ConversationId>, Error> {
+        let Some(engine) = &mut self.private.engine else { return Ok(None) };
+        let all: Vec<_> = engine.conversations().collect();
+        let Some(of) = all.into_iter().find(|id| engine.withdraw(*id, message_id)) else {
+            return Ok(None);
+        };
+        if let Some((waiter, _)) = self.private.receipts.remove(&message_id) {
+            // Whoever waited may have gone.
+            let _ = waiter.send(Err(Error::Withdrawn));
+        }
+        self.private_work().await?;
+        Ok(Some(of))
+    }
+
+    /// What is to be done in a private conversation; `done` is told when it is.
+    pub(super) async fn private_want(
+        &mut self,
+        conversation: ConversationId,
+        goal: Goal,
+        done: Done,
+    ) -> Result<(), Error> {
+        let wanted = self.private.of(conversation).is_some_and(|it| it.want(conversation, goal));
+        if wanted {
+            self.private.waiters.push((conversation, goal, done));
+        } else {
+            // The caller may have gone.
+            let _ = done.send(Err(self.not_followed()));
+        }
+        self.private_work().await
+    }
+
+    /// Why a private conversation is none of this client's: those who share the state of another have none.
+    fn not_followed(&self) -> Error {
+        self.store.check_own().err().map_or(Error::NotFollowed, Error::State)
+    }
+
+    /// Comes into a private conversation anew.
+    pub(super) async fn private_rejoin(
+        &mut self,
+        conversation: ConversationId,
+    ) -> Result<Result<(), Error>, Error> {
+        let known = self.private.of(conversation).is_some_and(|it| it.rejoin(conversation));
+        self.private_work().await?;
+        Ok(if known { Ok(()) } else { Err(self.not_followed()) })
+    }
+
+    pub(super) fn private_health(
+        &self,
+        conversation: ConversationId,
+    ) -> Result<private::Health, Error> {
+        let engine = self.private.engine.as_ref();
+        engine.and_then(|engine| engine.health(conversation)).ok_or_else(|| self.not_followed())
+    }
+}
+
+/// An entry as the engine takes it.
+fn entry(kept: Kept) -> Entry {
+    let header = v1::EntryHeader::decode(&kept.header[..]).unwrap_or_default();
+    Entry { seq: kept.seq, header, payload: kept.payload.into() }
+}

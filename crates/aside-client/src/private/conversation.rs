@@ -1,0 +1,352 @@
+//! One private conversation: what is known of it, and what is under way.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use aside_crypto::{FRANKING_KEY_BYTES, Hash};
+use aside_mls::{Device, Group, GroupId, Owner, Reason, Secret};
+use aside_proto::{
+    id::{ConversationId, DeviceId, IdempotencyKey, UserId, uuid_v7},
+    v1::{self, client_frame::Body},
+};
+use bytes::Bytes;
+
+use super::{
+    Random, Told, Writes,
+    event::{Event, Goal, Health, Repair},
+    inbox::Inbox,
+    judge::Logs,
+    naming::Naming,
+    reading::Reading,
+    roster::Roster,
+};
+use crate::StateError;
+
+/// An entry of a private conversation, in the order of the log.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Entry {
+    /// Its place.
+    pub seq: u64,
+    /// Its header.
+    pub header: v1::EntryHeader,
+    /// Its payload; empty if it was redacted.
+    pub payload: Bytes,
+}
+
+/// What the whole engine has, lent to a conversation.
+pub(super) struct Context<'a> {
+    pub(super) me: Owner,
+    pub(super) device: &'a Device,
+    pub(super) logs: &'a Logs,
+    pub(super) inbox: &'a mut Inbox,
+    pub(super) told: &'a mut VecDeque<Told>,
+    pub(super) writes: &'a mut Writes,
+    pub(super) random: &'a mut Random,
+    pub(super) limits: &'a v1::Limits,
+    /// Milliseconds since 1970, as the server has them.
+    pub(super) now_ms: u64,
+    /// Whether this device is one of its user's, as the user's device log says.
+    pub(super) approved: bool,
+}
+
+/// What entries wait for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Stall {
+    /// The device logs of these users, as they are now.
+    Logs(BTreeSet<UserId>),
+    /// What came into the inbox by now.
+    Inbox,
+}
+
+/// A message of this device, until its entry was taken in.
+#[derive(Clone)]
+pub(super) struct Outgoing {
+    pub(super) message_id: IdempotencyKey,
+    pub(super) content: Bytes,
+    pub(super) salt: [u8; 32],
+    /// What is sent, once it is encrypted: the same until the server says that its epoch is over.
+    pub(super) payload: Option<Bytes>,
+    pub(super) franking_key: [u8; FRANKING_KEY_BYTES],
+    /// Its entry, once the server has said that it is durable.
+    pub(super) sent: Option<u64>,
+    /// Its place among those that wait.
+    pub(super) order: u64,
+}
+
+/// A commit, or the beginning of a group, of which the server's word is awaited. What the log says counts, and not the reply.
+pub(super) struct Submitted {
+    pub(super) key: IdempotencyKey,
+    pub(super) body: Body,
+    /// The group that it leads to, if that is not the one that is: begun by this device, or joined from outside.
+    pub(super) group: Option<Group>,
+    /// That group's state, as it is kept.
+    pub(super) candidate: Option<Secret>,
+    /// Why this device comes in from outside.
+    pub(super) repair: Option<Repair>,
+}
+
+/// A message that was opened, and whose sender can't be judged yet.
+#[derive(Clone)]
+pub(super) struct Opened {
+    pub(super) seq: u64,
+    pub(super) content: Bytes,
+    pub(super) franking_key: [u8; FRANKING_KEY_BYTES],
+    /// The head of the sender's device log, as it states.
+    pub(super) position: u32,
+    pub(super) hash: Hash,
+}
+
+/// A commit that can't be followed.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Refused {
+    pub(super) seq: u64,
+    pub(super) by: Owner,
+    pub(super) reason: Reason,
+}
+
+/// A commit that removed this device, of which it is not known yet whether the others took it (MLS-036).
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Removal {
+    pub(super) seq: u64,
+    pub(super) by: Owner,
+}
+
+/// A request of a conversation. There is one at a time, so that each is made of what came before.
+#[derive(Debug, Clone)]
+pub(super) struct Request {
+    pub(super) step: Step,
+    pub(super) key: Option<IdempotencyKey>,
+    pub(super) body: Body,
+}
+
+/// What a request is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Step {
+    Claim,
+    Submit,
+    Send(IdempotencyKey),
+    Reject,
+    Report,
+    Info,
+}
+
+/// A GroupInfo that was asked for, and what for.
+#[derive(Debug, Clone)]
+pub(super) struct Info {
+    pub(super) info: v1::GroupInfo,
+}
+
+/// How far the KeyPackages of a user, or of devices, were claimed.
+#[derive(Debug, Default)]
+pub(super) struct Hand {
+    /// Claimed, and not used yet.
+    pub(super) packages: BTreeMap<Owner, Bytes>,
+    /// What claims have said: of users, or of single devices.
+    pub(super) asked: BTreeMap<(UserId, Option<DeviceId>), Option<v1::NoKeyPackage>>,
+    /// Devices whose KeyPackages were refused here.
+    pub(super) refused: BTreeMap<Owner, Reason>,
+}
+
+pub(super) struct Conversation {
+    pub(super) id: ConversationId,
+    pub(super) roster: Roster,
+    pub(super) naming: Naming,
+    /// The last entry that was taken in.
+    pub(super) cursor: u64,
+    /// The last entry that is there to be read.
+    pub(super) head: u64,
+    /// The last entry that the server has, as it said on this connection; none until it did.
+    pub(super) server_head: Option<u64>,
+    pub(super) queue: VecDeque<Entry>,
+    pub(super) stall: Option<Stall>,
+    /// Whose logs were fetched for the entry at the front, or for what is being made.
+    pub(super) refreshed: BTreeSet<UserId>,
+    /// The entry for which the inbox was looked through.
+    pub(super) looked_for: u64,
+    pub(super) group: Option<Group>,
+    /// The entry by which this device came into the group.
+    pub(super) joined_at: u64,
+    pub(super) submitted: Option<Submitted>,
+    pub(super) opened: Option<Opened>,
+    pub(super) repair: Option<Repair>,
+    /// A repair that did not work, and at which epoch.
+    pub(super) broken: Option<(Repair, Reason, Option<(u32, u64)>)>,
+    pub(super) refused: Option<Refused>,
+    pub(super) removal: Option<Removal>,
+    pub(super) reject: Option<(u64, v1::RejectCode)>,
+    pub(super) report: Option<(u32, u64, [u8; 32])>,
+    pub(super) info: Option<Info>,
+    pub(super) goals: BTreeSet<Goal>,
+    pub(super) hand: Hand,
+    pub(super) outgoing: VecDeque<Outgoing>,
+    pub(super) next_order: u64,
+    pub(super) next: Option<Request>,
+    pub(super) in_flight: Option<Step>,
+    pub(super) last_repair: Option<(Repair, u64)>,
+    pub(super) forked_at: Option<u64>,
+    /// The server contradicted itself: nothing is taken in any more.
+    pub(super) contradicted: bool,
+    /// Messages that the server refused, to be kept no longer.
+    pub(super) failed: Vec<IdempotencyKey>,
+    /// What has changed since it was last written.
+    pub(super) is_dirty: bool,
+    pub(super) group_is_dirty: bool,
+}
+
+impl Conversation {
+    pub(super) fn new(id: ConversationId) -> Self {
+        Self {
+            id,
+            roster: Roster::default(),
+            naming: Naming::default(),
+            cursor: 0,
+            head: 0,
+            server_head: None,
+            queue: VecDeque::new(),
+            stall: None,
+            refreshed: BTreeSet::new(),
+            looked_for: 0,
+            group: None,
+            joined_at: 0,
+            submitted: None,
+            opened: None,
+            repair: None,
+            broken: None,
+            refused: None,
+            removal: None,
+            reject: None,
+            report: None,
+            info: None,
+            goals: BTreeSet::new(),
+            hand: Hand::default(),
+            outgoing: VecDeque::new(),
+            next_order: 0,
+            next: None,
+            in_flight: None,
+            last_repair: None,
+            forked_at: None,
+            contradicted: false,
+            failed: Vec::new(),
+            is_dirty: false,
+            group_is_dirty: false,
+        }
+    }
+
+    pub(super) fn group_id(&self, generation: u32) -> GroupId {
+        GroupId { conversation: self.id, generation }
+    }
+
+    /// Whether all that the server has was taken in.
+    pub(super) fn is_caught_up(&self) -> bool {
+        self.queue.is_empty()
+            && self.stall.is_none()
+            && self.server_head.is_some_and(|head| self.cursor >= head)
+    }
+
+    /// Whether the group is at the epoch that the log is at.
+    pub(super) fn is_in_group(&self) -> bool {
+        let at = self.group.as_ref().map(|group| (group.id().generation, group.epoch()));
+        at.is_some() && at == self.roster.at && self.removal.is_none() && self.refused.is_none()
+    }
+
+    /// The leaves of the group that this device is in.
+    pub(super) fn leaves(&self) -> BTreeSet<Owner> {
+        let members = self.group.as_ref().and_then(|group| group.members().ok());
+        members.unwrap_or_default().into_iter().map(|member| member.owner).collect()
+    }
+
+    /// Which from the entry on can be read from what is kept.
+    pub(super) fn wants(&self) -> Option<u64> {
+        let next = self.queue.back().map_or(self.cursor, |entry| entry.seq) + 1;
+        let idle = self.queue.len() < super::READ_AHEAD && !self.contradicted;
+        (idle && next <= self.head).then_some(next)
+    }
+
+    /// The connection is lost: what was in flight is made anew from what is kept.
+    pub(super) fn disconnected(&mut self) {
+        self.server_head = None;
+        self.next = None;
+        self.in_flight = None;
+        self.info = None;
+        self.broken = None;
+        self.hand.asked.clear();
+        self.stall = None;
+        self.looked_for = 0;
+        self.refreshed.clear();
+    }
+
+    pub(super) fn health(&self) -> Health {
+        let group = self.group.as_ref();
+        Health {
+            at: self.roster.at.filter(|(generation, _)| *generation > 0),
+            epoch: group.map(Group::epoch),
+            suite: group.map(|group| group.suite().number()),
+            leaves: self.leaves().into_iter().collect(),
+            cut_off: self.roster.cut_off.clone(),
+            members: self.roster.members.iter().map(|(user, role)| (*user, *role)).collect(),
+            fork_check: group.and_then(|group| group.fork_check().ok()),
+            forked_at: self.forked_at,
+            last_repair: self.last_repair,
+            broken: self.broken.map(|(repair, reason, _)| (repair, reason)),
+            waiting: self.outgoing.iter().filter(|it| it.sent.is_none()).count(),
+        }
+    }
+
+    /// Writes down what has changed, all that belongs together at once.
+    pub(super) fn write(&mut self, cx: &mut Context<'_>) -> Result<(), StateError> {
+        if std::mem::take(&mut self.group_is_dirty)
+            && let Some(group) = &mut self.group
+        {
+            let id = group.id();
+            let state = cx.save(group)?;
+            if state.is_none() {
+                self.group = None;
+            }
+            cx.conversation(self.id).groups.insert(id.generation, state);
+            self.is_dirty = true;
+        }
+        for message_id in self.failed.drain(..) {
+            cx.conversation(self.id).outgoing.insert(message_id, None);
+        }
+        if std::mem::take(&mut self.is_dirty) {
+            cx.conversation(self.id).record = Some(self.record());
+        }
+        Ok(())
+    }
+}
+
+impl Context<'_> {
+    pub(super) fn tell(&mut self, conversation: ConversationId, event: Event) {
+        self.told.push_back((conversation, event));
+    }
+
+    pub(super) fn conversation(
+        &mut self,
+        conversation: ConversationId,
+    ) -> &mut super::ConversationWrites {
+        self.writes.conversations.entry(conversation).or_default()
+    }
+
+    pub(super) fn read(&mut self, conversation: ConversationId, seq: u64, reading: &Reading) {
+        self.conversation(conversation).readings.insert(seq, reading.encode());
+    }
+
+    /// The state of a group, to be kept; none if the group is over.
+    pub(super) fn save(&mut self, group: &mut Group) -> Result<Option<Secret>, StateError> {
+        const DAMAGED: StateError = StateError::Damaged("the state of a private conversation");
+        group.save().map_err(|_| DAMAGED)?;
+        let mut changes = self.device.take_changes();
+        self.writes.key_packages.append(&mut changes.key_packages);
+        changes.groups.remove(&group.id()).ok_or(DAMAGED)
+    }
+
+    pub(super) fn bytes<const N: usize>(&mut self) -> [u8; N] {
+        let mut bytes = [0; N];
+        (self.random)(&mut bytes);
+        bytes
+    }
+
+    pub(super) fn idempotency_key(&mut self) -> IdempotencyKey {
+        let random = self.bytes();
+        IdempotencyKey::new(uuid_v7(self.now_ms, random))
+    }
+}

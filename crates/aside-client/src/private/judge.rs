@@ -1,0 +1,103 @@
+//! Whose leaf is this, by the device logs that are known.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use aside_crypto::{Certificate, DeviceLog, Standing};
+use aside_mls::{CredentialRefused, Judge, Leaf, Owner};
+use aside_proto::id::UserId;
+
+/// The device logs of all whom this device talks with, as they are pinned.
+#[derive(Default)]
+pub(super) struct Logs(Mutex<Known>);
+
+#[derive(Default)]
+struct Known {
+    logs: HashMap<UserId, DeviceLog>,
+    /// What certificates were found to be: MLS asks about all of a group's again and again.
+    judged: HashMap<Vec<u8>, Judged>,
+}
+
+#[derive(Clone)]
+struct Judged {
+    owner: Owner,
+    standing: Standing,
+    /// Suite and public key of each MLS key.
+    keys: Vec<(u16, Vec<u8>)>,
+}
+
+impl Logs {
+    /// From now on this is the user's.
+    pub(super) fn learn(&self, log: DeviceLog) {
+        let mut known = self.lock();
+        let user = log.user();
+        known.judged.retain(|_, judged| judged.owner.user != user);
+        known.logs.insert(user, log);
+    }
+
+    pub(super) fn has(&self, user: UserId) -> bool {
+        self.lock().logs.contains_key(&user)
+    }
+
+    /// What `ask` makes of a user's log; none if it is not known.
+    pub(super) fn with<T>(&self, user: UserId, ask: impl FnOnce(&DeviceLog) -> T) -> Option<T> {
+        self.lock().logs.get(&user).map(ask)
+    }
+
+    /// Nothing is left half-changed by a panic elsewhere.
+    fn lock(&self) -> MutexGuard<'_, Known> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Logs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Logs").field("known", &self.lock().logs.len()).finish_non_exhaustive()
+    }
+}
+
+impl Known {
+    fn judged(&mut self, certificate: &[u8]) -> Option<&Judged> {
+        if !self.judged.contains_key(certificate) {
+            let decoded = Certificate::decode(certificate).ok()?;
+            let (user, device) = (decoded.user(), decoded.device());
+            let log = self.logs.get(&user)?;
+            let standing = log.judge_certificate(device, certificate, log.head().position);
+            let keys = decoded.mls_keys().iter().map(|key| (key.suite, key.public_key.clone()));
+            let judged = Judged { owner: Owner { user, device }, standing, keys: keys.collect() };
+            self.judged.insert(certificate.to_vec(), judged);
+        }
+        self.judged.get(certificate)
+    }
+}
+
+impl Judge for Logs {
+    /// MLS-003, MLS-025, DLOG-017.
+    fn owner(&self, leaf: Leaf<'_>) -> Result<Owner, CredentialRefused> {
+        let mut known = self.lock();
+        let judged = known.judged(leaf.certificate).ok_or(CredentialRefused)?;
+        let theirs = |key: &&(u16, Vec<u8>)| key.0 == leaf.suite.number();
+        let key = judged.keys.iter().find(theirs).ok_or(CredentialRefused)?;
+        let in_log = matches!(
+            judged.standing,
+            Standing::Active | Standing::Renewed { .. } | Standing::Ended { .. }
+        );
+        if in_log && key.1 == leaf.signature_key {
+            Ok(judged.owner)
+        } else {
+            Err(CredentialRefused)
+        }
+    }
+
+    /// MLS-009.
+    fn admit(&self, leaf: Leaf<'_>, _: Owner) -> Result<(), CredentialRefused> {
+        let mut known = self.lock();
+        match known.judged(leaf.certificate).ok_or(CredentialRefused)?.standing {
+            Standing::Active | Standing::Renewed { .. } => Ok(()),
+            _ => Err(CredentialRefused),
+        }
+    }
+}

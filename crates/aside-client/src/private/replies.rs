@@ -1,0 +1,309 @@
+//! Requests given to the driver, and what their replies mean.
+
+use aside_mls::{Reason, Suite};
+use aside_proto::{
+    id::{ConversationId, IdempotencyKey},
+    v1::{self, ErrorCode, client_frame::Body, server_frame},
+};
+
+use super::{
+    Engine,
+    conversation::{Conversation, Info, Request, Stall, Step},
+    event::{Event, GoalError, Repair},
+};
+use crate::StateError;
+
+/// The longest wait that a server may ask for to have a request sent again by itself, milliseconds.
+const LONGEST_WAIT_MS: u64 = 60_000;
+/// How long to wait after the server failed.
+const FAILURE_WAIT_MS: u64 = 1000;
+
+/// What a request was for: to be given back with its reply.
+#[derive(Debug, Clone)]
+pub struct Asked(For);
+
+#[derive(Debug, Clone)]
+enum For {
+    Publish(Suite),
+    Inbox,
+    Ack,
+    Conversation(ConversationId, Box<Request>),
+}
+
+impl Engine {
+    /// The next request, with its idempotency key if it is mutating. It is in flight from then on.
+    pub fn poll_request(&mut self) -> Option<(Asked, Option<IdempotencyKey>, Body)> {
+        let waits = self.is_writing || !self.writes.is_empty();
+        if waits || !self.is_online || self.now_ms < self.not_before_ms {
+            return None;
+        }
+        if self.inbox.is_due && !self.inbox.is_asked {
+            (self.inbox.is_due, self.inbox.is_asked) = (false, true);
+            return Some((Asked(For::Inbox), None, Body::FetchInbox(self.inbox.request())));
+        }
+        if let Some((suite, key, body)) = self.packages.poll() {
+            return Some((Asked(For::Publish(suite)), Some(key), body));
+        }
+        let last = self.last_polled.take();
+        let is_next = |id: &ConversationId| last.is_none_or(|last| *id > last);
+        let mut ids = self.conversations.keys().copied();
+        let next = self
+            .conversations
+            .iter()
+            .filter(|(id, _)| is_next(id))
+            .find(|(_, it)| it.next.is_some())
+            .map(|(id, _)| *id)
+            .or_else(|| ids.find(|id| self.conversations[id].next.is_some()));
+        if let Some(id) = next
+            && let Some(conversation) = self.conversations.get_mut(&id)
+            && let Some(request) = conversation.next.take()
+        {
+            self.last_polled = Some(id);
+            conversation.in_flight = Some(request.step);
+            let (key, body) = (request.key, request.body.clone());
+            return Some((Asked(For::Conversation(id, Box::new(request))), key, body));
+        }
+        if let Some(up_to) = self.inbox.ack() {
+            self.inbox.ack_in_flight = Some(up_to);
+            let body = Body::AckInbox(v1::AckInbox { up_to });
+            return Some((Asked(For::Ack), None, body));
+        }
+        None
+    }
+
+    /// The server replied, or refused.
+    pub fn replied(&mut self, asked: Asked, result: Result<server_frame::Body, v1::Error>) {
+        let again = result.as_ref().err().and_then(wait_ms);
+        if let Some(wait) = again {
+            self.not_before_ms = self.now_ms + wait;
+        }
+        match (asked.0, result) {
+            (For::Inbox, Ok(server_frame::Body::Inbox(page))) => self.inbox_fetched(page),
+            (For::Inbox, _) => {
+                self.inbox.is_asked = false;
+                self.inbox.is_due = again.is_some();
+                // A device that is not approved has none: what waits for a Welcome goes on without.
+                if again.is_none() {
+                    self.inbox_fetched(v1::Inbox::default());
+                }
+            }
+            (For::Ack, Ok(_)) => self.inbox.acked(),
+            (For::Ack, Err(_)) => self.inbox.ack_in_flight = None,
+            (For::Publish(suite), Ok(_)) => {
+                self.packages.published(suite);
+                self.writes.device = Some(self.packages.record());
+            }
+            (For::Publish(suite), Err(_)) => self.packages.refused(suite, again.is_some()),
+            (For::Conversation(id, request), result) => {
+                let Some(conversation) = self.conversations.get_mut(&id) else { return };
+                conversation.in_flight = None;
+                match result {
+                    Ok(body) => conversation.answered(&request, body, &mut self.told),
+                    Err(_) if again.is_some() => conversation.next = Some(*request),
+                    Err(error) => {
+                        conversation.refused_by_server(&request, error, &mut self.told);
+                    }
+                }
+                if conversation.repair == Some(Repair::StateLost) {
+                    self.packages.lost();
+                }
+            }
+        }
+    }
+
+    fn inbox_fetched(&mut self, page: v1::Inbox) {
+        self.inbox.fetched(page);
+        if !self.inbox.is_known || self.inbox.is_due {
+            return;
+        }
+        for conversation in self.conversations.values_mut() {
+            if conversation.stall == Some(Stall::Inbox) {
+                conversation.stall = None;
+                conversation.looked_for = conversation.queue.front().map_or(0, |entry| entry.seq);
+            }
+        }
+    }
+}
+
+impl super::Writes {
+    pub(super) fn is_empty(&self) -> bool {
+        self.conversations.is_empty() && self.key_packages.is_empty() && self.device.is_none()
+    }
+}
+
+impl Conversation {
+    /// Takes in what there is, and makes what is due.
+    pub(super) fn work(
+        &mut self,
+        cx: &mut super::Context<'_>,
+        is_online: bool,
+    ) -> Result<(), StateError> {
+        self.take_in(cx)?;
+        if is_online {
+            self.decide(cx)?;
+        }
+        self.write(cx)?;
+        cx.inbox.taken_in(self.id, self.cursor);
+        Ok(())
+    }
+
+    /// A user's device log was fetched, or can't be.
+    pub(super) fn log_settled(&mut self, user: aside_proto::id::UserId) {
+        self.ask_again_for(user);
+        if self.broken.is_some_and(|(_, reason, _)| reason == Reason::CredentialRefused) {
+            self.broken = None;
+        }
+        if let Some(Stall::Logs(users)) = &mut self.stall
+            && users.remove(&user)
+        {
+            self.refreshed.insert(user);
+            if users.is_empty() {
+                self.stall = None;
+            }
+        }
+    }
+
+    fn answered(
+        &mut self,
+        request: &Request,
+        body: server_frame::Body,
+        told: &mut std::collections::VecDeque<super::Told>,
+    ) {
+        use server_frame::Body as Reply;
+        match (request.step, &request.body, body) {
+            (Step::Claim, Body::ClaimKeyPackages(claim), Reply::KeyPackagesClaimed(claimed)) => {
+                self.claimed(claim, claimed);
+            }
+            // What the log says counts: the entry is awaited.
+            (Step::Submit, _, Reply::Committed(v1::Committed { seq, .. }))
+            | (Step::Submit, _, Reply::GroupEstablished(v1::GroupEstablished { seq, .. })) => {
+                self.expect(seq);
+            }
+            (Step::Send(message_id), _, Reply::Sent(sent)) => {
+                if let Some(it) = self.outgoing.iter_mut().find(|it| it.message_id == message_id)
+                    && it.sent.is_none()
+                {
+                    it.sent = Some(sent.seq);
+                    let (seq, time_ms) = (sent.seq, sent.time_ms);
+                    told.push_back((self.id, Event::Sent { message_id, seq, time_ms }));
+                }
+            }
+            (Step::Reject, ..) => self.reject = None,
+            (Step::Report, ..) => self.report = None,
+            (Step::Info, _, Reply::GroupInfo(info)) => self.info = Some(Info { info }),
+            _ => {}
+        }
+    }
+
+    /// The server has this entry; it is to be fetched if it is not pushed.
+    fn expect(&mut self, seq: u64) {
+        self.server_head = self.server_head.map(|head| head.max(seq));
+    }
+
+    fn refused_by_server(
+        &mut self,
+        request: &Request,
+        error: v1::Error,
+        told: &mut std::collections::VecDeque<super::Told>,
+    ) {
+        let code = error.code();
+        if matches!(code, ErrorCode::WrongEpoch | ErrorCode::StaleEpoch) {
+            self.expect(error.head_seq);
+        }
+        match request.step {
+            Step::Claim => {
+                let Body::ClaimKeyPackages(claim) = &request.body else { return };
+                self.claimed(claim, v1::KeyPackagesClaimed::default());
+                self.fail_goals(error, told);
+            }
+            Step::Submit => self.submit_refused(error, told),
+            Step::Send(message_id) => self.send_refused(message_id, error, told),
+            Step::Reject => self.reject = None,
+            Step::Report => self.report = None,
+            Step::Info => {
+                let repair = self.repair.unwrap_or(Repair::NewDevice);
+                self.broken = Some((repair, Reason::NotAMember, self.roster.at));
+            }
+        }
+    }
+
+    fn submit_refused(
+        &mut self,
+        error: v1::Error,
+        told: &mut std::collections::VecDeque<super::Told>,
+    ) {
+        let Some(submitted) = self.submitted.take() else { return };
+        self.is_dirty = true;
+        if submitted.group.is_none()
+            && let Some(group) = &mut self.group
+        {
+            group.clear_pending();
+            self.group_is_dirty = true;
+        }
+        match error.code() {
+            // What came before is taken in, and then it is made anew.
+            ErrorCode::WrongEpoch | ErrorCode::RemovalPending => {}
+            ErrorCode::NotInGroup => self.repair = Some(Repair::StateLost),
+            _ if submitted.repair.is_some() => {
+                let repair = submitted.repair.unwrap_or(Repair::Asked);
+                self.broken = Some((repair, Reason::Invalid, self.roster.at));
+                let (why, reason) = (repair, Reason::Invalid);
+                told.push_back((self.id, Event::RepairFailed { why, reason }));
+            }
+            ErrorCode::DeviceNotApproved if !error.devices.is_empty() => {
+                for owner in error.devices.iter().filter_map(super::record::owner) {
+                    self.hand.packages.remove(&owner);
+                    self.hand.refused.insert(owner, Reason::CredentialRefused);
+                }
+            }
+            _ => self.fail_goals(error, told),
+        }
+    }
+
+    fn fail_goals(&mut self, error: v1::Error, told: &mut std::collections::VecDeque<super::Told>) {
+        for goal in std::mem::take(&mut self.goals) {
+            let outcome = Err(GoalError::Refused(Box::new(error.clone())));
+            told.push_back((self.id, Event::Done { goal, outcome }));
+        }
+        self.hand.packages.clear();
+        self.is_dirty = true;
+    }
+
+    fn send_refused(
+        &mut self,
+        message_id: IdempotencyKey,
+        error: v1::Error,
+        told: &mut std::collections::VecDeque<super::Told>,
+    ) {
+        let Some(at) = self.outgoing.iter().position(|it| it.message_id == message_id) else {
+            return;
+        };
+        match error.code() {
+            // Encrypted anew, once what was missed is taken in.
+            ErrorCode::StaleEpoch | ErrorCode::RemovalPending => {
+                self.outgoing[at].payload = None;
+            }
+            ErrorCode::NotInGroup => {
+                self.outgoing[at].payload = None;
+                self.repair = Some(Repair::StateLost);
+                self.is_dirty = true;
+            }
+            _ => {
+                self.outgoing.remove(at);
+                self.failed.push(message_id);
+                let error = Box::new(error);
+                told.push_back((self.id, Event::Failed { message_id, error }));
+            }
+        }
+    }
+}
+
+/// How long to wait before the same request is sent again, if that is worth it (LIM-007).
+fn wait_ms(error: &v1::Error) -> Option<u64> {
+    let wait = error.retry_after_ms.max(1);
+    match error.code() {
+        ErrorCode::RateLimited | ErrorCode::ServerBusy => (wait <= LONGEST_WAIT_MS).then_some(wait),
+        ErrorCode::Internal => Some(FAILURE_WAIT_MS),
+        _ => None,
+    }
+}

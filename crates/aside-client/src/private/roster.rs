@@ -1,0 +1,115 @@
+//! What the log of a private conversation says of its members and of its group, in clear: what the server goes by.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use aside_mls::{Owner, Suite};
+use aside_proto::{
+    id::UserId,
+    v1::{self, ConversationKind, Role},
+};
+
+/// Entries of which the maker is remembered, to tell whose commit was rejected.
+const MAX_MAKERS: usize = 256;
+
+/// Members, roles, and where the group is.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Roster {
+    pub(super) kind: ConversationKind,
+    pub(super) members: BTreeMap<UserId, Role>,
+    /// Generation and epoch; none if that is not known yet, generation 0 if there is no group.
+    pub(super) at: Option<(u32, u64)>,
+    pub(super) suite: Option<Suite>,
+    /// Leaves that the next commit has to remove.
+    pub(super) cut_off: BTreeSet<Owner>,
+    /// Who made the last commits of this generation, by seq.
+    pub(super) makers: BTreeMap<u64, Owner>,
+    /// Those of them that somebody rejected.
+    pub(super) rejected: BTreeSet<u64>,
+}
+
+impl Roster {
+    pub(super) fn created(&mut self, payload: &v1::ConversationCreatedPayload) {
+        self.kind = payload.kind();
+        self.at = Some((0, 0));
+        for user in payload.user_ids.iter().filter_map(|id| UserId::try_from(&id[..]).ok()) {
+            self.members.insert(user, Role::Owner);
+        }
+    }
+
+    pub(super) fn role_changed(&mut self, payload: &v1::RoleChangedPayload) {
+        if let Ok(user) = UserId::try_from(&payload.user_id[..]) {
+            self.members.insert(user, payload.role());
+        }
+    }
+
+    /// Leaves were cut off.
+    pub(super) fn removal_pending(&mut self, user: UserId, devices: &BTreeSet<Owner>, left: bool) {
+        self.cut_off.extend(devices);
+        if left {
+            self.members.remove(&user);
+        }
+    }
+
+    /// A group was begun.
+    pub(super) fn established(
+        &mut self,
+        (seq, by): (u64, Owner),
+        (generation, suite): (u32, Option<Suite>),
+        leaves: &BTreeSet<Owner>,
+    ) {
+        self.at = Some((generation, 1));
+        self.suite = suite;
+        self.cut_off.clear();
+        self.rejected.clear();
+        self.makers = [(seq, by)].into();
+        self.came(leaves);
+    }
+
+    /// A commit was accepted.
+    pub(super) fn committed(
+        &mut self,
+        (seq, by): (u64, Owner),
+        (generation, epoch): (u32, u64),
+        added: &BTreeSet<Owner>,
+        removed: &BTreeSet<Owner>,
+    ) {
+        self.at = Some((generation, epoch.saturating_add(1)));
+        self.cut_off.retain(|leaf| !removed.contains(leaf));
+        self.makers.insert(seq, by);
+        if self.makers.len() > MAX_MAKERS {
+            self.makers.pop_first();
+        }
+        self.came(added);
+    }
+
+    /// Users who have no leaf any more after a commit that put them out are members no longer (PRIV-016).
+    pub(super) fn went(&mut self, users: impl Iterator<Item = UserId>) {
+        if self.kind == ConversationKind::Group {
+            for user in users {
+                self.members.remove(&user);
+            }
+        }
+    }
+
+    fn came(&mut self, leaves: &BTreeSet<Owner>) {
+        for leaf in leaves {
+            self.members.entry(leaf.user).or_insert(Role::Member);
+        }
+    }
+
+    /// What a user is in the conversation.
+    pub(super) fn role(&self, user: UserId) -> Role {
+        self.members.get(&user).copied().unwrap_or_default()
+    }
+
+    /// Whether a user may give roles, and begin the group anew.
+    pub(super) fn is_owner(&self, user: UserId) -> bool {
+        self.members.get(&user) == Some(&Role::Owner)
+    }
+
+    /// Whether a user may add anybody (PRIV-015).
+    pub(super) fn may_add(&self, user: UserId) -> bool {
+        matches!(self.members.get(&user), Some(Role::Owner | Role::Admin))
+            || self.kind == ConversationKind::Direct
+    }
+}

@@ -1,0 +1,256 @@
+//! Private conversations, between clients and a real server.
+
+use aside_client::{
+    ConversationId, DeviceId, Entry, Event, Kind, LogIn, RecoveryPhrase, Role, Strength, UserId,
+    What, new_recovery_phrase, private,
+    v1::{self, client_frame::Body},
+};
+
+use crate::world::{PASSWORD, Person, World, verified_text, with_password};
+
+/// A user with a device log, on a computer of the same name.
+async fn user(world: &World, handle: &str) -> (Person, RecoveryPhrase) {
+    let person = world.register(handle).await;
+    let phrase = new_recovery_phrase(Strength::Bits128);
+    person.client.begin_identity(&phrase).await.expect("the log begins");
+    (person, phrase)
+}
+
+/// Another device of a user's, approved.
+async fn another(world: &World, handle: &str, computer: &str, phrase: &RecoveryPhrase) -> Person {
+    let options = world.options(handle, computer, with_password(PASSWORD));
+    let person = Person::connect(options).await.expect("logs in");
+    person.client.approve_by_phrase(phrase).await.expect("is approved");
+    person
+}
+
+fn me(person: &Person) -> UserId {
+    person.client.identity().user
+}
+
+fn device(person: &Person) -> DeviceId {
+    person.client.identity().device
+}
+
+/// Waits until this device is in a private conversation's group.
+async fn joined(person: &mut Person) -> ConversationId {
+    person
+        .until(|event| match event {
+            Event::Private { conversation, what: private::Event::Joined { .. }, .. } => {
+                Some(conversation)
+            }
+            _ => None,
+        })
+        .await
+}
+
+async fn leaves(person: &Person, conversation: ConversationId) -> usize {
+    person.client.health(conversation).await.expect("is followed").leaves.len()
+}
+
+async fn texts(person: &Person, conversation: ConversationId) -> Vec<String> {
+    let kept: Vec<Entry> =
+        person.client.history(conversation, None, 100).await.expect("is followed");
+    kept.iter().filter_map(verified_text).collect()
+}
+
+#[tokio::test]
+async fn two_users_talk_in_a_direct_that_both_open() {
+    let world = World::new().await;
+    let ((mut alice, _), (mut bob, _)) = (user(&world, "alice").await, user(&world, "bob").await);
+    let hers = alice.client.open_direct("bob").await.unwrap();
+    assert_eq!((hers.kind, hers.server_readable), (Kind::Direct, false));
+    let sent = alice.client.send(hers.conversation, "psst").await.unwrap();
+    assert_eq!(bob.message().await, (sent.seq, "psst".to_owned()));
+    let his = bob.client.open_direct("alice").await.unwrap();
+    assert_eq!(his.conversation, hers.conversation, "there is one for the two");
+    bob.client.send(his.conversation, "here").await.unwrap();
+    // Her own comes first: she follows her own log, too.
+    assert_eq!(alice.messages(2).await, ["psst", "here"]);
+    let health = alice.client.health(hers.conversation).await.unwrap();
+    let his_health = bob.client.health(hers.conversation).await.unwrap();
+    assert_eq!(health.at, Some((1, 1)));
+    assert_eq!(health.fork_check, his_health.fork_check);
+    assert_eq!(health.leaves, his_health.leaves);
+    assert_eq!(health.waiting, 0);
+}
+
+#[tokio::test]
+async fn whoever_is_away_is_added_and_reads_when_back() {
+    let world = World::new().await;
+    let ((alice, _), (bob, _)) = (user(&world, "alice").await, user(&world, "bob").await);
+    // His KeyPackages are with the server once it has answered something that he asked after.
+    bob.client.rooms(true).await.unwrap();
+    bob.client.close().await;
+    let direct = alice.client.open_direct("bob").await.unwrap();
+    for text in ["one", "two", "three"] {
+        alice.client.send(direct.conversation, text).await.unwrap();
+    }
+    let mut bob = world.come_back("bob").await.unwrap();
+    assert_eq!(bob.messages(3).await, ["one", "two", "three"]);
+}
+
+#[tokio::test]
+async fn a_group_adds_removes_and_goes_on() {
+    let world = World::new().await;
+    let (mut alice, _) = user(&world, "alice").await;
+    let (mut bob, _) = user(&world, "bob").await;
+    let (mut carol, _) = user(&world, "carol").await;
+    let group = alice.client.create_group().await.unwrap();
+    let room = group.conversation;
+    assert_eq!((group.kind, group.role), (Kind::Group, Some(Role::Owner)));
+    alice.client.send(room, "before anybody").await.unwrap();
+    alice.client.add_member(room, me(&bob)).await.unwrap();
+    alice.client.add_member(room, me(&carol)).await.unwrap();
+    assert_eq!((joined(&mut bob).await, joined(&mut carol).await), (room, room));
+    alice.client.send(room, "welcome").await.unwrap();
+    assert_eq!(bob.message().await.1, "welcome", "and nothing of before");
+    assert_eq!(carol.message().await.1, "welcome");
+    bob.client.send(room, "hello").await.unwrap();
+    assert_eq!(carol.message().await.1, "hello");
+
+    let refused = bob.client.remove_member(room, me(&carol)).await.unwrap_err();
+    assert!(refused.to_string().contains("not"), "{refused}");
+    alice.client.remove_member(room, me(&carol)).await.unwrap();
+    alice.client.send(room, "without carol").await.unwrap();
+    assert_eq!(bob.messages(2).await, ["hello", "without carol"]);
+    assert_eq!(leaves(&bob, room).await, 2);
+    alice.client.add_member(room, me(&carol)).await.unwrap();
+    alice.client.send(room, "with carol again").await.unwrap();
+    assert_eq!(carol.message().await.1, "with carol again");
+    assert_eq!(
+        alice.messages(5).await,
+        ["before anybody", "welcome", "hello", "without carol", "with carol again"]
+    );
+    assert_eq!(texts(&carol, room).await, ["welcome", "hello", "with carol again"]);
+
+    alice.client.set_role(room, me(&bob), Role::Owner).await.unwrap();
+    alice.client.leave(room).await.unwrap();
+    bob.client.send(room, "she left").await.unwrap();
+    assert_eq!(carol.message().await.1, "she left");
+    assert_eq!(leaves(&bob, room).await, 2);
+}
+
+#[tokio::test]
+async fn a_new_device_comes_in_and_a_revoked_one_goes() {
+    let world = World::new().await;
+    let ((alice, _), (bob, phrase)) = (user(&world, "alice").await, user(&world, "bob").await);
+    let direct = alice.client.open_direct("bob").await.unwrap().conversation;
+    alice.client.send(direct, "to the first").await.unwrap();
+    let mut phone = another(&world, "bob", "phone", &phrase).await;
+    assert_eq!(joined(&mut phone).await, direct);
+    alice.client.send(direct, "to both").await.unwrap();
+    assert_eq!(phone.message().await.1, "to both");
+    let kept = phone.client.history(direct, None, 100).await.unwrap();
+    let unreadable = kept.iter().find_map(|entry| match entry.what {
+        What::Unreadable { why, .. } => Some(why),
+        _ => None,
+    });
+    assert_eq!(unreadable, Some(private::Unreadable::NotHere), "what came before");
+    assert_eq!(leaves(&phone, direct).await, 3);
+
+    bob.client.revoke_device(device(&phone)).await.unwrap();
+    alice.client.send(direct, "to the first alone").await.unwrap();
+    assert_eq!(leaves(&bob, direct).await, 2);
+    let said = texts(&bob, direct).await;
+    assert_eq!(said, ["to the first", "to both", "to the first alone"]);
+}
+
+#[tokio::test]
+async fn what_waits_is_sent_by_the_next_run_and_a_store_put_back_joins_anew() {
+    let world = World::new().await;
+    let ((alice, _), (mut bob, _)) = (user(&world, "alice").await, user(&world, "bob").await);
+    let direct = alice.client.open_direct("bob").await.unwrap().conversation;
+    alice.client.send(direct, "one").await.unwrap();
+    alice.client.close().await;
+    let (home, backup) = (world.computer("alice"), world.computer("backup"));
+    copy(&home, &backup);
+    let alice = world.come_back("alice").await.unwrap();
+    alice.client.send(direct, "two").await.unwrap();
+    alice.client.close().await;
+    std::fs::remove_dir_all(&home).unwrap();
+    copy(&backup, &home);
+    let mut alice = world.come_back("alice").await.unwrap();
+    // Its store lacks what it said: it may not use the keys of then once more.
+    let how = alice.until(|event| match event {
+        Event::Private { what: private::Event::Joined { how }, .. } => Some(how),
+        _ => None,
+    });
+    assert_eq!(how.await, private::How::Came(private::Repair::StateLost));
+    alice.client.send(direct, "three").await.unwrap();
+    assert_eq!(bob.messages(3).await, ["one", "two", "three"]);
+    let health = alice.client.health(direct).await.unwrap();
+    assert_eq!(health.last_repair.map(|(why, _)| why), Some(private::Repair::StateLost));
+}
+
+fn copy(from: &std::path::Path, to: &std::path::Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for item in std::fs::read_dir(from).unwrap() {
+        let item = item.unwrap();
+        let target = to.join(item.file_name());
+        match item.file_type().unwrap().is_dir() {
+            true => copy(&item.path(), &target),
+            false => drop(std::fs::copy(item.path(), target).unwrap()),
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_server_holds_no_word_of_it() {
+    let world = World::new().await;
+    let ((alice, _), (mut bob, _)) = (user(&world, "alice").await, user(&world, "bob").await);
+    let direct = alice.client.open_direct("bob").await.unwrap().conversation;
+    alice.client.send(direct, "xylophone-rhubarb").await.unwrap();
+    assert_eq!(bob.message().await.1, "xylophone-rhubarb");
+    let entry = alice.client.message(direct, 3).await.unwrap();
+    let to = entry.as_message().unwrap();
+    bob.client.react(direct, to, "🎺", false).await.unwrap().receipt().await.unwrap();
+    alice.client.edit(direct, to, "xylophone-lettuce").await.unwrap().receipt().await.unwrap();
+    let shown = bob.client.message(direct, 3).await.unwrap();
+    assert_eq!(verified_text(&shown).as_deref(), Some("xylophone-lettuce"));
+    // What a public room says is there to be found: the search can find something.
+    let lobby = alice.join("lobby").await;
+    alice.client.send(lobby, "gooseberry-public").await.unwrap();
+    let server = world.computer("server");
+    drop((alice, bob));
+    world.server.stop().await;
+    let held = contents(&server);
+    assert!(finds(&held, b"gooseberry-public"));
+    for word in ["xylophone", "rhubarb", "lettuce", "🎺"] {
+        assert!(!finds(&held, word.as_bytes()), "{word} is at the server");
+    }
+}
+
+fn contents(dir: &std::path::Path) -> Vec<u8> {
+    let mut held = Vec::new();
+    for item in std::fs::read_dir(dir).unwrap() {
+        let path = item.unwrap().path();
+        match path.is_dir() {
+            true => held.extend(contents(&path)),
+            false => held.extend(std::fs::read(path).unwrap()),
+        }
+    }
+    held
+}
+
+fn finds(held: &[u8], word: &[u8]) -> bool {
+    held.windows(word.len()).any(|window| window == word)
+}
+
+/// An unapproved device has no private conversation.
+#[tokio::test]
+async fn a_device_that_is_not_approved_sees_none_of_it() {
+    let world = World::new().await;
+    let ((alice, _), (bob, _)) = (user(&world, "alice").await, user(&world, "bob").await);
+    let direct = alice.client.open_direct("bob").await.unwrap().conversation;
+    alice.client.send(direct, "psst").await.unwrap();
+    let options = world.options("bob", "cafe", LogIn::Password(PASSWORD.to_owned().into()));
+    let cafe = Person::connect(options).await.unwrap();
+    assert!(cafe.client.followed().await.unwrap().is_empty());
+    let refused = cafe.client.open_direct("alice").await.unwrap_err();
+    assert!(refused.is_refusal(v1::ErrorCode::DeviceNotApproved), "{refused}");
+    let fetch = v1::Fetch { conversation_id: direct.to_bytes(), from_seq: 1, ..Default::default() };
+    let refused = cafe.client.call(Body::Fetch(fetch)).await.unwrap_err();
+    assert!(refused.is_refusal(v1::ErrorCode::DeviceNotApproved), "{refused}");
+    drop(bob);
+}
