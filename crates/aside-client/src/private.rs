@@ -201,6 +201,10 @@ impl Engine {
     pub fn online(&mut self, limits: v1::Limits, now_ms: u64) {
         (self.limits, self.now_ms, self.is_online) = (limits, now_ms, true);
         self.wanted.insert(self.me.user);
+        // Who was revoked meanwhile is to be known before anything is encrypted.
+        for conversation in self.conversations.values() {
+            self.wanted.extend(conversation.roster.members.keys());
+        }
     }
 
     /// The connection is lost: what was asked is asked again on the next.
@@ -246,18 +250,17 @@ impl Engine {
         conversation.server_head = Some(known.max(head));
     }
 
-    /// The members of a conversation, as the server lists them.
+    /// All members of a conversation, as the server lists them.
     pub fn members(
         &mut self,
         id: ConversationId,
         members: impl IntoIterator<Item = (UserId, v1::Role)>,
     ) {
         let Some(conversation) = self.conversations.get_mut(&id) else { return };
-        for (user, role) in members {
-            conversation.roster.members.insert(user, role);
-            self.wanted.insert(user);
-        }
+        conversation.roster.members = members.into_iter().collect();
         conversation.is_dirty = true;
+        let unknown = conversation.roster.members.keys().filter(|user| !self.logs.has(**user));
+        self.wanted.extend(unknown);
     }
 
     /// The user is no member of the conversation any more: nothing more comes of it, and its MLS state is deleted.
@@ -343,17 +346,18 @@ impl Engine {
     pub fn entries(&mut self, id: ConversationId, entries: impl IntoIterator<Item = Entry>) {
         let Some(conversation) = self.conversations.get_mut(&id) else { return };
         let mut last = conversation.queue.back().map_or(conversation.cursor, |entry| entry.seq);
+        let mut any = false;
         for entry in entries {
             if entry.seq <= last {
                 continue;
             }
-            last = entry.seq;
+            (last, any) = (entry.seq, true);
             conversation.queue.push_back(entry);
             if conversation.queue.len() >= READ_AHEAD {
                 return;
             }
         }
-        if conversation.queue.is_empty() {
+        if !any && conversation.queue.is_empty() {
             conversation.cursor = conversation.head;
         }
     }
@@ -476,6 +480,17 @@ impl Engine {
         (conversation.repair, conversation.broken) = (Some(Repair::Asked), None);
         conversation.is_dirty = true;
         true
+    }
+
+    /// What is known of a conversation is forgotten, for its log is read anew; what was read of it stays.
+    pub fn forget(&mut self, id: ConversationId) {
+        if let Some(mut conversation) = self.conversations.remove(&id) {
+            let writes = self.writes.conversations.entry(id).or_default();
+            if let Some(group) = conversation.group.take() {
+                writes.groups.insert(group.id().generation, None);
+            }
+            writes.record = Some(Conversation::new(id).record());
+        }
     }
 
     /// How a conversation stands.

@@ -379,6 +379,7 @@ impl Driver {
                 self.sync.wait_for(conversation, done);
             }
             Input::Command(Command::Forget { conversation, done }) => {
+                self.private_forget(conversation);
                 self.sync.forget(conversation, &mut self.out).await?;
                 self.outbox.forget(conversation);
                 drop(done.send(Ok(())));

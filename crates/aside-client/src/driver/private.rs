@@ -42,12 +42,17 @@ pub(super) struct Private {
     /// Device logs that are being fetched, and those of which the next page is due.
     logs: BTreeMap<UserId, Received>,
     pages: Vec<UserId>,
+    /// Members of which a page was listed, and not the last.
+    listed: BTreeMap<ConversationId, BTreeMap<UserId, v1::Role>>,
 }
 
 /// What a request of this module was for.
 #[derive(Debug)]
 pub(super) enum Flight {
     Engine(Asked),
+    /// Device logs, each from its beginning.
+    Logs(Vec<UserId>),
+    /// The next page of one that had no room among others.
     Log(UserId),
 }
 
@@ -86,6 +91,7 @@ impl Private {
         }
         self.logs.clear();
         self.pages.clear();
+        self.listed.clear();
     }
 }
 
@@ -237,7 +243,15 @@ impl Driver {
         }
         let Private { engine, logs, pages, .. } = &mut self.private;
         let engine = engine.as_mut()?;
-        if let Some(user) = pages.pop().or_else(|| engine.poll_log()) {
+        let most = self.status.borrow().limits.max_page_items.max(1) as usize;
+        let users: Vec<_> = std::iter::from_fn(|| engine.poll_log()).take(most).collect();
+        if !users.is_empty() {
+            let user_ids = users.iter().map(|user| user.to_bytes()).collect();
+            let fetch = v1::FetchDeviceLogs { user_ids, from_position: 0 };
+            let body = client_frame::Body::FetchDeviceLogs(fetch);
+            return Some((Flight::Logs(users), None, body));
+        }
+        if let Some(user) = pages.pop() {
             let received = logs.entry(user).or_insert_with(|| Received::new(user));
             let body = client_frame::Body::FetchDeviceLogs(received.request());
             return Some((Flight::Log(user), None, body));
@@ -257,6 +271,14 @@ impl Driver {
                     engine.replied(asked, result);
                 }
             }
+            (Flight::Logs(users), Ok(Body::DeviceLogs(page))) => {
+                self.logs_received(users, page).await?;
+            }
+            (Flight::Logs(users), Err(error)) => {
+                for user in users {
+                    self.log_missed(user, &error);
+                }
+            }
             (Flight::Log(user), Ok(Body::DeviceLogs(page))) => {
                 let Some(mut received) = self.private.logs.remove(&user) else { return Ok(()) };
                 match received.take(page) {
@@ -270,15 +292,51 @@ impl Driver {
             }
             (Flight::Log(user), Err(error)) => {
                 self.private.logs.remove(&user);
-                let again = super::calls::retry_after(&error).is_some();
-                if let Some(engine) = &mut self.private.engine {
-                    match again {
-                        true => engine.log_changed(user),
-                        false => engine.no_log(user),
-                    }
-                }
+                self.log_missed(user, &error);
             }
-            (Flight::Log(_), Ok(_)) => {}
+            (Flight::Log(_) | Flight::Logs(_), Ok(_)) => {}
+        }
+        Ok(())
+    }
+
+    fn log_missed(&mut self, user: UserId, error: &v1::Error) {
+        let again = super::calls::retry_after(error).is_some();
+        if let Some(engine) = &mut self.private.engine {
+            match again {
+                true => engine.log_changed(user),
+                false => engine.no_log(user),
+            }
+        }
+    }
+
+    /// Logs of several users: those that had no room are asked for by themselves (DEVLOG-008).
+    async fn logs_received(
+        &mut self,
+        users: Vec<UserId>,
+        page: v1::DeviceLogs,
+    ) -> Result<(), Error> {
+        let v1::DeviceLogs { mut logs, more } = page;
+        for user in users {
+            let at = logs.iter().position(|part| part.user_id[..] == user.as_bytes()[..]);
+            let part = at.map(|at| logs.swap_remove(at));
+            if part.is_none() && more {
+                self.private.pages.push(user);
+                continue;
+            }
+            let mut received = Received::new(user);
+            let is_part = |part: &v1::DeviceLogPart| part.entries.len() < part.length as usize;
+            let page = v1::DeviceLogs {
+                more: part.as_ref().is_some_and(is_part),
+                logs: part.into_iter().collect(),
+            };
+            match received.take(page) {
+                Ok(true) => {
+                    self.private.logs.insert(user, received);
+                    self.private.pages.push(user);
+                }
+                Ok(false) => self.log_received(user, &received).await?,
+                Err(error) => self.log_refused(user, error).await?,
+            }
         }
         Ok(())
     }
@@ -360,13 +418,26 @@ impl Driver {
         conversation: ConversationId,
         members: &v1::Members,
     ) -> Result<(), Error> {
-        let Some(engine) = self.private.of(conversation) else { return Ok(()) };
-        let mut roles = Vec::with_capacity(members.members.len());
-        for member in &members.members {
-            roles.push((UserId::try_from(&member.user_id[..])?, member.role()));
+        if self.private.of(conversation).is_none() {
+            return Ok(());
         }
-        engine.members(conversation, roles);
+        let mut roles = self.private.listed.remove(&conversation).unwrap_or_default();
+        for member in &members.members {
+            roles.insert(UserId::try_from(&member.user_id[..])?, member.role());
+        }
+        if !members.next_page_token.is_empty() {
+            self.private.listed.insert(conversation, roles);
+        } else if let Some(engine) = self.private.of(conversation) {
+            engine.members(conversation, roles);
+        }
         Ok(())
+    }
+
+    /// A log is read anew.
+    pub(super) fn private_forget(&mut self, conversation: ConversationId) {
+        if let Some(engine) = &mut self.private.engine {
+            engine.forget(conversation);
+        }
     }
 
     /// Whether what is said there is encrypted.

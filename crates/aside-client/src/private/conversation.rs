@@ -142,6 +142,8 @@ pub(super) struct Hand {
     pub(super) packages: BTreeMap<Owner, Bytes>,
     /// What claims have said: of users, or of single devices.
     pub(super) asked: BTreeMap<(UserId, Option<DeviceId>), Option<v1::NoKeyPackage>>,
+    /// Users of whom it was told that they have no device.
+    pub(super) told: BTreeSet<UserId>,
     /// Devices whose KeyPackages were refused here.
     pub(super) refused: BTreeMap<Owner, Reason>,
 }

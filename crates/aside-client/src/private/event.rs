@@ -58,6 +58,8 @@ pub enum Event {
         by: Owner,
         /// What is wrong with it.
         reason: Reason,
+        /// The devices that it adds, or that the Welcome leads to, and that their users' device logs do not approve.
+        suspects: Vec<Owner>,
     },
     /// Another device can't follow a commit.
     CommitRejected {
@@ -88,6 +90,8 @@ pub enum Event {
         why: Repair,
         /// Why it did not work.
         reason: Reason,
+        /// Devices that the server says are in the group, and that their users' device logs do not approve.
+        suspects: Vec<Owner>,
     },
     /// Two members are in different states at one epoch (MLS-032).
     ForkFound {

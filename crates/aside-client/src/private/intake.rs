@@ -50,6 +50,9 @@ impl Conversation {
         let mut any = false;
         while self.stall.is_none() && !self.contradicted {
             let Some(entry) = self.queue.front().cloned() else { break };
+            if self.cursor > 0 && entry.seq != self.cursor + 1 {
+                self.missed(cx);
+            }
             match self.entry(cx, &entry) {
                 Ok(()) => {
                     self.queue.pop_front();
@@ -69,6 +72,18 @@ impl Conversation {
             cx.tell(self.id, Event::Read);
         }
         Ok(any)
+    }
+
+    /// Entries before this one are no longer kept: where the group is by now is not known.
+    fn missed(&mut self, cx: &mut Context<'_>) {
+        self.roster.at = None;
+        self.roster.makers.clear();
+        self.roster.rejected.clear();
+        if self.group.is_some() {
+            self.drop_group(cx);
+            self.repair.get_or_insert(Repair::Behind);
+        }
+        (self.refused, self.removal, self.submitted) = (None, None, None);
     }
 
     fn entry(&mut self, cx: &mut Context<'_>, entry: &Entry) -> Taken {
@@ -344,20 +359,20 @@ impl Conversation {
         let received = group.receive_commit(&payload.commit, &payload.header, by, claim);
         let effect: Effect = match received {
             Ok(effect) if effect.external != header.is_external => {
-                return self.refuse(cx, (seq, by), Reason::ClaimMismatch);
+                return self.refuse(cx, (seq, by), Reason::ClaimMismatch, &claim.added);
             }
             Ok(effect) => effect,
             Err(Reason::CredentialRefused) => {
                 let users = claim.added.iter().map(|leaf| leaf.user).chain([by.user]);
                 self.refresh_logs(users)?;
-                return self.refuse(cx, (seq, by), Reason::CredentialRefused);
+                return self.refuse(cx, (seq, by), Reason::CredentialRefused, &claim.added);
             }
             Err(Reason::Own) => {
                 self.repair = Some(Repair::StateLost);
                 self.drop_group(cx);
                 return Ok(false);
             }
-            Err(reason) => return self.refuse(cx, (seq, by), reason),
+            Err(reason) => return self.refuse(cx, (seq, by), reason, &claim.added),
         };
         self.group_is_dirty = true;
         // The server takes no other at this epoch.
@@ -375,6 +390,7 @@ impl Conversation {
         cx: &mut Context<'_>,
         (seq, by): (u64, Owner),
         reason: Reason,
+        claim_added: &BTreeSet<Owner>,
     ) -> Taken<bool> {
         self.refused = Some(Refused { seq, by, reason });
         self.reject = Some((seq, reject_code(reason)));
@@ -385,7 +401,8 @@ impl Conversation {
             self.group_is_dirty = true;
         }
         self.submitted.take_if(|submitted| matches!(submitted.body, Body::SubmitCommit(_)));
-        cx.tell(self.id, Event::CommitRefused { seq, by, reason });
+        let suspects = suspects(cx, claim_added);
+        cx.tell(self.id, Event::CommitRefused { seq, by, reason, suspects });
         Ok(false)
     }
 
@@ -460,9 +477,9 @@ impl Conversation {
             Ok(group) => Ok(Some(group)),
             Err(MlsError::Refused(Reason::CredentialRefused)) => {
                 self.refresh_logs(users.into_iter())?;
-                self.bad_welcome(cx, seq, by, Reason::CredentialRefused)
+                self.bad_welcome(cx, (seq, by), Reason::CredentialRefused, &claim.added)
             }
-            Err(MlsError::Refused(reason)) => self.bad_welcome(cx, seq, by, reason),
+            Err(MlsError::Refused(reason)) => self.bad_welcome(cx, (seq, by), reason, &claim.added),
             Err(_) => Ok(None),
         }
     }
@@ -470,14 +487,15 @@ impl Conversation {
     fn bad_welcome(
         &mut self,
         cx: &mut Context<'_>,
-        seq: u64,
-        by: Owner,
+        (seq, by): (u64, Owner),
         reason: Reason,
+        claim_added: &BTreeSet<Owner>,
     ) -> Taken<Option<Group>> {
         // A Welcome for what this device has lost, or that leads back, is no fault of its maker's.
         if !matches!(reason, Reason::UnknownKeyPackage | Reason::StaleEpoch) {
             self.reject = Some((seq, v1::RejectCode::WelcomeInvalid));
-            cx.tell(self.id, Event::CommitRefused { seq, by, reason });
+            let suspects = suspects(cx, claim_added);
+            cx.tell(self.id, Event::CommitRefused { seq, by, reason, suspects });
         }
         Ok(None)
     }
@@ -673,6 +691,20 @@ impl Conversation {
 
 fn decode<M: prost::Message + Default>(entry: &Entry) -> Taken<M> {
     M::decode(&entry.payload[..]).map_err(|_| Hold::Contradiction("what an entry says"))
+}
+
+/// Those of these devices that their users' device logs do not approve.
+pub(super) fn suspects<'a>(
+    cx: &Context<'_>,
+    leaves: impl IntoIterator<Item = &'a Owner>,
+) -> Vec<Owner> {
+    let is_approved = |leaf: &Owner| {
+        let is_active = cx.logs.with(leaf.user, |log| {
+            log.active().any(|certificate| certificate.device() == leaf.device)
+        });
+        is_active == Some(true)
+    };
+    leaves.into_iter().copied().filter(|leaf| !is_approved(leaf)).collect()
 }
 
 /// What others are told of a commit that can't be followed.

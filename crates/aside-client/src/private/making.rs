@@ -204,7 +204,7 @@ impl Conversation {
         if forced && first != Some(&cx.me) && !wanted {
             return Ok(None);
         }
-        let users: BTreeSet<_> = self.users_to_add(cx, &leaves);
+        let users: BTreeSet<_> = self.users_to_add(&leaves);
         if let Some(claim) = self.claim(cx, users.iter().map(|user| (*user, None))) {
             return Ok(Some(claim));
         }
@@ -224,10 +224,11 @@ impl Conversation {
         self.due_message(cx, &leaves)
     }
 
-    /// Whom somebody wants in, and members who have lost all their devices, if this user may add them.
-    fn users_to_add(&self, cx: &Context<'_>, leaves: &BTreeSet<Owner>) -> BTreeSet<UserId> {
+    /// Whom somebody wants in, and the other one of a DIRECT.
+    fn users_to_add(&self, leaves: &BTreeSet<Owner>) -> BTreeSet<UserId> {
         let mut users: BTreeSet<_> = self.added_users().collect();
-        if self.roster.may_add(cx.me.user) {
+        // Of a GROUP, who was put out must not be let in again by itself.
+        if self.roster.kind == ConversationKind::Direct {
             users.extend(self.roster.members.keys());
         }
         users.retain(|user| leaves.iter().all(|leaf| leaf.user != *user));
@@ -327,7 +328,9 @@ impl Conversation {
     fn tell_waiting(&mut self, cx: &mut Context<'_>, users: &BTreeSet<UserId>) {
         let me = cx.me.user;
         for user in users.iter().filter(|user| **user != me) {
-            if let Some(Some(why)) = self.hand.asked.get(&(*user, None)) {
+            if let Some(Some(why)) = self.hand.asked.get(&(*user, None))
+                && self.hand.told.insert(*user)
+            {
                 cx.tell(self.id, Event::Waiting { user: *user, why: *why });
             }
         }
@@ -550,17 +553,23 @@ impl Conversation {
         }
         let packages = self.usable(cx, None, |owner| stay.contains(owner))?;
         if packages.len() < stay.len() {
-            return Ok(self.break_down(cx, Repair::Behind, Reason::UnknownKeyPackage));
+            return Ok(self.break_down(cx, (Repair::Behind, Reason::UnknownKeyPackage), leaves));
         }
         self.info = None;
         let culprit = leaves.contains(&refused.by).then_some(refused.by);
         self.establish(cx, self.suite(), packages, culprit)
     }
 
-    fn break_down(&mut self, cx: &mut Context<'_>, why: Repair, reason: Reason) -> Option<Request> {
+    fn break_down(
+        &mut self,
+        cx: &mut Context<'_>,
+        (why, reason): (Repair, Reason),
+        leaves: &[Owner],
+    ) -> Option<Request> {
         self.broken = Some((why, reason, self.roster.at));
         self.info = None;
-        cx.tell(self.id, Event::RepairFailed { why, reason });
+        let suspects = super::intake::suspects(cx, leaves);
+        cx.tell(self.id, Event::RepairFailed { why, reason, suspects });
         None
     }
 
@@ -603,10 +612,12 @@ impl Conversation {
             Ok(made) => made,
             Err(MlsError::Refused(Reason::CredentialRefused)) => {
                 self.refresh_logs(users.into_iter())?;
-                return Ok(self.break_down(cx, repair, Reason::CredentialRefused));
+                return Ok(self.break_down(cx, (repair, Reason::CredentialRefused), leaves));
             }
-            Err(MlsError::Refused(reason)) => return Ok(self.break_down(cx, repair, reason)),
-            Err(_) => return Ok(self.break_down(cx, repair, Reason::Invalid)),
+            Err(MlsError::Refused(reason)) => {
+                return Ok(self.break_down(cx, (repair, reason), leaves));
+            }
+            Err(_) => return Ok(self.break_down(cx, (repair, Reason::Invalid), leaves)),
         };
         self.info = None;
         let candidate = cx.save(&mut group)?;
@@ -634,7 +645,8 @@ impl Conversation {
         request: &v1::ClaimKeyPackages,
         reply: v1::KeyPackagesClaimed,
     ) {
-        let Hand { packages, asked, .. } = &mut self.hand;
+        let Hand { packages, asked, told, .. } = &mut self.hand;
+        told.clear();
         for target in &request.targets {
             let Ok(user) = UserId::try_from(&target.user_id[..]) else { continue };
             let device = DeviceId::try_from(&target.device_id[..]).ok();

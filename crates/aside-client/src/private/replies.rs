@@ -248,7 +248,8 @@ impl Conversation {
                 let repair = submitted.repair.unwrap_or(Repair::Asked);
                 self.broken = Some((repair, Reason::Invalid, self.roster.at));
                 let (why, reason) = (repair, Reason::Invalid);
-                told.push_back((self.id, Event::RepairFailed { why, reason }));
+                let suspects = Vec::new();
+                told.push_back((self.id, Event::RepairFailed { why, reason, suspects }));
             }
             ErrorCode::DeviceNotApproved if !error.devices.is_empty() => {
                 for owner in error.devices.iter().filter_map(super::record::owner) {

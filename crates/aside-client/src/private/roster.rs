@@ -106,10 +106,4 @@ impl Roster {
     pub(super) fn is_owner(&self, user: UserId) -> bool {
         self.members.get(&user) == Some(&Role::Owner)
     }
-
-    /// Whether a user may add anybody (PRIV-015).
-    pub(super) fn may_add(&self, user: UserId) -> bool {
-        matches!(self.members.get(&user), Some(Role::Owner | Role::Admin))
-            || self.kind == ConversationKind::Direct
-    }
 }

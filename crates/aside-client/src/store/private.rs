@@ -82,9 +82,16 @@ impl Store {
             put_group(transaction, number, *generation, state).await?;
         }
         for (seq, reading) in &writes.readings {
-            let sealed = self.sealer.seal(Place::Reading(id, *seq), reading);
-            put_reading(transaction, (number, id), *seq, sealed).await?;
-            note_reading(transaction, id, *seq, &Reading::decode(reading)?).await?;
+            let reading = Reading::decode(reading)?;
+            let kept = match &reading {
+                Reading::Unreadable(_) => self.said_before(transaction, (number, id), *seq).await?,
+                Reading::Said(_) => None,
+            };
+            if kept.is_none() {
+                let sealed = self.sealer.seal(Place::Reading(id, *seq), &reading.encode());
+                put_reading(transaction, (number, id), *seq, sealed).await?;
+            }
+            note_reading(transaction, id, *seq, &kept.unwrap_or(reading)).await?;
         }
         for (message, value) in &writes.outgoing {
             let place = Place::Outgoing(id, *message);
@@ -92,6 +99,24 @@ impl Store {
             put_outgoing(transaction, number, *message, value).await?;
         }
         Ok(())
+    }
+
+    /// What a message said when it could be read: a log that is read anew does not take that away.
+    async fn said_before(
+        &self,
+        transaction: &mut Transaction<'_, Sqlite>,
+        (number, id): (i64, ConversationId),
+        seq: u64,
+    ) -> Result<Option<Reading>, StateError> {
+        let sql = "SELECT reading FROM private_readings WHERE conversation = ? AND seq = ?";
+        let row = sqlx::query(sql)
+            .bind(number)
+            .bind(signed(seq))
+            .fetch_optional(&mut **transaction)
+            .await?;
+        let Some(row) = row else { return Ok(None) };
+        let reading = Reading::decode(&self.opened(Place::Reading(id, seq), &row, "reading")?)?;
+        Ok(Some(reading).filter(|reading| matches!(reading, Reading::Said(_))))
     }
 
     /// All that was kept, but for the readings.
