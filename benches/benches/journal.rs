@@ -28,6 +28,16 @@ fn main() {
         });
     }
     group.finish();
+
+    // By the same sender, in turn: what the look at group, leaf and approval adds.
+    let mut group = criterion.benchmark_group("journal append private");
+    for batch in [1, 16, 256] {
+        group.throughput(Throughput::Elements(batch));
+        group.bench_function(BenchmarkId::from_parameter(batch), |b| {
+            b.iter(|| runtime.block_on(sender.send_private(batch)));
+        });
+    }
+    group.finish();
     runtime.block_on(sender.store.close());
     criterion.final_summary();
 }

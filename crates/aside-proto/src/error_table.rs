@@ -241,7 +241,7 @@ pub fn info(code: ErrorCode) -> ErrorInfo {
         ErrorCode::TooManyRooms => (
             Scope::Request,
             Retry::No,
-            "Joining or making more than max_rooms_per_user rooms.",
+            "Joining or making more than max_rooms_per_user rooms, or a user who is in as many GROUPs as max_groups_per_user allows.",
             "Leave a room.",
         ),
         ErrorCode::InviteRequired => (

@@ -114,6 +114,8 @@ pub const DEFAULT: v1::Limits = v1::Limits {
     max_key_packages: 100,
     max_key_package_bytes: 8 * 1024,
     key_packages_low: 20,
+    // More than anybody is in; each costs little.
+    max_groups_per_user: 4000,
 };
 
 const _: () = {
@@ -189,6 +191,7 @@ pub fn check(limits: &v1::Limits) -> Result<(), LimitError> {
         (l.rename_cooldown_s >= 1, "rename_cooldown_s", "at least 1", "HELLO-011"),
         (l.min_password_chars >= 1, "min_password_chars", "at least 1", "HELLO-011"),
         (l.max_rooms_per_user >= 1, "max_rooms_per_user", "at least 1", "HELLO-011"),
+        (l.max_groups_per_user >= 1, "max_groups_per_user", "at least 1", "HELLO-011"),
         (l.max_devices_per_user >= 1, "max_devices_per_user", "at least 1", "HELLO-011"),
         (l.max_live_members >= 1, "max_live_members", "at least 1", "HELLO-011"),
         (l.max_pins >= 1, "max_pins", "at least 1", "HELLO-011"),

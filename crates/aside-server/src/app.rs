@@ -1,6 +1,7 @@
 //! What all connections share, and the way from a session's command to its outcome.
 
 use std::{
+    collections::BTreeSet,
     net::IpAddr,
     sync::Arc,
     time::{Instant, SystemTime, UNIX_EPOCH},
@@ -17,7 +18,7 @@ use aside_session::{
     Now,
     server::{self as session, Command, Outcome, Refusal},
 };
-use aside_store::{Entropy, LogKey, LogKeys, Options, SetLogKey, Store};
+use aside_store::{Entropy, LogKey, LogKeys, Options, Reader, SetLogKey, Store};
 use futures_util::future::BoxFuture;
 use tokio::sync::Semaphore;
 
@@ -42,7 +43,7 @@ pub(crate) struct App {
     pub(crate) hub: Arc<Hub>,
     pub(crate) seen: Seen,
     pub(crate) passwords: Passwords,
-    pub(crate) rates: RateLimits,
+    pub(crate) rates: Arc<RateLimits>,
     pub(crate) connections: Arc<ConnectionCount>,
     pub(crate) log_key: SigningKey,
     /// Device logs that may be verified at once.
@@ -94,12 +95,17 @@ impl App {
         let default_room = Name::new(&config.server.default_room, max_chars)
             .map_err(|e| StartError::Config(format!("[server] default_room: {e}")))?;
         let store_clock = Arc::clone(&clock);
+        let rates = Arc::new(RateLimits::new(&config.rates));
+        let newcomers = Arc::clone(&rates);
         let options = Options {
             limits: config.limits,
             retention: config.retention,
             clock: Arc::new(move || store_clock().unix_ms),
             entropy: Arc::clone(&entropy),
             default_room,
+            newcomers: Arc::new(move |user, count| {
+                newcomers.newcomers(user, count).map_err(|RetryAfter(ms)| ms)
+            }),
             observer: Arc::clone(&hub) as Arc<dyn aside_store::Observer>,
         };
         let store = Store::open(&config.database_url(), options).await?;
@@ -111,7 +117,7 @@ impl App {
             hub,
             seen: Seen::default(),
             passwords,
-            rates: RateLimits::new(&config.rates),
+            rates,
             connections: Arc::new(ConnectionCount::new(config.connections.clone())),
             log_key,
             verifying: Semaphore::new(MAX_VERIFYING),
@@ -137,31 +143,9 @@ impl App {
             let refusal = Refusal::after(ErrorCode::RateLimited, ms);
             return Box::pin(std::future::ready(Outcome::Refused(refusal)));
         }
-        if !self.is_approved_for(from, &command) {
-            let refusal = Refusal::of(ErrorCode::DeviceNotApproved);
-            return Box::pin(std::future::ready(Outcome::Refused(refusal)));
-        }
         match from.identity {
             None => Box::pin(self.log_in(from, command)),
             Some(identity) => self.authenticated(identity, from.attachment, command),
-        }
-    }
-
-    /// PRIV-002, for requests that are the same for rooms and for private conversations. What is for the latter alone, the store
-    /// judges.
-    fn is_approved_for(&self, from: Origin, command: &Command) -> bool {
-        match command {
-            Command::Leave { conversation, .. }
-            | Command::ListMembers { conversation, .. }
-            | Command::Fetch { conversation, .. }
-            | Command::GetHead { conversation }
-            | Command::Redact { conversation, .. }
-            | Command::Mark { conversation, .. }
-            | Command::ListWatermarks { conversation, .. }
-            | Command::SetTyping { conversation, .. } => {
-                self.hub.admits(from.attachment, *conversation)
-            }
-            _ => true,
         }
     }
 
@@ -185,15 +169,18 @@ impl App {
             (Command::PublishDeviceLog { .. }, Some(identity)) => {
                 self.rates.device_log(identity.user)
             }
-            (Command::ClaimKeyPackages { targets, .. }, Some(identity)) => {
-                self.rates.claim(identity.user, targets.iter().map(|(user, _)| *user))
-            }
+            (Command::ClaimKeyPackages { .. }, Some(identity)) => self.rates.claim(identity.user),
             (Command::ChangePassword { .. }, Some(identity)) => {
                 self.rates.password_change(identity.user)
             }
             (_, Some(identity)) => self.rates.request(identity.user),
             (_, None) => Ok(()),
         }
+    }
+
+    /// PRIV-002, for reads that are the same of rooms and of private conversations. Whatever else there is the store judges alone.
+    fn reader(&self, who: Identity, attachment: u64) -> Reader {
+        Reader { user: who.user, is_approved: self.hub.is_approved(attachment) }
     }
 
     fn authenticated(
@@ -228,9 +215,13 @@ impl App {
                 answer!(self.send_message(append))
             }
             Command::Fetch { conversation, from_seq, max_entries, signed_head } => {
-                answer!(self.fetch(who, conversation, from_seq, max_entries, signed_head))
+                let reader = self.reader(who, attachment);
+                answer!(self.fetch(reader, conversation, from_seq, max_entries, signed_head))
             }
-            Command::GetHead { conversation } => answer!(self.get_head(who, conversation)),
+            Command::GetHead { conversation } => {
+                let reader = self.reader(who, attachment);
+                answer!(self.get_head(reader, conversation))
+            }
             Command::Rename { key, handle, on_conflict } => {
                 answer!(self.rename(who, key, handle, on_conflict))
             }
@@ -257,7 +248,8 @@ impl App {
             Command::Join { key, conversation } => answer!(self.join(who, key, conversation)),
             Command::Leave { key, conversation } => answer!(self.leave(who, key, conversation)),
             Command::ListMembers { conversation, online_only, page_token, page_size } => {
-                answer!(self.list_members(who, conversation, online_only, page_token, page_size))
+                let reader = self.reader(who, attachment);
+                answer!(self.list_members(reader, conversation, online_only, page_token, page_size))
             }
             Command::UpdateRoom {
                 key,
@@ -299,8 +291,8 @@ impl App {
                 answer!(self.list_pins(who, list))
             }
             Command::ListSummaries { page_token, page_size } => {
-                let private = self.hub.is_approved(attachment);
-                answer!(self.list_summaries(who, private, page_token, page_size))
+                let reader = self.reader(who, attachment);
+                answer!(self.list_summaries(reader, page_token, page_size))
             }
             Command::Mark { conversation, delivered_seq, read_seq } => {
                 let (user, device) = (who.user, who.device);
@@ -316,7 +308,8 @@ impl App {
             }
             Command::ListWatermarks { conversation, page_token, page_size } => {
                 let list = aside_store::ListWatermarks { conversation, page_token, page_size };
-                answer!(self.list_watermarks(who, list))
+                let reader = self.reader(who, attachment);
+                answer!(self.list_watermarks(reader, list))
             }
             Command::Redact { key, conversation, seqs } => {
                 let (user, device) = (who.user, who.device);
@@ -331,10 +324,12 @@ impl App {
                 answer!(self.set_presence(set))
             }
             Command::GetPresence { user_ids } => {
-                answer!(std::future::ready(self.get_presence(who, user_ids)))
+                let reader = self.reader(who, attachment);
+                answer!(std::future::ready(self.get_presence(reader, user_ids)))
             }
             Command::SetTyping { conversation, typing } => {
-                answer!(self.set_typing(who, attachment, conversation, typing))
+                let reader = self.reader(who, attachment);
+                answer!(self.set_typing(reader, attachment, conversation, typing))
             }
             Command::Search { conversation, query, page_token, page_size } => {
                 answer!(self.search(who, conversation, query, page_token, page_size))
@@ -387,8 +382,20 @@ impl App {
             }
             Command::ClaimKeyPackages { key, suite, targets } => {
                 let (user, device, max_bytes) = (who.user, who.device, self.max_reply_bytes());
-                let claim =
-                    aside_store::ClaimKeyPackages { key, user, device, suite, targets, max_bytes };
+                // Whoever may claim nothing takes nothing from what others may claim.
+                let spared = match self.hub.is_approved(attachment) {
+                    true => self.rates.spared(user, targets.iter().map(|(target, _)| *target)),
+                    false => BTreeSet::new(),
+                };
+                let claim = aside_store::ClaimKeyPackages {
+                    key,
+                    user,
+                    device,
+                    suite,
+                    targets,
+                    spared,
+                    max_bytes,
+                };
                 answer!(self.claim_key_packages(claim))
             }
             Command::OpenDirect { key, peer } => {

@@ -122,6 +122,8 @@ pub struct Rates {
     pub claims_per_target: Rate,
     /// Commits and new groups of one account (DS-026).
     pub commits_per_user: Rate,
+    /// Users that one account makes members of private conversations (PRIV-020).
+    pub members_per_user: Rate,
     /// Entries that one account publishes to its device log: all of it is verified anew each time (DEVLOG-011).
     pub device_logs_per_user: Rate,
 }
@@ -217,6 +219,8 @@ impl Default for Config {
                 claims_per_target: rate(0.2, 100),
                 // Each may be as large as a frame, and stays in a log.
                 commits_per_user: rate(1.0, 100),
+                // Nobody is asked before: some four thousand a day, and one large group at once.
+                members_per_user: rate(0.05, 1000),
                 device_logs_per_user: rate(0.1, 20),
             },
             connections: Connections {
@@ -257,6 +261,7 @@ impl Config {
                 claims_per_user: endless,
                 claims_per_target: endless,
                 commits_per_user: endless,
+                members_per_user: endless,
                 device_logs_per_user: endless,
             },
             connections: Connections {
@@ -326,6 +331,7 @@ impl Config {
                 "claim_rate" => &["rates.claims_per_user"],
                 "claimed_rate" => &["rates.claims_per_target"],
                 "commit_rate" => &["rates.commits_per_user"],
+                "member_rate" => &["rates.members_per_user"],
                 "device_log_rate" => &["rates.device_logs_per_user"],
                 "password" => &["password"],
                 "login_rate" => &["rates.login_per_address", "rates.login_per_handle"],
@@ -385,6 +391,7 @@ impl Config {
             ("claims_per_user", r.claims_per_user),
             ("claims_per_target", r.claims_per_target),
             ("commits_per_user", r.commits_per_user),
+            ("members_per_user", r.members_per_user),
             ("device_logs_per_user", r.device_logs_per_user),
         ];
         for (name, rate) in buckets {

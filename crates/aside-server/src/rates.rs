@@ -11,8 +11,8 @@ use std::{
 
 use aside_proto::{id::UserId, name::Name};
 use governor::{
-    DefaultKeyedRateLimiter, Quota, RateLimiter,
-    clock::{Clock as _, DefaultClock},
+    DefaultKeyedRateLimiter, InsufficientCapacity, NotUntil, Quota, RateLimiter,
+    clock::{Clock, DefaultClock},
 };
 
 use crate::config::{Connections, Rate, Rates};
@@ -36,11 +36,25 @@ impl<K: Hash + Eq + Clone> Buckets<K> {
     }
 
     fn take(&self, key: &K) -> Result<(), RetryAfter> {
-        self.limiter.check_key(key).map_err(|refused| {
-            let wait = refused.wait_time_from(self.clock.now());
-            // Rounded up, so that whoever waits so long is not refused again (LIM-007).
-            RetryAfter(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).saturating_add(1))
-        })
+        self.limiter.check_key(key).map_err(|refused| self.retry_after(&refused))
+    }
+
+    /// Takes several at once, or all that there may be if these are more.
+    fn take_many(&self, key: &K, count: NonZero<u32>) -> Result<(), RetryAfter> {
+        let taken = match self.limiter.check_key_n(key, count) {
+            Ok(taken) => taken,
+            Err(InsufficientCapacity(burst)) => {
+                let burst = NonZero::new(burst).expect("the configuration was checked");
+                self.limiter.check_key_n(key, burst).expect("a full bucket has so many")
+            }
+        };
+        taken.map_err(|refused| self.retry_after(&refused))
+    }
+
+    fn retry_after(&self, refused: &NotUntil<<DefaultClock as Clock>::Instant>) -> RetryAfter {
+        let wait = refused.wait_time_from(self.clock.now());
+        // Rounded up, so that whoever waits so long is not refused again (LIM-007).
+        RetryAfter(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).saturating_add(1))
     }
 }
 
@@ -57,6 +71,7 @@ pub(crate) struct RateLimits {
     claims_per_user: Buckets<UserId>,
     claims_per_target: Buckets<UserId>,
     commits_per_user: Buckets<UserId>,
+    members_per_user: Buckets<UserId>,
     device_logs_per_user: Buckets<UserId>,
 }
 
@@ -73,6 +88,7 @@ impl RateLimits {
             claims_per_user: Buckets::new(rates.claims_per_user),
             claims_per_target: Buckets::new(rates.claims_per_target),
             commits_per_user: Buckets::new(rates.commits_per_user),
+            members_per_user: Buckets::new(rates.members_per_user),
             device_logs_per_user: Buckets::new(rates.device_logs_per_user),
             // A guess at the password, as a log-in is.
             password_changes_per_user: Buckets::new(rates.login_per_handle),
@@ -116,15 +132,25 @@ impl RateLimits {
         self.password_changes_per_user.take(&user)
     }
 
-    /// KeyPackages are used up by being claimed: so both who claims them and whose they are is counted (KP-010).
-    pub(crate) fn claim(
+    /// KeyPackages are used up by being claimed: so who claims them is counted (KP-010).
+    pub(crate) fn claim(&self, user: UserId) -> Result<(), RetryAfter> {
+        self.claims_per_user.take(&user)
+    }
+
+    /// Those of the users whose KeyPackages are claimed, the asker excepted, of whom others have claimed so many that no more than
+    /// the last resort is to be given (KP-015).
+    pub(crate) fn spared(
         &self,
-        user: UserId,
+        asker: UserId,
         targets: impl Iterator<Item = UserId>,
-    ) -> Result<(), RetryAfter> {
-        self.claims_per_user.take(&user)?;
-        let targets: BTreeSet<_> = targets.filter(|target| *target != user).collect();
-        targets.iter().try_for_each(|target| self.claims_per_target.take(target))
+    ) -> BTreeSet<UserId> {
+        let targets: BTreeSet<_> = targets.filter(|target| *target != asker).collect();
+        targets.into_iter().filter(|target| self.claims_per_target.take(target).is_err()).collect()
+    }
+
+    /// A user makes so many others members of a private conversation (PRIV-020).
+    pub(crate) fn newcomers(&self, user: UserId, count: u32) -> Result<(), RetryAfter> {
+        NonZero::new(count).map_or(Ok(()), |count| self.members_per_user.take_many(&user, count))
     }
 
     pub(crate) fn commit(&self, user: UserId) -> Result<(), RetryAfter> {
@@ -148,6 +174,7 @@ impl RateLimits {
         self.claims_per_user.limiter.retain_recent();
         self.claims_per_target.limiter.retain_recent();
         self.commits_per_user.limiter.retain_recent();
+        self.members_per_user.limiter.retain_recent();
         self.device_logs_per_user.limiter.retain_recent();
     }
 }
@@ -242,6 +269,20 @@ mod tests {
         assert_eq!(buckets.take(&bob), Ok(()));
     }
 
+    // cites: LIM-007, PRIV-020
+    #[test]
+    fn more_than_a_bucket_holds_is_taken_when_it_is_full() {
+        let buckets = Buckets::new(Rate { per_second: 0.001, burst: 3 });
+        let many = |count| NonZero::new(count).unwrap();
+        let (alice, bob) = (UserId::new([1; 16]), UserId::new([2; 16]));
+        assert_eq!(buckets.take_many(&alice, many(2)), Ok(()));
+        assert!(buckets.take_many(&alice, many(2)).is_err());
+        assert_eq!(buckets.take_many(&alice, many(1)), Ok(()), "what was refused was not taken");
+        assert_eq!(buckets.take_many(&bob, many(9)), Ok(()));
+        let RetryAfter(ms) = buckets.take_many(&bob, many(9)).unwrap_err();
+        assert!((2_000_000..=3_000_001).contains(&ms), "{ms}");
+    }
+
     // cites: LIM-004
     #[test]
     fn log_ins_are_counted_by_address_and_by_account() {
@@ -265,6 +306,7 @@ mod tests {
                 claims_per_user,
                 claims_per_target,
                 commits_per_user: many,
+                members_per_user: many,
                 device_logs_per_user: many,
             })
         };

@@ -124,9 +124,15 @@ pub enum Refused {
     /// ROOM_NAME_TAKEN (ROOM-003).
     #[error("the room's name is taken")]
     RoomNameTaken,
-    /// TOO_MANY_ROOMS (ROOM-013).
-    #[error("the account is in as many rooms as it may")]
+    /// TOO_MANY_ROOMS (ROOM-013, PRIV-019).
+    #[error("the account is in as many rooms or groups as it may")]
     TooManyRooms,
+    /// RATE_LIMITED (PRIV-020).
+    #[error("the account has made many others members of late")]
+    TooManyNewcomers {
+        /// How long until that many may be made members, milliseconds; at least 1.
+        retry_after_ms: u64,
+    },
     /// INVITE_REQUIRED (INV-001).
     #[error("only who is invited may join")]
     InviteRequired,

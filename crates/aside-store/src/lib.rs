@@ -27,6 +27,7 @@
 //!     clock: Arc::new(|| 1_700_000_000_000), // your clock
 //!     entropy: Arc::new(|bytes| bytes.fill(7)), // your source of randomness
 //!     default_room: Name::new("lobby", 32)?,
+//!     newcomers: Arc::new(|_, _| Ok(())), // members may be made of any number
 //!     observer: Arc::new(()),
 //! })
 //! .await?;
@@ -78,8 +79,9 @@ pub use request::{
     AckInbox, Append, BindDevice, ChangePassword, ClaimKeyPackages, CreateGroup, CreateRoom,
     DeviceRecord, EstablishGroup, HeadState, Invite, IssueToken, Join, Leave, ListPins, ListRooms,
     ListSummaries, ListWatermarks, LogKey, LogKeys, LoggedIn, Mark, MembersPage, OpenDirect,
-    PresenceSettings, PublicKeyBytes, PublishDeviceLog, PublishKeyPackages, Redact, Register,
-    RejectCommit, Rename, ReportForkCheck, RevokeDevice, RevokeToken, Search, SendPrivate,
-    SetLogKey, SetPin, SetPresence, SetRole, SubmitCommit, TokenRecord, UpdateRoom, VerifiedLog,
+    PresenceSettings, PublicKeyBytes, PublishDeviceLog, PublishKeyPackages, Reader, Redact,
+    Register, RejectCommit, Rename, ReportForkCheck, RevokeDevice, RevokeToken, Search,
+    SendPrivate, SetLogKey, SetPin, SetPresence, SetRole, SubmitCommit, TokenRecord, UpdateRoom,
+    VerifiedLog,
 };
-pub use store::{Clock, Entropy, Options, Store};
+pub use store::{Clock, Entropy, Newcomers, Options, Store};

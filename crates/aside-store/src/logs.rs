@@ -1,17 +1,15 @@
 //! Logs as they are read.
 
 use aside_crypto::Hash;
-use aside_proto::{
-    id::{ConversationId, UserId},
-    v1,
-};
+use aside_proto::{id::ConversationId, v1};
 use futures_util::TryStreamExt as _;
 use prost::Message as _;
 
 use crate::{
     db::{Columns as _, Pool, Row, signed},
     error::{Refused, Stop},
-    request::HeadState,
+    request::{HeadState, Reader},
+    rooms,
 };
 
 /// Bytes of Fetched besides its entries, without a signed head: a chain value, two numbers, their keys and lengths.
@@ -22,7 +20,7 @@ const ENTRY_OVERHEAD_BYTES: usize = 1 + 5;
 /// A log and a range of its entries, from the one before on: that tells prev_chain, its payload stays where it is.
 pub(crate) const FETCH: &str = "SELECT c.first_seq, c.anchor,
          COALESCE((SELECT MAX(seq) FROM entries l WHERE l.conversation = c.id), c.first_seq - 1),
-         m.role, e.seq, e.chain, e.header, e.salt, CASE WHEN e.seq >= ? THEN e.payload END, e.payload_hash
+         m.role, c.kind, e.seq, e.chain, e.header, e.salt, CASE WHEN e.seq >= ? THEN e.payload END, e.payload_hash
      FROM conversations c
      LEFT JOIN members m ON m.conversation = c.id AND m.user_id = ?
      LEFT JOIN entries e ON e.conversation = c.id AND m.role IS NOT NULL AND e.seq BETWEEN ? AND ?
@@ -30,7 +28,7 @@ pub(crate) const FETCH: &str = "SELECT c.first_seq, c.anchor,
 
 /// A log and its last entry.
 pub(crate) const HEAD: &str =
-    "SELECT c.first_seq, c.anchor, COALESCE(e.seq, c.first_seq - 1), m.role,
+    "SELECT c.first_seq, c.anchor, COALESCE(e.seq, c.first_seq - 1), m.role, c.kind,
          COALESCE(e.chain, c.anchor)
      FROM conversations c
      LEFT JOIN members m ON m.conversation = c.id AND m.user_id = ?
@@ -48,7 +46,7 @@ struct View {
 /// FETCH-001 to FETCH-006, LOG-010. One statement, so that all of it is of one moment.
 pub(crate) async fn fetch(
     pool: &Pool,
-    user: UserId,
+    reader: Reader,
     conversation: ConversationId,
     from_seq: u64,
     max_entries: u32,
@@ -57,7 +55,7 @@ pub(crate) async fn fetch(
     let first = signed(from_seq);
     let mut rows = sqlx::query(FETCH)
         .bind(first)
-        .bind(user.as_bytes().as_slice())
+        .bind(reader.user.as_bytes().as_slice())
         .bind(first.saturating_sub(1))
         .bind(first.saturating_add(i64::from(max_entries)).saturating_sub(1))
         .bind(conversation.as_bytes().as_slice())
@@ -68,14 +66,14 @@ pub(crate) async fn fetch(
     while let Some(row) = rows.try_next().await? {
         let fetched = match &mut fetched {
             Some(fetched) => fetched,
-            None => fetched.insert(begin(&row, from_seq)?),
+            None => fetched.insert(begin(&row, reader, from_seq)?),
         };
-        let Some(seq) = row.key_or_null(4)? else { break };
+        let Some(seq) = row.key_or_null(5)? else { break };
         if seq < first {
-            fetched.prev_chain = row.bytes(5)?;
+            fetched.prev_chain = row.bytes(6)?;
             continue;
         }
-        let entry = entry(&row, 6)?;
+        let entry = entry(&row, 7)?;
         bytes += ENTRY_OVERHEAD_BYTES + entry.encoded_len();
         if bytes > max_bytes && !fetched.entries.is_empty() {
             break;
@@ -88,22 +86,22 @@ pub(crate) async fn fetch(
 /// HEAD-002.
 pub(crate) async fn head(
     pool: &Pool,
-    user: UserId,
+    reader: Reader,
     conversation: ConversationId,
 ) -> Result<HeadState, Stop> {
     let row = sqlx::query(HEAD)
-        .bind(user.as_bytes().as_slice())
+        .bind(reader.user.as_bytes().as_slice())
         .bind(conversation.as_bytes().as_slice())
         .fetch_optional(pool)
         .await?
         .ok_or(Refused::NoSuchConversation)?;
-    let View { first_seq, anchor, head_seq } = view(&row)?;
-    Ok(HeadState { first_seq, anchor, head_seq, chain: row.array(4)? })
+    let View { first_seq, anchor, head_seq } = view(&row, reader)?;
+    Ok(HeadState { first_seq, anchor, head_seq, chain: row.array(5)? })
 }
 
 /// The answer without entries, from its first row, if the range is one that there is.
-fn begin(row: &Row, from_seq: u64) -> Result<v1::Fetched, Stop> {
-    let View { first_seq, anchor, head_seq } = view(row)?;
+fn begin(row: &Row, reader: Reader, from_seq: u64) -> Result<v1::Fetched, Stop> {
+    let View { first_seq, anchor, head_seq } = view(row, reader)?;
     if from_seq == 0 || from_seq > head_seq + 1 {
         return Err(Refused::SeqOutOfRange { head_seq }.into());
     }
@@ -120,9 +118,10 @@ fn begin(row: &Row, from_seq: u64) -> Result<v1::Fetched, Stop> {
     })
 }
 
-/// The first four columns: ROOM-010 comes first.
-fn view(row: &Row) -> Result<View, Stop> {
+/// The first five columns: ROOM-010 comes first.
+fn view(row: &Row, reader: Reader) -> Result<View, Stop> {
     row.key_or_null(3)?.ok_or(Refused::NotAMember)?;
+    reader.check(rooms::kind(row, 4)?)?;
     Ok(View { first_seq: row.number(0)?, anchor: row.array(1)?, head_seq: row.number(2)? })
 }
 

@@ -1,6 +1,7 @@
 //! What is asked of the store, and what it answers beyond the messages of `aside.v1`.
 
 mod private;
+mod reader;
 
 use std::fmt;
 
@@ -20,6 +21,7 @@ pub use private::{
     PublishKeyPackages, RejectCommit, ReportForkCheck, SendPrivate, SetRole, SubmitCommit,
     VerifiedLog,
 };
+pub use reader::Reader;
 
 /// A device's public key: a P-256 point, uncompressed. The store takes it as it is: whoever asks has checked it.
 pub type PublicKeyBytes = [u8; PUBLIC_KEY_BYTES];

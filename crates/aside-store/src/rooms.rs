@@ -11,7 +11,7 @@ use crate::{
     db::{Columns as _, Executor, Pool, Row, decode_error, signed},
     error::{Refused, Stop},
     page::{self, List},
-    request::{ListRooms, MembersPage},
+    request::{ListRooms, MembersPage, Reader},
     sql::{Listing, MAX_LENGTH, placeholders},
 };
 
@@ -171,12 +171,12 @@ pub(crate) fn listing(list: &ListRooms) -> String {
 /// ROOM-010, ROOM-017, ROOM-018: but for who is online.
 pub(crate) async fn members(
     pool: &Pool,
-    user: UserId,
+    reader: Reader,
     conversation: ConversationId,
     after: Option<UserId>,
     limit: u32,
 ) -> Result<MembersPage, Stop> {
-    let key = membership(pool, conversation, user).await?;
+    let key = membership(pool, conversation, reader).await?;
     let sql = format!("{MEMBERS} AND m.user_id > ? ORDER BY m.user_id LIMIT ?");
     let mut rows = sqlx::query(literal(sql))
         .bind(key)
@@ -193,11 +193,11 @@ pub(crate) async fn members(
 /// ROOM-010, ROOM-017: those of some users that are members.
 pub(crate) async fn members_among(
     pool: &Pool,
-    user: UserId,
+    reader: Reader,
     conversation: ConversationId,
     users: &[UserId],
 ) -> Result<Vec<v1::Member>, Stop> {
-    let key = membership(pool, conversation, user).await?;
+    let key = membership(pool, conversation, reader).await?;
     let mut users = users.to_vec();
     users.sort_unstable();
     // Or one whose repetitions end up in two chunks would be found twice.
@@ -217,14 +217,18 @@ pub(crate) async fn members_among(
     Ok(members)
 }
 
-/// The surrogate key of a conversation that the user is a member of.
+/// The surrogate key of a conversation that the reader is a member of, and may read.
 pub(crate) async fn membership(
     pool: &Pool,
     conversation: ConversationId,
-    user: UserId,
+    reader: Reader,
 ) -> Result<i64, Stop> {
-    let standing = standing(pool, conversation, user).await?;
-    if standing.is_member { Ok(standing.key) } else { Err(Refused::NotAMember.into()) }
+    let standing = standing(pool, conversation, reader.user).await?;
+    if !standing.is_member {
+        return Err(Refused::NotAMember.into());
+    }
+    reader.check(standing.kind)?;
+    Ok(standing.key)
 }
 
 /// The same of what has to be a room (PRIV-005).

@@ -22,8 +22,8 @@ use crate::{
     request::{
         Append, BindDevice, ChangePassword, CreateRoom, DeviceRecord, HeadState, Invite,
         IssueToken, Join, Leave, ListPins, ListRooms, ListSummaries, ListWatermarks, LogKeys,
-        LoggedIn, Mark, MembersPage, PublicKeyBytes, Redact, Register, Rename, RevokeDevice,
-        RevokeToken, Search, SetLogKey, SetPin, SetPresence, TokenRecord, UpdateRoom,
+        LoggedIn, Mark, MembersPage, PublicKeyBytes, Reader, Redact, Register, Rename,
+        RevokeDevice, RevokeToken, Search, SetLogKey, SetPin, SetPresence, TokenRecord, UpdateRoom,
     },
     retention, rooms, search, summaries, tokens,
     write::{Context, Index, Of, Part, Trim},
@@ -33,6 +33,9 @@ use crate::{
 pub type Clock = Arc<dyn Fn() -> u64 + Send + Sync>;
 /// Fills a slice with random bytes.
 pub type Entropy = Arc<dyn Fn(&mut [u8]) + Send + Sync>;
+/// Told that a user is about to make so many others members of a private conversation; says no by how long to wait, in
+/// milliseconds, at least 1 (PRIV-020).
+pub type Newcomers = Arc<dyn Fn(UserId, u32) -> Result<(), u64> + Send + Sync>;
 
 /// Parts that one search, or one call of [`Store::index`], takes into the index at the most (with the entries of a part, some
 /// sixteen thousand, of however many logs), and that one call of [`Store::trim`] takes away.
@@ -54,6 +57,8 @@ pub struct Options {
     pub retention: v1::Retention,
     /// The name of the room that is made when the database is (ROOM-004). A later change of it changes nothing.
     pub default_room: Name,
+    /// Asked before somebody is made a member by another.
+    pub newcomers: Newcomers,
     /// Told of every change.
     pub observer: Arc<dyn Observer>,
 }
@@ -85,8 +90,9 @@ impl Store {
         let database = Database::open(url).await?;
         let (readers, searchers) = (database.readers(), database.searchers());
         let mut connection = database.writer().await.map_err(StoreError::database)?;
-        let Options { limits, retention, clock, entropy, default_room, observer } = options;
-        let surroundings = Arc::new(Surroundings { limits, retention, clock, entropy });
+        let Options { limits, retention, clock, entropy, default_room, newcomers, observer } =
+            options;
+        let surroundings = Arc::new(Surroundings { limits, retention, clock, entropy, newcomers });
         prepare(&mut connection, &surroundings, &default_room)
             .await
             .map_err(StoreError::database)?;
@@ -323,7 +329,8 @@ impl Store {
     }
 }
 
-/// Reads. Each reflects every write that was answered before it was called (REQ-009).
+/// Reads. Each reflects every write that was answered before it was called (REQ-009). Where a [`Reader`] is asked for, a
+/// [`UserId`] stands for one whose device is approved.
 impl Store {
     /// The account that has a handle now, and its PHC string (ACCT-002).
     ///
@@ -412,29 +419,29 @@ impl Store {
     /// made by [`page`](crate::page).
     ///
     /// # Errors
-    /// [`Refused::NoSuchConversation`], [`Refused::NotAMember`], [`Refused::Failed`].
+    /// [`Refused::NoSuchConversation`], [`Refused::NotAMember`], [`Refused::DeviceNotApproved`], [`Refused::Failed`].
     pub async fn list_members(
         &self,
-        user: UserId,
+        reader: impl Into<Reader>,
         conversation: ConversationId,
         after: Option<UserId>,
         limit: u32,
     ) -> Result<MembersPage, Refused> {
-        judged(rooms::members(&self.readers, user, conversation, after, limit)).await
+        judged(rooms::members(&self.readers, reader.into(), conversation, after, limit)).await
     }
 
     /// Those of some users that are members of a room, each once, for a member (ROOM-010, ROOM-017): in order of
     /// `user_id`; `online` is false in all.
     ///
     /// # Errors
-    /// [`Refused::NoSuchConversation`], [`Refused::NotAMember`], [`Refused::Failed`].
+    /// [`Refused::NoSuchConversation`], [`Refused::NotAMember`], [`Refused::DeviceNotApproved`], [`Refused::Failed`].
     pub async fn members_among(
         &self,
-        user: UserId,
+        reader: impl Into<Reader>,
         conversation: ConversationId,
         users: &[UserId],
     ) -> Result<Vec<v1::Member>, Refused> {
-        judged(rooms::members_among(&self.readers, user, conversation, users)).await
+        judged(rooms::members_among(&self.readers, reader.into(), conversation, users)).await
     }
 
     /// Entries of a log for a member (FETCH-001 to FETCH-006, ROOM-011, LOG-010): at most `max_entries`, and as many
@@ -442,30 +449,37 @@ impl Store {
     /// around it and for a signed head, if there will be one.
     ///
     /// # Errors
-    /// [`Refused::NoSuchConversation`], [`Refused::NotAMember`], [`Refused::SeqOutOfRange`], [`Refused::Trimmed`],
+    /// [`Refused::NoSuchConversation`], [`Refused::NotAMember`], [`Refused::DeviceNotApproved`], [`Refused::SeqOutOfRange`], [`Refused::Trimmed`],
     /// [`Refused::Failed`].
     pub async fn fetch(
         &self,
-        user: UserId,
+        reader: impl Into<Reader>,
         conversation: ConversationId,
         from_seq: u64,
         max_entries: u32,
         max_bytes: usize,
     ) -> Result<v1::Fetched, Refused> {
-        judged(logs::fetch(&self.readers, user, conversation, from_seq, max_entries, max_bytes))
-            .await
+        judged(logs::fetch(
+            &self.readers,
+            reader.into(),
+            conversation,
+            from_seq,
+            max_entries,
+            max_bytes,
+        ))
+        .await
     }
 
     /// Where a log begins and ends, for a member (HEAD-001, HEAD-002).
     ///
     /// # Errors
-    /// [`Refused::NoSuchConversation`], [`Refused::NotAMember`], [`Refused::Failed`].
+    /// [`Refused::NoSuchConversation`], [`Refused::NotAMember`], [`Refused::DeviceNotApproved`], [`Refused::Failed`].
     pub async fn head(
         &self,
-        user: UserId,
+        reader: impl Into<Reader>,
         conversation: ConversationId,
     ) -> Result<HeadState, Refused> {
-        judged(logs::head(&self.readers, user, conversation)).await
+        judged(logs::head(&self.readers, reader.into(), conversation)).await
     }
 
     /// A page of a conversation's pinned messages, for a member (PIN-006).
@@ -492,13 +506,13 @@ impl Store {
     /// PRES-017).
     ///
     /// # Errors
-    /// [`Refused::PageTokenInvalid`], [`Refused::NoSuchConversation`], [`Refused::NotAMember`], [`Refused::Failed`].
+    /// [`Refused::PageTokenInvalid`], [`Refused::NoSuchConversation`], [`Refused::NotAMember`], [`Refused::DeviceNotApproved`], [`Refused::Failed`].
     pub async fn list_watermarks(
         &self,
-        user: UserId,
+        reader: impl Into<Reader>,
         list: &ListWatermarks,
     ) -> Result<v1::Watermarks, Refused> {
-        judged(summaries::watermarks(&self.readers, user, list)).await
+        judged(summaries::watermarks(&self.readers, reader.into(), list)).await
     }
 
     /// What is known of a token, revoked ones included.

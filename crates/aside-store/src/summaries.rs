@@ -11,7 +11,7 @@ use crate::{
     error::{Refused, Stop},
     logs,
     page::{self, List},
-    request::{ListSummaries, ListWatermarks},
+    request::{ListSummaries, ListWatermarks, Reader},
     rooms,
 };
 
@@ -98,16 +98,16 @@ pub(crate) async fn list(
 /// MARK-012, PRES-017.
 pub(crate) async fn watermarks(
     pool: &Pool,
-    user: UserId,
+    reader: Reader,
     list: &ListWatermarks,
 ) -> Result<v1::Watermarks, Stop> {
     let after =
         page::after(List::Watermarks, &list.page_token).map_err(|_| Refused::PageTokenInvalid)?;
-    let key = rooms::membership(pool, list.conversation, user).await?;
+    let key = rooms::membership(pool, list.conversation, reader).await?;
     let rows = sqlx::query(WATERMARKS)
         .bind(key)
         .bind(after.as_ref().map_or(&[][..], |id| &id[..]))
-        .bind(user.as_bytes().as_slice())
+        .bind(reader.user.as_bytes().as_slice())
         .bind(signed(list.page_size.into()) + 1)
         .fetch_all(pool)
         .await?;

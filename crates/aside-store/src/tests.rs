@@ -57,6 +57,7 @@ async fn open(url: &str) -> Result<Store, StoreError> {
         clock: Arc::new(|| 1_700_000_000_000),
         entropy: Arc::new(|bytes| bytes.fill(5)),
         default_room: Name::new("lobby", 32).unwrap(),
+        newcomers: Arc::new(|_, _| Ok(())),
         observer: Arc::new(()),
     };
     Store::open(url, options).await
@@ -454,6 +455,7 @@ async fn the_paths_that_are_hot_use_indexes() {
         (&write::APPROVED, "a USING INTEGER PRIMARY KEY (rowid=?)"),
         (&write::ASK_MARKS, "m USING PRIMARY KEY (conversation=? AND user_id=?)"),
         (&write::ASK_MARKS, "d USING INDEX"),
+        (&write::ASK_MARKS, "a USING INTEGER PRIMARY KEY (rowid=?)"),
         (&write::ASK_MARKS, "p USING PRIMARY KEY (user_id=?)"),
         (&write::HEADS, "e USING INDEX entries_by_seq (conversation=? AND seq=?)"),
         (&write::ASK_MESSAGES, "e USING INDEX entries_by_seq (conversation=? AND seq=?)"),
@@ -474,6 +476,8 @@ async fn the_paths_that_are_hot_use_indexes() {
         (recall::USE, "requests USING PRIMARY KEY (key=? AND device=?)"),
         (recall::USE, "entries_by_message (message_id=? AND device=?)"),
         (recall::USE, "trimmed USING PRIMARY KEY (message_id=? AND device=?)"),
+        (write::COUNT_MEMBERSHIPS, "members_by_user (user_id=?)"),
+        (write::COUNT_MEMBERSHIPS, "c USING INTEGER PRIMARY KEY (rowid=?)"),
         (write::MEMBERSHIPS, "members_by_user (user_id=?)"),
         (write::SEATS, "members_by_user (user_id=?)"),
         (write::SEATS, "l USING PRIMARY KEY (conversation=? AND device=?)"),
@@ -486,6 +490,7 @@ async fn the_paths_that_are_hot_use_indexes() {
             write::NEXT_PACKAGE,
             "key_packages USING INDEX key_packages_of_device (device=? AND suite=?)",
         ),
+        (write::LAST_RESORT, "key_packages_of_device (device=? AND suite=?)"),
         (write::AVAILABLE, "key_packages_of_device (device=? AND suite=? AND last_resort=?)"),
         (write::APPROVED_OF, "d USING INDEX devices_of_user (user_id=?)"),
         (write::SUITES, "s USING PRIMARY KEY (device=?)"),

@@ -8,11 +8,11 @@ use aside_proto::{
     v1::{self, server_frame::Body},
 };
 use aside_session::server::Refusal;
-use aside_store::{Append, Refused};
+use aside_store::{Append, Reader, Refused};
 use prost::Message as _;
 
 use super::{PLAIN, refusal};
-use crate::app::{Answer, App, Identity};
+use crate::app::{Answer, App};
 
 /// What a Fetched adds to its entries in a frame, at most: numbers, chain value, signed head, field keys.
 const FETCHED_OVERHEAD_BYTES: usize = 1024;
@@ -41,7 +41,7 @@ impl App {
 
     pub(crate) async fn fetch(
         self: Arc<Self>,
-        who: Identity,
+        reader: Reader,
         conversation: ConversationId,
         from_seq: u64,
         max_entries: u32,
@@ -50,31 +50,31 @@ impl App {
         let max_bytes = self.config.limits.max_frame_bytes as usize - FETCHED_OVERHEAD_BYTES;
         let mut fetched = self
             .store
-            .fetch(who.user, conversation, from_seq, max_entries, max_bytes)
+            .fetch(reader, conversation, from_seq, max_entries, max_bytes)
             .await
             .map_err(|r| refusal(r, PLAIN))?;
         if signed_head {
             // Read after the entries, so it is at least as new (HEAD-003).
-            fetched.signed_head = Some(self.signed_head(who, conversation).await?);
+            fetched.signed_head = Some(self.signed_head(reader, conversation).await?);
         }
         Ok(Body::Fetched(fetched))
     }
 
     pub(crate) async fn get_head(
         self: Arc<Self>,
-        who: Identity,
+        reader: Reader,
         conversation: ConversationId,
     ) -> Answer {
-        let signed_head = Some(self.signed_head(who, conversation).await?);
+        let signed_head = Some(self.signed_head(reader, conversation).await?);
         Ok(Body::Head(v1::Head { signed_head }))
     }
 
     async fn signed_head(
         &self,
-        who: Identity,
+        reader: Reader,
         conversation: ConversationId,
     ) -> Result<v1::SignedHead, Refusal> {
-        let head = self.store.head(who.user, conversation).await.map_err(|r| refusal(r, PLAIN))?;
+        let head = self.store.head(reader, conversation).await.map_err(|r| refusal(r, PLAIN))?;
         let statement = v1::HeadStatement {
             conversation_id: conversation.to_bytes(),
             first_seq: head.first_seq,

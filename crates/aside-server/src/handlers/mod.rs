@@ -40,6 +40,10 @@ fn refusal(refused: Refused, request: Request) -> Refusal {
         Refused::RenameTooSoon { retry_after_ms } => {
             return Refusal::after(ErrorCode::RenameTooSoon, retry_after_ms);
         }
+        Refused::TooManyNewcomers { retry_after_ms } => {
+            metrics::counter!("aside_rate_limited_total").increment(1);
+            return Refusal::after(ErrorCode::RateLimited, retry_after_ms);
+        }
         Refused::Busy => return Refusal::after(ErrorCode::ServerBusy, BUSY_RETRY_MS),
         Refused::PublicKeyBound => {
             return Refusal::invalid_argument(

@@ -9,7 +9,7 @@ use aside_proto::{
 };
 use aside_session::server::Refusal;
 use aside_store::{
-    CreateRoom, Join, Leave, ListRooms, Refused,
+    CreateRoom, Join, Leave, ListRooms, Reader, Refused,
     page::{self, List},
 };
 use bytes::Bytes;
@@ -59,7 +59,7 @@ impl App {
     /// A page of members. Who is online is known here, not in the store.
     pub(crate) async fn list_members(
         self: Arc<Self>,
-        who: Identity,
+        reader: Reader,
         conversation: ConversationId,
         online_only: bool,
         page_token: Bytes,
@@ -69,16 +69,16 @@ impl App {
             .map_err(|_| refusal(Refused::PageTokenInvalid, LIST_MEMBERS))?
             .map(UserId::new);
         let (mut members, last) = if online_only {
-            self.online_members(who, conversation, after, page_size as usize).await?
+            self.online_members(reader, conversation, after, page_size as usize).await?
         } else {
-            let page = self.store.list_members(who.user, conversation, after, page_size).await;
+            let page = self.store.list_members(reader, conversation, after, page_size).await;
             let page = page.map_err(|r| refusal(r, LIST_MEMBERS))?;
             let last = page.members.last().and_then(user_of).filter(|_| page.more);
             (page.members, last)
         };
         for member in &mut members {
             member.online =
-                user_of(member).is_some_and(|user| self.hub.appears_online(who.user, user));
+                user_of(member).is_some_and(|user| self.hub.appears_online(reader.user, user));
         }
         let next_page_token =
             last.map_or(Bytes::new(), |user| page::token(List::Members, user.as_bytes()));
@@ -88,15 +88,15 @@ impl App {
     /// Those that are online, and the last of them if there are more.
     async fn online_members(
         &self,
-        who: Identity,
+        reader: Reader,
         conversation: ConversationId,
         after: Option<UserId>,
         page_size: usize,
     ) -> Result<(Vec<v1::Member>, Option<UserId>), Refusal> {
-        let mut online = self.hub.online_members(who.user, conversation, after, page_size + 1);
+        let mut online = self.hub.online_members(reader.user, conversation, after, page_size + 1);
         let more = online.len() > page_size;
         online.truncate(page_size);
-        let members = self.store.members_among(who.user, conversation, &online).await;
+        let members = self.store.members_among(reader, conversation, &online).await;
         let members = members.map_err(|r| refusal(r, LIST_MEMBERS))?;
         Ok((members, online.last().copied().filter(|_| more)))
     }

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use aside_proto::v1::{self, server_frame::Body};
-use aside_store::{ListSummaries, ListWatermarks, Mark};
+use aside_store::{ListSummaries, ListWatermarks, Mark, Reader};
 use bytes::Bytes;
 
 use super::{PLAIN, Request, refusal};
-use crate::app::{Answer, App, Identity};
+use crate::app::{Answer, App};
 
 const LIST_SUMMARIES: Request = Request { page_token: "list_summaries.page_token", ..PLAIN };
 const LIST_WATERMARKS: Request = Request { page_token: "list_watermarks.page_token", ..PLAIN };
@@ -15,14 +15,14 @@ const LIST_WATERMARKS: Request = Request { page_token: "list_watermarks.page_tok
 impl App {
     pub(crate) async fn list_summaries(
         self: Arc<Self>,
-        who: Identity,
-        private: bool,
+        reader: Reader,
         page_token: Bytes,
         page_size: u32,
     ) -> Answer {
         let max_bytes = self.max_reply_bytes();
+        let private = reader.is_approved;
         let list = ListSummaries { private, page_token, page_size, max_bytes };
-        let summaries = self.store.list_summaries(who.user, &list).await;
+        let summaries = self.store.list_summaries(reader.user, &list).await;
         summaries.map(Body::Summaries).map_err(|r| refusal(r, LIST_SUMMARIES))
     }
 
@@ -33,10 +33,10 @@ impl App {
 
     pub(crate) async fn list_watermarks(
         self: Arc<Self>,
-        who: Identity,
+        reader: Reader,
         list: ListWatermarks,
     ) -> Answer {
-        let watermarks = self.store.list_watermarks(who.user, &list).await;
+        let watermarks = self.store.list_watermarks(reader, &list).await;
         watermarks.map(Body::Watermarks).map_err(|r| refusal(r, LIST_WATERMARKS))
     }
 }

@@ -13,10 +13,10 @@ use aside_proto::{
     id::{ConversationId, UserId},
     v1::{self, server_frame::Body},
 };
-use aside_store::PresenceSettings;
+use aside_store::{PresenceSettings, Reader};
 use bytes::Bytes;
 
-use super::{Hub, State, frames::event_frame};
+use super::{Attached, Hub, State, frames::event_frame};
 
 /// Those who have come and not gone.
 #[derive(Debug)]
@@ -103,12 +103,16 @@ impl Hub {
         self.lock().appears_online(asker, user)
     }
 
-    /// A user who is online as far as the asker may know (PRES-005, PRES-007).
-    pub(crate) fn presence_of(&self, asker: UserId, user: UserId) -> Option<v1::Presence> {
-        let state = self.lock();
+    /// A user who is online as far as the asker may know (PRES-005, PRES-007, PRES-019).
+    pub(crate) fn presence_of(
+        &self,
+        asker: impl Into<Reader>,
+        user: UserId,
+    ) -> Option<v1::Presence> {
+        let (state, asker) = (self.lock(), asker.into());
         let person = state.people.present.get(&user)?;
         let is_visible = || !person.settings.hidden && state.share(asker, user);
-        (asker == user || is_visible()).then(|| v1::Presence {
+        (asker.user == user || is_visible()).then(|| v1::Presence {
             user_id: user.to_bytes(),
             status_text: person.settings.status_text.clone(),
         })
@@ -264,23 +268,37 @@ impl State {
         }
     }
 
-    fn share(&self, one: UserId, other: UserId) -> bool {
-        let (Some(one), Some(other)) = (self.conversations_of(one), self.conversations_of(other))
+    /// Whether there is a conversation that both are members of, and of which the asker's device may know.
+    fn share(&self, asker: Reader, other: UserId) -> bool {
+        let (Some(one), Some(other)) =
+            (self.conversations_of(asker.user), self.conversations_of(other))
         else {
             return false;
         };
+        let private = self.private_of(asker.user);
+        let is_known = |conversation: &&ConversationId| {
+            asker.is_approved || private.is_some_and(|private| !private.contains(*conversation))
+        };
         let (few, many) = if one.len() < other.len() { (one, other) } else { (other, one) };
-        few.iter().any(|conversation| many.contains(conversation))
+        few.iter().filter(is_known).any(|conversation| many.contains(conversation))
     }
 
     /// What a user who has not gone is a member of.
     pub(super) fn conversations_of(&self, user: UserId) -> Option<&HashSet<ConversationId>> {
-        let attached = || {
-            let id = self.attached_by_user.get(&user)?.iter().next()?;
-            Some(&self.connections.get(id)?.attached.as_ref()?.conversations)
-        };
+        let attached = || Some(&self.attached_of(user)?.conversations);
         let leaving = || Some(&self.people.present.get(&user)?.leaving.as_ref()?.conversations);
         attached().or_else(leaving)
+    }
+
+    /// Those of them that are private, of a user who is connected.
+    fn private_of(&self, user: UserId) -> Option<&HashSet<ConversationId>> {
+        Some(&self.attached_of(user)?.private.conversations)
+    }
+
+    /// What is known of a user by one of its connections; it is the same by all.
+    fn attached_of(&self, user: UserId) -> Option<&Attached> {
+        let id = self.attached_by_user.get(&user)?.iter().next()?;
+        self.connections.get(id)?.attached.as_ref()
     }
 }
 

@@ -25,16 +25,8 @@ pub(super) struct Private {
 }
 
 impl Hub {
-    /// Whether a connection may ask about a conversation as its user may: in a private one, only an approved device may.
-    pub(crate) fn admits(&self, id: u64, conversation: ConversationId) -> bool {
-        let state = self.lock();
-        let attached = state.connections.get(&id).and_then(|c| c.attached.as_ref());
-        attached.is_none_or(|attached| {
-            attached.private.is_approved || !attached.private.conversations.contains(&conversation)
-        })
-    }
-
-    /// Whether a connection is an approved device's.
+    /// Whether a connection is an approved device's: as of the last batch that the store has written, since the hub is told of
+    /// each before any of it is answered. So whoever reads by an approval that has just ended reads nothing that came after.
     pub(crate) fn is_approved(&self, id: u64) -> bool {
         let state = self.lock();
         let attached = state.connections.get(&id).and_then(|c| c.attached.as_ref());

@@ -18,7 +18,7 @@ use crate::{
     db::{BEGIN_WRITE, Connection, Database, Transaction},
     effect::{Effect, Observer},
     error::{Refused, StoreError},
-    store::{Clock, Entropy},
+    store::{Clock, Entropy, Newcomers},
     write::{Context, Moved, Part},
 };
 
@@ -29,6 +29,7 @@ pub(crate) struct Surroundings {
     pub(crate) retention: v1::Retention,
     pub(crate) clock: Clock,
     pub(crate) entropy: Entropy,
+    pub(crate) newcomers: Newcomers,
 }
 
 /// Where requests to write go. Closes the queue when it is dropped: what is in it is still written.

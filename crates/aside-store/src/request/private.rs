@@ -1,5 +1,7 @@
 //! What is asked of the store about private conversations.
 
+use std::collections::BTreeSet;
+
 use aside_crypto::Hash;
 use aside_proto::{
     id::{ConversationId, DeviceId, IdempotencyKey, UserId},
@@ -72,6 +74,8 @@ pub struct ClaimKeyPackages {
     pub suite: u16,
     /// Users, each with one device or all that are approved.
     pub targets: Vec<(UserId, Option<DeviceId>)>,
+    /// Those of whom nothing but the last resort is given (KP-015).
+    pub spared: BTreeSet<UserId>,
     /// The greatest encoded KeyPackagesClaimed (KP-009).
     pub max_bytes: usize,
 }

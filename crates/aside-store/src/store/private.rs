@@ -33,13 +33,13 @@ impl Store {
         self.journal.put(publish)
     }
 
-    /// Takes KeyPackages (KP-005 to KP-009). Refuses with [`Refused::DeviceNotApproved`], [`Refused::KeyReused`].
+    /// Takes KeyPackages (KP-005 to KP-009, KP-015). Refuses with [`Refused::DeviceNotApproved`], [`Refused::KeyReused`].
     pub fn claim_key_packages(&self, claim: ClaimKeyPackages) -> Reply<v1::KeyPackagesClaimed> {
         self.journal.put(claim)
     }
 
     /// Gives the DIRECT of two users (PRIV-003, PRIV-004). Refuses with [`Refused::DeviceNotApproved`],
-    /// [`Refused::NoSuchUser`], [`Refused::Oneself`], [`Refused::TooManyRooms`], [`Refused::KeyReused`].
+    /// [`Refused::NoSuchUser`], [`Refused::Oneself`], [`Refused::TooManyNewcomers`], [`Refused::KeyReused`].
     pub fn open_direct(&self, open: OpenDirect) -> Reply<v1::DirectOpened> {
         self.journal.put(open)
     }
@@ -54,7 +54,7 @@ impl Store {
     /// private conversations do, with [`Refused::DeviceNotApproved`], [`Refused::NoSuchConversation`],
     /// [`Refused::WrongConversationKind`], [`Refused::KeyReused`], and with [`Refused::WrongEpoch`],
     /// [`Refused::NotInGroup`], [`Refused::RosterMismatch`], [`Refused::NotPermitted`], [`Refused::TooManyLeaves`],
-    /// [`Refused::TooManyRooms`], [`Refused::ResetNotAllowed`].
+    /// [`Refused::TooManyRooms`], [`Refused::TooManyNewcomers`], [`Refused::ResetNotAllowed`].
     pub fn establish_group(&self, establish: EstablishGroup) -> Reply<v1::GroupEstablished> {
         self.journal.put(establish)
     }

@@ -17,6 +17,7 @@ list![
     key_packages_are_given_once_each,
     claims_name_why_there_is_none,
     a_claim_fits_into_its_frame,
+    of_whom_much_is_claimed_only_the_last_resort_is_given,
     welcomes_wait_until_they_are_acknowledged,
     what_is_there_outlives_the_process,
 ];
@@ -166,6 +167,39 @@ async fn claims_name_why_there_is_none(lab: Lab) {
     assert_eq!(reasons, expected);
     let by_phone = lab.store.claim_key_packages(lab.claim(phone, &targets)).await;
     assert_refused!(by_phone, Refused::DeviceNotApproved { .. });
+}
+
+// cites: KP-007, KP-008, KP-015
+async fn of_whom_much_is_claimed_only_the_last_resort_is_given(lab: Lab) {
+    let (alice, bob) = (lab.approved("alice").await, lab.approved("bob").await);
+    let (phone, carol) = (lab.second(bob).await, lab.approved("carol").await);
+    let mut published = lab.packages(bob, 1);
+    published.last_resort = Some("last".into());
+    lab.store.publish_key_packages(published.clone()).await.must();
+    for other in [phone, carol] {
+        lab.store.publish_key_packages(lab.packages(other, 1)).await.must();
+    }
+    let targets =
+        [(bob.user, Some(bob.device)), (bob.user, Some(phone.device)), (carol.user, None)];
+    let spared = [bob.user].into();
+    let claim = ClaimKeyPackages { spared, ..lab.claim(alice, &targets) };
+    lab.effects();
+    let claimed = lab.store.claim_key_packages(claim).await.must().claimed;
+    assert_eq!((&claimed[0].key_package[..], claimed[0].is_last_resort), (&b"last"[..], true));
+    assert_eq!(
+        (claimed[1].key_package.len(), claimed[1].reason()),
+        (0, NoKeyPackage::TooManyClaims)
+    );
+    assert_eq!((claimed[2].key_package.len(), claimed[2].is_last_resort), (24, false));
+    let device = carol.device;
+    assert_eq!(lab.effects(), [Effect::KeyPackagesLow { device, suite: SUITE, available: 0 }]);
+    // None was taken.
+    let claimed =
+        lab.store.claim_key_packages(lab.claim(alice, &targets[..2])).await.must().claimed;
+    assert!(claimed.iter().all(|one| one.key_package.len() == 24));
+    let claim = ClaimKeyPackages { spared: [bob.user].into(), ..lab.claim(alice, &targets[1..2]) };
+    let claimed = lab.store.claim_key_packages(claim).await.must().claimed;
+    assert_eq!(claimed[0].reason(), NoKeyPackage::Exhausted);
 }
 
 // cites: KP-009

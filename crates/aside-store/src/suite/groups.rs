@@ -20,8 +20,13 @@ list![
     messages_are_taken_at_the_present_epoch,
     messages_of_a_batch_are_judged_together,
     a_group_is_reset_after_a_rejection,
+    who_is_no_owner_puts_nobody_out,
+    an_owner_leaves_out_whom_it_likes,
+    an_owner_without_a_leaf_begins_anew,
+    without_a_leaf_of_an_owner_any_leaf_begins_anew,
     a_group_without_leaves_is_begun_anew,
     an_external_commit_brings_its_own_device,
+    an_external_commit_leaves_what_is_cut_off,
     forks_are_told,
 ];
 
@@ -147,7 +152,7 @@ async fn what_a_commit_may_not_do(lab: Lab) {
 
 // cites: DS-019
 async fn a_refused_commit_leaves_no_trace(lab: Lab) {
-    let lab = lab.limited(|limits| limits.max_rooms_per_user = 1).await;
+    let lab = lab.limited(|limits| limits.max_groups_per_user = 1).await;
     let (alice, bob) = (lab.approved("alice").await, lab.approved("bob").await);
     let carol = lab.approved("carol").await;
     lab.group(carol).await;
@@ -245,11 +250,11 @@ async fn a_group_is_reset_after_a_rejection(lab: Lab) {
     lab.store.send_private(lab.private(carol, group, 2)).await.must();
     let refused = lab.store.establish_group(reset(carol, 5, &everyone)).await;
     assert_refused!(refused, Refused::ResetNotAllowed);
-    let refused = lab.store.establish_group(reset(alice, 5, &[alice, bob])).await;
-    assert_refused!(refused, Refused::RosterMismatch);
-    let mut wrong = reset(alice, 5, &[alice, bob]);
-    wrong.plan.culprit = Some(leaf(carol));
-    assert_refused!(lab.store.establish_group(wrong).await, Refused::RosterMismatch);
+    for (leaves, culprit) in [(&[alice, bob][..], carol), (&everyone, bob)] {
+        let mut wrong = reset(alice, 5, leaves);
+        wrong.plan.culprit = Some(leaf(culprit));
+        assert_refused!(lab.store.establish_group(wrong).await, Refused::RosterMismatch);
+    }
     let mut without = reset(alice, 5, &[alice, carol]);
     without.plan.culprit = Some(leaf(bob));
     assert_eq!(lab.store.establish_group(without).await.must().generation, 2);
@@ -259,10 +264,119 @@ async fn a_group_is_reset_after_a_rejection(lab: Lab) {
     // What was rejected before permits nothing now.
     let again = lab.establishing(alice, group, (3, 6), &[alice, carol]);
     assert_refused!(lab.store.establish_group(again).await, Refused::ResetNotAllowed);
-    // By the sole owner's own commit any member may.
-    lab.store.reject_commit(lab.rejecting(carol, group, 6)).await.must();
-    let by_carol = lab.establishing(carol, group, (3, 7), &[alice, carol]);
-    assert_eq!(lab.store.establish_group(by_carol).await.must().generation, 3);
+    let members = lab.roles(carol.user, group).await.len();
+    assert_eq!(members, 2, "Bob was put out, nobody else");
+}
+
+// cites: DS-022, DS-023, PRIV-016
+async fn who_is_no_owner_puts_nobody_out(lab: Lab) {
+    let (alice, bob) = (lab.approved("alice").await, lab.approved("bob").await);
+    let (carol, dave) = (lab.approved("carol").await, lab.approved("dave").await);
+    let group = lab.established(alice, &[bob, carol, dave]).await;
+    let everyone = [alice, bob, carol, dave];
+    let reset = |by, at, leaves: &[Actor], culprit: Option<Actor>| {
+        let mut establish = lab.establishing(by, group, at, leaves);
+        establish.plan.culprit = culprit.map(leaf);
+        lab.store.establish_group(establish)
+    };
+    let reject = |by, seq| lab.store.reject_commit(lab.rejecting(by, group, seq));
+    // Dave's commit alone permits it to owners only.
+    lab.store.submit_commit(lab.commit(dave, group, 1, (&[], &[]))).await.must();
+    reject(bob, 3).await.must();
+    let early = reset(bob, (2, 4), &everyone, None).await;
+    assert_refused!(early, Refused::ResetNotAllowed);
+    // The owner's does to any, but nobody gets rid of the owner by it.
+    reject(bob, 2).await.must();
+    for (leaves, culprit) in [
+        (&[bob, carol, dave][..], Some(alice)),
+        (&[bob, carol, dave], None),
+        (&[bob, carol], Some(dave)),
+        (&everyone, Some(dave)),
+        (&[alice, bob, dave], Some(carol)),
+    ] {
+        let refused = reset(bob, (2, 5), leaves, culprit).await;
+        assert_refused!(refused, Refused::RosterMismatch);
+    }
+    lab.effects();
+    reset(bob, (2, 5), &[alice, bob, carol], Some(dave)).await.must();
+    let gone = Effect::LeafRemoved { device: dave.device, conversation: group };
+    let effects = lab.effects();
+    assert!(effects.contains(&gone));
+    assert!(!effects.iter().any(|effect| matches!(effect, Effect::Left { .. })));
+    let roles = lab.roles(dave.user, group).await;
+    assert_eq!(roles.len(), 4, "a culprit stays a member");
+    assert!(roles.contains(&(alice.user, v1::Role::Owner)));
+    // It can't do so again before the owner has made another commit; the owner can put it out.
+    reject(bob, 6).await.must();
+    let again = reset(bob, (3, 7), &[alice, bob, carol], None).await;
+    assert_refused!(again, Refused::ResetNotAllowed);
+    reset(alice, (3, 7), &[alice, carol], Some(bob)).await.must();
+    assert_refused!(lab.store.head(bob.user, group).await, Refused::NoSuchConversation);
+    assert_eq!(lab.roles(dave.user, group).await.len(), 3);
+}
+
+// cites: DS-023, PRIV-016
+async fn an_owner_leaves_out_whom_it_likes(lab: Lab) {
+    let (alice, bob) = (lab.approved("alice").await, lab.approved("bob").await);
+    let (carol, dave) = (lab.approved("carol").await, lab.approved("dave").await);
+    let group = lab.established(alice, &[bob, carol]).await;
+    lab.store.submit_commit(lab.commit(bob, group, 1, (&[], &[]))).await.must();
+    lab.store.reject_commit(lab.rejecting(alice, group, 3)).await.must();
+    let reset = |leaves: &[Actor]| {
+        lab.store.establish_group(lab.establishing(alice, group, (2, 4), leaves))
+    };
+    for others in [&[dave][..], &[bob, dave]] {
+        let leaves = [&[alice], others].concat();
+        assert_refused!(reset(&leaves).await, Refused::RosterMismatch);
+    }
+    reset(&[alice, bob]).await.must();
+    // Carol has no leaf, and is a member as before.
+    assert_eq!(lab.roles(carol.user, group).await.len(), 3);
+    let back = lab.external(carol, group, (2, 1), &[]);
+    lab.store.submit_commit(back).await.must();
+}
+
+// cites: DS-022, DS-023
+async fn an_owner_without_a_leaf_begins_anew(lab: Lab) {
+    let (alice, bob) = (lab.approved("alice").await, lab.approved("bob").await);
+    let carol = lab.approved("carol").await;
+    let group = lab.established(alice, &[bob, carol]).await;
+    let phone = lab.second(alice).await;
+    let (tablet, reset) = (lab.second(bob).await, |by, head_seq, leaves: &[Actor]| {
+        lab.store.establish_group(lab.establishing(by, group, (2, head_seq), leaves))
+    });
+    let others = [phone, bob, carol];
+    assert_refused!(reset(phone, 2, &others).await, Refused::NotInGroup);
+    lab.approve(phone, &[phone]).await;
+    assert_refused!(reset(tablet, 3, &[tablet, bob, carol]).await, Refused::NotInGroup);
+    assert_refused!(reset(phone, 3, &[phone, alice, bob, carol]).await, Refused::RosterMismatch);
+    reset(phone, 3, &others).await.must();
+    assert_eq!(lab.info(phone, group).await.leaves.len(), 3);
+    assert_eq!(lab.info(phone, group).await.pending_removals, []);
+}
+
+// cites: DS-022, DS-023
+async fn without_a_leaf_of_an_owner_any_leaf_begins_anew(lab: Lab) {
+    let (alice, bob) = (lab.approved("alice").await, lab.approved("bob").await);
+    let (carol, dave) = (lab.approved("carol").await, lab.approved("dave").await);
+    let group = lab.established(alice, &[bob, carol, dave]).await;
+    lab.store.set_role(lab.role(alice, group, dave.user, v1::Role::Owner)).await.must();
+    let phone = lab.second(alice).await;
+    lab.approve(phone, &[phone]).await;
+    let commit = lab.commit(bob, group, 1, (&[], &[alice]));
+    lab.store.submit_commit(commit).await.must();
+    lab.store.reject_commit(lab.rejecting(carol, group, 5)).await.must();
+    let reset = |by, head_seq, leaves: &[Actor], culprit| {
+        let mut establish = lab.establishing(by, group, (2, head_seq), leaves);
+        establish.plan.culprit = Some(leaf(culprit));
+        lab.store.establish_group(establish)
+    };
+    // There is a leaf of the other owner, which has made no such entry.
+    let early = reset(carol, 6, &[carol, dave], bob).await;
+    assert_refused!(early, Refused::ResetNotAllowed);
+    lab.store.set_role(lab.role(phone, group, dave.user, v1::Role::Member)).await.must();
+    reset(carol, 7, &[carol, dave], bob).await.must();
+    assert_eq!(lab.roles(bob.user, group).await.len(), 4);
 }
 
 // cites: DS-024
@@ -289,17 +403,21 @@ async fn an_external_commit_brings_its_own_device(lab: Lab) {
     let group = lab.established(alice, &[bob]).await;
     let phone = lab.second(bob).await;
     let external = |by, epoch, added: &[Actor], removed: &[Actor]| {
-        let mut commit = lab.commit(by, group, epoch, (added, removed));
-        commit.plan.is_external = true;
-        commit.welcomes.clear();
+        let mut commit = lab.external(by, group, (1, epoch), removed);
+        commit.plan.added = added.iter().copied().map(leaf).collect();
         commit
     };
     let submit = |commit| lab.store.submit_commit(commit);
     let refused = submit(external(eve, 1, &[eve], &[])).await;
     assert_refused!(refused, Refused::NoSuchConversation);
-    for (added, removed) in
-        [(&[bob][..], &[][..]), (&[phone, bob], &[]), (&[phone], &[alice]), (&[], &[])]
-    {
+    for (added, removed) in [
+        (&[bob][..], &[][..]),
+        (&[phone, bob], &[]),
+        (&[phone], &[alice]),
+        (&[phone], &[bob]),
+        (&[phone], &[phone]),
+        (&[], &[]),
+    ] {
         let refused = submit(external(phone, 1, added, removed)).await;
         assert_refused!(refused, Refused::RosterMismatch);
     }
@@ -312,6 +430,43 @@ async fn an_external_commit_brings_its_own_device(lab: Lab) {
     let gone = Effect::LeafRemoved { device: phone.device, conversation: group };
     assert!(!lab.effects().contains(&gone));
     assert_eq!(lab.info(phone, group).await.leaves.len(), 3);
+}
+
+// cites: DS-013, DS-018, DS-027, DS-033
+async fn an_external_commit_leaves_what_is_cut_off(lab: Lab) {
+    let (alice, bob) = (lab.approved("alice").await, lab.approved("bob").await);
+    let (phone, laptop) = (lab.second(bob).await, lab.unapproved(bob).await);
+    lab.store.open_direct(lab.opening(alice, bob.user)).await.must();
+    let direct = direct_id(alice.user, bob.user);
+    let first = lab.establishing(alice, direct, (1, 1), &[alice, bob, phone]);
+    lab.store.establish_group(first).await.must();
+    // Both are lost.
+    lab.approve(bob, &[laptop]).await;
+    let submit = |commit| lab.store.submit_commit(commit);
+    submit(lab.external(laptop, direct, (1, 1), &[])).await.must();
+    let lost = |mut leaves: Vec<Actor>| {
+        leaves.sort_unstable_by_key(|actor| actor.device);
+        leaves.into_iter().map(|actor| v1::Leaf::from(leaf(actor))).collect::<Vec<_>>()
+    };
+    assert_eq!(lab.info(laptop, direct).await.pending_removals, lost(vec![bob, phone]));
+    for by in [alice, laptop] {
+        let mut message = lab.private(by, direct, 2);
+        assert_refused!(
+            lab.store.send_private(message.clone()).await,
+            Refused::RemovalPending { .. }
+        );
+        message.epoch.epoch = 1;
+        assert_refused!(lab.store.send_private(message).await, Refused::StaleEpoch { .. });
+    }
+    for removed in [&[][..], &[bob]] {
+        let refused = submit(lab.commit(laptop, direct, 2, (&[], removed))).await;
+        assert_refused!(refused, Refused::RemovalPending { .. });
+    }
+    submit(lab.commit(laptop, direct, 2, (&[], &[bob, phone]))).await.must();
+    lab.store.send_private(lab.private(alice, direct, 3)).await.must();
+    // One that was cut off and comes again takes its own place alone.
+    lab.approve(laptop, &[laptop]).await;
+    assert_eq!(lab.info(laptop, direct).await.pending_removals, []);
 }
 
 // cites: FORK-001, FORK-002, FORK-003, FORK-004

@@ -129,8 +129,7 @@ async fn a_dropped_store_writes_what_was_accepted(lab: Lab) {
 
 // cites: HEAD-006
 async fn a_database_has_one_store(lab: Lab) {
-    let options =
-        super::options(&lab.limits, &lab.retention, &lab.clock, &lab.random, &lab.effects);
+    let options = lab.options();
     let second = Store::open(&lab.url, options.clone()).await;
     let error = second.err().expect("refused");
     assert!(matches!(error, StoreError::InUse(_)), "{error}");
@@ -155,9 +154,7 @@ async fn a_writer_that_breaks_is_noticed(lab: Lab) {
     assert!(closed.as_mut().now_or_never().is_none(), "it was asked to end");
     assert!(lab.store.failed().now_or_never().is_none());
 
-    let options =
-        super::options(&lab.limits, &lab.retention, &lab.clock, &lab.random, &lab.effects);
-    let options = Options { observer: Arc::new(Broken), ..options };
+    let options = Options { observer: Arc::new(Broken), ..lab.options() };
     let store = Store::open(&lab.url, options).await.must();
     let mut failed = pin!(store.failed());
     assert!(failed.as_mut().now_or_never().is_none());

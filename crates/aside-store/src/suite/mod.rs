@@ -19,6 +19,7 @@ mod model;
 mod pins;
 mod presence;
 mod private;
+mod private_bounds;
 mod private_model;
 mod redaction;
 mod retention;
@@ -77,6 +78,7 @@ pub fn cases() -> Vec<Case> {
         pins::CASES,
         presence::CASES,
         private::CASES,
+        private_bounds::CASES,
         private_model::CASES,
         redaction::CASES,
         retention::CASES,
@@ -121,6 +123,8 @@ pub struct Lab {
     retention: v1::Retention,
     clock: Arc<AtomicU64>,
     random: Arc<AtomicU64>,
+    /// How many members may still be made.
+    pub(crate) newcomers: Arc<AtomicU64>,
     effects: Arc<Record>,
 }
 
@@ -161,8 +165,9 @@ impl Lab {
         let clock = Arc::new(AtomicU64::new(EPOCH_MS));
         let random = Arc::new(AtomicU64::new(1));
         let effects = Arc::new(Record::default());
+        let newcomers = Arc::new(AtomicU64::new(u64::MAX));
         let retention = aside_proto::retention::NONE;
-        let options = options(&limits, &retention, &clock, &random, &effects);
+        let options = options(&limits, &retention, (&clock, &random, &newcomers), &effects);
         Self {
             store: Store::open(&url, options).await.must(),
             url,
@@ -170,6 +175,7 @@ impl Lab {
             retention,
             clock,
             random,
+            newcomers,
             effects,
         }
     }
@@ -177,8 +183,14 @@ impl Lab {
     /// The same database, opened again, perhaps with other limits.
     pub(crate) async fn reopen(self, limits: v1::Limits) -> Self {
         self.store.close().await;
-        let options = options(&limits, &self.retention, &self.clock, &self.random, &self.effects);
-        Self { store: Store::open(&self.url, options).await.must(), limits, ..self }
+        let lab = Self { limits, ..self };
+        Self { store: Store::open(&lab.url, lab.options()).await.must(), ..lab }
+    }
+
+    /// What the store is opened with.
+    fn options(&self) -> Options {
+        let counts = (&self.clock, &self.random, &self.newcomers);
+        options(&self.limits, &self.retention, counts, &self.effects)
     }
 
     /// The same with other limits of the server's to what is kept.
@@ -367,17 +379,24 @@ fn check(chain: &Hash, entry: v1::Entry) -> Read {
 fn options(
     limits: &v1::Limits,
     retention: &v1::Retention,
-    clock: &Arc<AtomicU64>,
-    random: &Arc<AtomicU64>,
+    (clock, random, newcomers): (&Arc<AtomicU64>, &Arc<AtomicU64>, &Arc<AtomicU64>),
     effects: &Arc<Record>,
 ) -> Options {
     let (clock, random) = (Arc::clone(clock), Arc::clone(random));
+    let newcomers = Arc::clone(newcomers);
     Options {
         limits: *limits,
         retention: *retention,
         clock: Arc::new(move || clock.load(Ordering::SeqCst)),
         entropy: Arc::new(move |bytes| fill(&random, bytes)),
         default_room: name("lobby"),
+        newcomers: Arc::new(move |_, count| {
+            let take = |left: u64| left.checked_sub(count.into());
+            newcomers
+                .fetch_update(Ordering::SeqCst, Ordering::SeqCst, take)
+                .map(drop)
+                .map_err(|_| 7)
+        }),
         observer: Arc::<Record>::clone(effects),
     }
 }

@@ -1,5 +1,7 @@
 //! Private conversations: made, seen, joined and left.
 
+use std::collections::BTreeSet;
+
 use aside_crypto::direct_id;
 use aside_proto::{
     id::{ConversationId, DeviceId, UserId},
@@ -23,6 +25,7 @@ list![
     whoever_leaves_is_cut_off,
     a_revoked_device_is_cut_off_everywhere,
     ownership_is_passed_on,
+    whoever_has_a_leaf_inherits_first,
 ];
 
 /// The cipher suite of all tests.
@@ -116,6 +119,7 @@ impl Lab {
             device: by.device,
             suite: SUITE,
             targets: targets.to_vec(),
+            spared: BTreeSet::new(),
             max_bytes: usize::MAX,
         }
     }
@@ -225,6 +229,21 @@ impl Lab {
 
     pub(super) async fn waiting(&self, of: Actor) -> Vec<v1::InboxWelcome> {
         self.store.inbox(of.device, 0, 100, usize::MAX).await.must().items
+    }
+
+    /// An external commit, by which a device comes in.
+    pub(super) fn external(
+        &self,
+        by: Actor,
+        conversation: ConversationId,
+        (generation, epoch): (u64, u64),
+        removed: &[Actor],
+    ) -> SubmitCommit {
+        let mut commit = self.commit(by, conversation, epoch, (&[by], removed));
+        commit.plan.base.generation = generation;
+        commit.plan.is_external = true;
+        commit.welcomes.clear();
+        commit
     }
 
     pub(super) fn rejecting(
@@ -495,10 +514,7 @@ async fn a_revoked_device_is_cut_off_everywhere(lab: Lab) {
     assert_eq!(claimed[0].reason(), NoKeyPackage::NotApproved);
     // Bob stays a member: only the leaf is gone, and another device may come.
     lab.store.submit_commit(lab.commit(alice, groups[0], 1, (&[], &[bob]))).await.must();
-    let mut external = lab.commit(phone, groups[0], 2, (&[phone], &[]));
-    external.plan.is_external = true;
-    external.welcomes.clear();
-    lab.store.submit_commit(external).await.must();
+    lab.store.submit_commit(lab.external(phone, groups[0], (1, 2), &[])).await.must();
 
     let change = ChangePassword {
         key: lab.key(),
@@ -534,4 +550,21 @@ async fn ownership_is_passed_on(lab: Lab) {
     lab.leave(bob, group).await;
     lab.leave(dave, group).await;
     assert_refused!(lab.store.head(dave.user, group).await, Refused::NoSuchConversation);
+}
+
+// cites: PRIV-011
+async fn whoever_has_a_leaf_inherits_first(lab: Lab) {
+    let (alice, bob) = (lab.approved("alice").await, lab.approved("bob").await);
+    let carol = lab.approved("carol").await;
+    let group = lab.established(alice, &[bob]).await;
+    lab.store.submit_commit(lab.commit(alice, group, 1, (&[carol], &[]))).await.must();
+    lab.store.set_role(lab.role(alice, group, bob.user, Role::Admin)).await.must();
+    // Bob is an admin and a member for longer, but his device is no leaf any more.
+    let phone = lab.second(bob).await;
+    lab.approve(bob, &[phone]).await;
+    lab.leave(alice, group).await;
+    let roles = lab.roles(phone.user, group).await;
+    assert!(roles.contains(&(carol.user, Role::Owner)), "{roles:?}");
+    lab.leave(carol, group).await;
+    assert_eq!(lab.roles(phone.user, group).await, [(bob.user, Role::Owner)], "where none has");
 }

@@ -237,8 +237,7 @@ impl Model {
                 if self.leaves.get(&device) != Some(&false) {
                     return Answer::Refused("not in group");
                 }
-                let is_own = removed.contains(&device);
-                self.commit(device, role, (added, removed), is_own)
+                self.commit(device, role, (added, removed), false)
             }
             What::External { again } => {
                 let own = BTreeSet::from([device]);
@@ -249,7 +248,7 @@ impl Model {
                 if *again != self.leaves.contains_key(&device) && !again {
                     return Answer::Refused("roster");
                 }
-                self.commit(device, role, (&own, &removed), false)
+                self.commit(device, role, (&own, &removed), true)
             }
         }
     }
@@ -283,14 +282,15 @@ impl Model {
         device: usize,
         role: Role,
         (added, removed): (&BTreeSet<usize>, &BTreeSet<usize>),
-        removes_itself: bool,
+        is_external: bool,
     ) -> Answer {
         let user = USERS[device];
-        if self.leaves.iter().any(|(leaf, cut_off)| *cut_off && !removed.contains(leaf)) {
+        let removes_itself = !is_external && removed.contains(&device);
+        let stays = |(leaf, cut_off): (&usize, &bool)| *cut_off && !removed.contains(leaf);
+        if !is_external && self.leaves.iter().any(stays) {
             return Answer::Refused("removal pending");
         }
         let is_there = |leaf: &usize| self.leaves.contains_key(leaf);
-        let is_external = added.contains(&device);
         let adds_twice = added.iter().any(|leaf| {
             is_there(leaf) && !(is_external && *leaf == device && removed.contains(leaf))
         });
@@ -336,7 +336,11 @@ impl Model {
         if self.members.values().any(|(role, _)| *role == Role::Owner) {
             return;
         }
-        let heir = self.members.iter().min_by_key(|(user, (_, since))| (*since, self.ids[user]));
+        let has_leaf = |user: &usize| {
+            self.leaves.iter().any(|(device, cut_off)| USERS[*device] == *user && !cut_off)
+        };
+        let order = |user: &usize, since: u64| (!has_leaf(user), since, self.ids[user]);
+        let heir = self.members.iter().min_by_key(|(user, (_, since))| order(user, *since));
         if let Some((&heir, &(_, since))) = heir {
             self.members.insert(heir, (Role::Owner, since));
             self.head += 1;

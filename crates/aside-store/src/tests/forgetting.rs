@@ -18,6 +18,7 @@ fn surroundings() -> Surroundings {
         retention: aside_proto::retention::NONE,
         clock: std::sync::Arc::new(|| 0),
         entropy: std::sync::Arc::new(|bytes| bytes.fill(5)),
+        newcomers: std::sync::Arc::new(|_, _| Ok(())),
     }
 }
 

@@ -10,8 +10,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use aside_proto::{
-    id::{DeviceId, IdempotencyKey, UserId},
-    private::{Change, Epoch, Establishment, Leaf},
+    id::{IdempotencyKey, UserId},
+    private::{Change, Epoch, Leaf},
     v1,
 };
 use bytes::Bytes;
@@ -22,7 +22,7 @@ use super::{
     inbox::{Arrival, covers},
 };
 use crate::{
-    db::{Columns as _, LOOK_UP_EACH, Row, signed},
+    db::{Columns as _, LOOK_UP_EACH, signed},
     effect::Effect,
     error::{Refused, Stop},
     private::{self, Membership, Seated},
@@ -45,11 +45,6 @@ pub(crate) static APPROVED: Listing = Listing::new(|count| {
 static INSERT_LEAVES: Listing = Listing::new(|count| {
     format!("INSERT INTO leaves (conversation, device) VALUES {}", rows(count, 2))
 });
-/// The devices whose commits were rejected.
-pub(crate) const COMMITTERS: &str =
-    "SELECT d.user_id, d.device_id FROM rejections r JOIN devices d ON d.id = r.committer
-     WHERE r.conversation = ?";
-
 /// A leaf that is to be, with its device's surrogate key.
 type New = (Leaf, i64);
 
@@ -79,7 +74,7 @@ impl Context<'_> {
         let epoch = Epoch { generation: plan.generation, epoch: 1 };
         let arrival = Arrival { place, epoch, seq: head.seq + 1 };
         self.replace_group(arrival, plan.suite, &establish.group_info).await?;
-        self.join_users(arrival, &new).await?;
+        self.join_users(&who, arrival, &new).await?;
         self.insert_leaves(place, &new).await?;
         let entry = (v1::EntryKind::GroupEstablished, establish.salt, &establish.header);
         let sealed = self.seal_client(place, &mut head, &who, establish.key, entry);
@@ -90,11 +85,10 @@ impl Context<'_> {
         self.welcome(arrival, &establish.welcomes).await?;
         if let Some(culprit) = plan.culprit
             && membership.kind == v1::ConversationKind::Group
+            && membership.role == v1::Role::Owner
             && plan.leaves.iter().all(|leaf| leaf.user != culprit.user)
         {
             self.put_out(place, culprit.user).await?;
-            self.pass_ownership(&who, establish.key, place, &mut head).await?;
-            self.flush().await?;
         }
         let reply = v1::GroupEstablished {
             seq: sealed.seq,
@@ -135,7 +129,7 @@ impl Context<'_> {
         let epoch = Epoch { epoch: at.epoch + 1, ..at };
         let arrival = Arrival { place, epoch, seq: head.seq + 1 };
         self.delete_leaves(place, plan, &seated).await?;
-        self.join_users(arrival, &new).await?;
+        self.join_users(&who, arrival, &new).await?;
         self.insert_leaves(place, &new).await?;
         self.advance(place, epoch, &submit.group_info).await?;
         let entry = (v1::EntryKind::Commit, submit.salt, &submit.payload);
@@ -169,80 +163,6 @@ impl Context<'_> {
         Ok(())
     }
 
-    /// Which leaves a new group must have: any, if there is none that could go on; else those that are there, but for the
-    /// culprit of a commit that was rejected.
-    async fn judge_establishment(
-        &mut self,
-        who: &Who,
-        membership: &Membership,
-        plan: &Establishment,
-        seated: &[Seated],
-    ) -> Result<(), Stop> {
-        let own = Leaf { user: who.user, device: who.device };
-        if !plan.leaves.contains(&own) {
-            return Err(Refused::RosterMismatch.into());
-        }
-        let active: BTreeSet<Leaf> =
-            seated.iter().filter(|s| !s.is_pending).map(|s| s.leaf).collect();
-        if active.is_empty() {
-            if plan.culprit.is_some() {
-                return Err(Refused::RosterMismatch.into());
-            }
-            return self.check_may_add(who, membership, &plan.leaves).await;
-        }
-        if !membership.is_leaf {
-            return Err(Refused::NotInGroup.into());
-        }
-        let committers = self.committers(membership.place).await?;
-        self.check_may_reset(membership, &committers).await?;
-        let mut roster = active;
-        if let Some(culprit) = plan.culprit
-            && !(committers.contains(&culprit) && roster.remove(&culprit))
-        {
-            return Err(Refused::RosterMismatch.into());
-        }
-        let leaves: BTreeSet<Leaf> = plan.leaves.iter().copied().collect();
-        if leaves == roster { Ok(()) } else { Err(Refused::RosterMismatch.into()) }
-    }
-
-    /// DS-022: an owner, or any member if the sole owner's commit was rejected.
-    async fn check_may_reset(
-        &mut self,
-        membership: &Membership,
-        committers: &[Leaf],
-    ) -> Result<(), Stop> {
-        let may = match (committers.is_empty(), membership.role) {
-            (true, _) => false,
-            (false, v1::Role::Owner) => true,
-            (false, _) => {
-                let owner = self.sole_owner(membership.place).await?;
-                committers.iter().any(|leaf| Some(leaf.user) == owner)
-            }
-        };
-        if may { Ok(()) } else { Err(Refused::ResetNotAllowed.into()) }
-    }
-
-    /// The owner, if there is one alone.
-    async fn sole_owner(&mut self, place: Place) -> Result<Option<UserId>, sqlx::Error> {
-        let rows = sqlx::query("SELECT user_id FROM members WHERE conversation = ? AND role = ?")
-            .bind(place.key)
-            .bind(v1::Role::Owner as i32)
-            .fetch_all(&mut *self.connection)
-            .await?;
-        match &rows[..] {
-            [owner] => owner.array(0).map(UserId::new).map(Some),
-            _ => Ok(None),
-        }
-    }
-
-    async fn committers(&mut self, place: Place) -> Result<Vec<Leaf>, sqlx::Error> {
-        let rows = sqlx::query(COMMITTERS).bind(place.key).fetch_all(&mut *self.connection).await?;
-        let leaf = |row: &Row| {
-            Ok(Leaf { user: UserId::new(row.array(0)?), device: DeviceId::new(row.array(1)?) })
-        };
-        rows.iter().map(leaf).collect()
-    }
-
     /// PRIV-015: whose leaves may come and go by whom.
     async fn check_permitted(
         &mut self,
@@ -268,7 +188,7 @@ impl Context<'_> {
         self.check_may_add(who, membership, &plan.added).await
     }
 
-    async fn check_may_add(
+    pub(super) async fn check_may_add(
         &mut self,
         who: &Who,
         membership: &Membership,
@@ -319,13 +239,21 @@ impl Context<'_> {
         Ok(leaves.iter().copied().zip(keys.into_iter().flatten()).collect())
     }
 
-    /// Makes members of the users whose leaves come, if they are none.
-    async fn join_users(&mut self, arrival: Arrival, new: &[New]) -> Result<(), Stop> {
+    /// Makes members of the users whose leaves come, if they are none: in a GROUP only (PRIV-015).
+    async fn join_users(&mut self, who: &Who, arrival: Arrival, new: &[New]) -> Result<(), Stop> {
         let users: BTreeSet<_> = new.iter().map(|(leaf, _)| leaf.user).collect();
+        let mut newcomers = Vec::new();
         for user in users {
             if self.role_of(arrival.place, user).await?.is_none() {
-                self.begin_membership(arrival.place, user, v1::Role::Member, arrival.seq).await?;
+                self.check_group_count(user, i64::MAX).await?;
+                newcomers.push(user);
             }
+        }
+        if !newcomers.is_empty() {
+            self.count_newcomers(who, newcomers.len())?;
+        }
+        for user in newcomers {
+            self.begin_membership(arrival.place, user, v1::Role::Member, arrival.seq).await?;
         }
         Ok(())
     }
@@ -443,19 +371,14 @@ fn check_sender(
         return if membership.is_leaf { Ok(()) } else { Err(Refused::NotInGroup) };
     }
     let own = Leaf { user: who.user, device: who.device };
-    let was_leaf = seated.iter().any(|seat| seat.leaf == own);
-    let gives_up = match &plan.removed[..] {
-        [] => !was_leaf,
-        [one] => one.user == who.user && (!was_leaf || *one == own),
-        _ => false,
-    };
-    if plan.added == [own] && gives_up { Ok(()) } else { Err(Refused::RosterMismatch) }
+    let old: Vec<Leaf> = seated.iter().map(|seat| seat.leaf).filter(|leaf| *leaf == own).collect();
+    if plan.added == [own] && plan.removed == old { Ok(()) } else { Err(Refused::RosterMismatch) }
 }
 
-/// DS-013.
+/// DS-013. By an external commit nobody can remove others.
 fn check_pending(plan: &Change, seated: &[Seated]) -> Result<(), Refused> {
     let pending = || seated.iter().filter(|seat| seat.is_pending);
-    if pending().all(|seat| plan.removed.contains(&seat.leaf)) {
+    if plan.is_external || pending().all(|seat| plan.removed.contains(&seat.leaf)) {
         return Ok(());
     }
     Err(Refused::RemovalPending { devices: pending().map(|seat| seat.leaf).collect() })

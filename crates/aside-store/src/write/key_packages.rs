@@ -20,6 +20,9 @@ use crate::{
 /// The one to give: the oldest, and the last resort when no other is there.
 pub(crate) const NEXT_PACKAGE: &str = "SELECT id, package, last_resort FROM key_packages
      WHERE device = ? AND suite = ? ORDER BY last_resort, id LIMIT 1";
+/// The same when none that is given once may be taken.
+pub(crate) const LAST_RESORT: &str = "SELECT id, package, last_resort FROM key_packages
+     WHERE device = ? AND suite = ? ORDER BY last_resort DESC, id DESC LIMIT 1";
 /// How many a device has, without the last resort.
 pub(crate) const AVAILABLE: &str =
     "SELECT COUNT(*) FROM key_packages WHERE device = ? AND suite = ? AND last_resort = 0";
@@ -36,7 +39,7 @@ const CLAIMED_OVERHEAD_BYTES: usize = 16;
 /// Bytes of an item besides those of its KeyPackage: ids, a flag or a reason, keys and lengths.
 const ITEM_OVERHEAD_BYTES: usize = 64;
 
-/// A KeyPackage that is there, and how much of its device's there is.
+/// A KeyPackage that is there.
 struct Found {
     id: i64,
     package: Bytes,
@@ -87,7 +90,7 @@ impl Context<'_> {
         Ok(reply)
     }
 
-    /// KP-005 to KP-009, KP-011.
+    /// KP-005 to KP-009, KP-011, KP-015.
     pub(crate) async fn claim_key_packages(
         &mut self,
         claim: &ClaimKeyPackages,
@@ -103,7 +106,7 @@ impl Context<'_> {
             claim.max_bytes.saturating_sub(CLAIMED_OVERHEAD_BYTES + reserved(claim.targets.len()));
         let mut claimed = Vec::new();
         for (user, device) in &claim.targets {
-            let items = self.claim_target(&who, claim.suite, (*user, *device), room).await?;
+            let items = self.claim_target(&who, claim, (*user, *device), room).await?;
             let bytes: usize = items.iter().map(size).sum();
             room = (room + ITEM_OVERHEAD_BYTES).saturating_sub(bytes);
             claimed.extend(items);
@@ -117,7 +120,7 @@ impl Context<'_> {
     async fn claim_target(
         &mut self,
         who: &Who,
-        suite: u16,
+        claim: &ClaimKeyPackages,
         (user, device): (UserId, Option<DeviceId>),
         room: usize,
     ) -> Result<Vec<v1::ClaimedKeyPackage>, Stop> {
@@ -127,6 +130,8 @@ impl Context<'_> {
             reason: reason.into(),
             ..v1::ClaimedKeyPackage::default()
         };
+        let suite = claim.suite;
+        let is_spared = claim.spared.contains(&user);
         let devices = self.approved_of(user, device).await?;
         let devices: Vec<_> =
             devices.into_iter().filter(|(id, _)| *id != who.device || device.is_some()).collect();
@@ -140,14 +145,14 @@ impl Context<'_> {
         }
         let mut found = Vec::with_capacity(devices.len());
         for (id, key) in &devices {
-            found.push((*id, *key, self.next_package(*key, suite).await?));
+            found.push((*id, *key, self.next_package(*key, suite, is_spared).await?));
         }
         let items: Vec<_> = found.iter().map(|(id, _, found)| item(user, *id, found)).collect();
         if items.iter().map(size).sum::<usize>() > room + ITEM_OVERHEAD_BYTES {
             return Ok(vec![none(v1::NoKeyPackage::NoRoom)]);
         }
         for (id, key, found) in found {
-            if let Some(Found { id: package, is_last_resort: false, .. }) = found {
+            if let Ok(Found { id: package, is_last_resort: false, .. }) = found {
                 self.take_package(package).await?;
                 self.tell_if_low(id, key, suite).await?;
             }
@@ -191,24 +196,24 @@ impl Context<'_> {
         Ok(devices.into_iter().filter(|(id, _)| only.is_none_or(|only| only == *id)).collect())
     }
 
+    /// What there is of a device to be given, or why there is nothing.
     async fn next_package(
         &mut self,
         device: i64,
         suite: u16,
-    ) -> Result<Option<Found>, sqlx::Error> {
-        let row = sqlx::query(NEXT_PACKAGE)
+        is_spared: bool,
+    ) -> Result<Result<Found, v1::NoKeyPackage>, sqlx::Error> {
+        let row = sqlx::query(if is_spared { LAST_RESORT } else { NEXT_PACKAGE })
             .bind(device)
             .bind(i64::from(suite))
             .fetch_optional(&mut *self.connection)
             .await?;
-        let found = |row: Row| {
-            Ok(Found {
-                id: row.key(0)?,
-                package: row.bytes(1)?,
-                is_last_resort: row.number(2)? == 1,
-            })
-        };
-        row.map(found).transpose()
+        let Some(row) = row else { return Ok(Err(v1::NoKeyPackage::Exhausted)) };
+        let is_last_resort = row.number(2)? == 1;
+        if is_spared && !is_last_resort {
+            return Ok(Err(v1::NoKeyPackage::TooManyClaims));
+        }
+        Ok(Ok(Found { id: row.key(0)?, package: row.bytes(1)?, is_last_resort }))
     }
 
     async fn take_package(&mut self, id: i64) -> Result<(), sqlx::Error> {
@@ -263,18 +268,22 @@ impl Context<'_> {
     }
 }
 
-fn item(user: UserId, device: DeviceId, found: &Option<Found>) -> v1::ClaimedKeyPackage {
+fn item(
+    user: UserId,
+    device: DeviceId,
+    found: &Result<Found, v1::NoKeyPackage>,
+) -> v1::ClaimedKeyPackage {
     let mut item = v1::ClaimedKeyPackage {
         user_id: user.to_bytes(),
         device_id: device.to_bytes(),
         ..v1::ClaimedKeyPackage::default()
     };
     match found {
-        Some(found) => {
+        Ok(found) => {
             item.key_package = found.package.clone();
             item.is_last_resort = found.is_last_resort;
         }
-        None => item.reason = v1::NoKeyPackage::Exhausted.into(),
+        Err(reason) => item.reason = (*reason).into(),
     }
     item
 }

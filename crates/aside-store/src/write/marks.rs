@@ -43,17 +43,20 @@ struct Facts {
     watermark: Option<(u64, u64)>,
     /// Whether the user keeps them from others.
     is_private: bool,
+    /// Whether the device may ask about it: in a private conversation, only an approved one may (PRIV-002).
+    is_admitted: bool,
 }
 
 pub(crate) static ASK_MARKS: Listing = Listing::new(|count| {
     format!(
         "WITH w (i, device_id, user_id, conversation_id) AS (VALUES {rows})
          SELECT w.i, c.id, COALESCE((SELECT MAX(seq) FROM entries e WHERE e.conversation = c.id), c.first_seq - 1),
-             c.member_count, m.read_seq, m.delivered_seq, p.private_receipts, c.kind FROM w
+             c.member_count, m.read_seq, m.delivered_seq, p.private_receipts, c.kind, a.device FROM w
          {each} devices d ON d.device_id = w.device_id AND d.user_id = w.user_id AND d.revoked_ms IS NULL
          LEFT JOIN conversations c ON c.conversation_id = w.conversation_id
          LEFT JOIN watermarks m ON m.conversation = c.id AND m.user_id = w.user_id
-         LEFT JOIN presence p ON p.user_id = w.user_id",
+         LEFT JOIN presence p ON p.user_id = w.user_id
+         LEFT JOIN approvals a ON a.device = d.id AND c.kind <> 1",
         rows = numbered_rows(count, 3),
         each = LOOK_UP_EACH,
     )
@@ -96,7 +99,8 @@ impl Context<'_> {
                 let known = (row.number(2)?, row.number(3)?);
                 let is_member = row.key_or_null(4)?.is_some();
                 // A private conversation is there for its members alone (PRIV-007).
-                let is_there = is_member || row.number(7)? == 1;
+                let is_room = row.number(7)? == 1;
+                let is_there = is_member || is_room;
                 facts[row.number(0)? as usize] = Facts {
                     is_active: true,
                     conversation: row
@@ -105,6 +109,7 @@ impl Context<'_> {
                         .map(|key| (key, known.0, known.1)),
                     watermark: is_member.then_some((row.number(5)?, row.number(4)?)),
                     is_private: row.number(6)? != 0,
+                    is_admitted: is_room || row.key_or_null(8)?.is_some(),
                 };
             }
         }
@@ -123,6 +128,9 @@ impl Context<'_> {
         }
         let (key, head_seq, members) = facts.conversation.ok_or(Refused::NoSuchConversation)?;
         let (delivered_seq, read_seq) = facts.watermark.ok_or(Refused::NotAMember)?;
+        if !facts.is_admitted {
+            return Err(Refused::DeviceNotApproved { devices: Vec::new() });
+        }
         if mark.delivered_seq.max(mark.read_seq) > head_seq {
             return Err(Refused::SeqOutOfRange { head_seq });
         }

@@ -19,6 +19,7 @@ mod private;
 mod redact;
 mod rejections;
 mod removals;
+mod resets;
 mod retention;
 mod room_settings;
 mod rooms;
@@ -48,7 +49,7 @@ use entries::EntryRow;
 pub(crate) use entries::HEADS;
 pub(crate) use entries::Place;
 #[cfg(test)]
-pub(crate) use groups::{APPROVED, COMMITTERS};
+pub(crate) use groups::APPROVED;
 #[cfg(test)]
 pub(crate) use handles::{OWN, UNUSED};
 #[cfg(test)]
@@ -56,7 +57,7 @@ pub(crate) use inbox::{FORGET_WELCOME, SUPERSEDED, WAITING};
 #[cfg(test)]
 pub(crate) use invitations::{OF_ROOM, OF_USER};
 #[cfg(test)]
-pub(crate) use key_packages::{APPROVED_OF, AVAILABLE, NEXT_PACKAGE, SUITES};
+pub(crate) use key_packages::{APPROVED_OF, AVAILABLE, LAST_RESORT, NEXT_PACKAGE, SUITES};
 pub(crate) use marks::Moved;
 #[cfg(test)]
 pub(crate) use marks::{ASK_MARKS, MOVE};
@@ -71,8 +72,12 @@ pub(crate) use rejections::{COMMIT, OTHERS};
 #[cfg(test)]
 pub(crate) use removals::{LEAF_OF, LEAVES_OF_USER};
 #[cfg(test)]
+pub(crate) use resets::COMMITTERS;
+#[cfg(test)]
 pub(crate) use retention::{OLDEST, YOUNG};
 pub(crate) use retention::{Trim, time_ms};
+#[cfg(test)]
+pub(crate) use rooms::COUNT_MEMBERSHIPS;
 #[cfg(test)]
 pub(crate) use search::{
     ENTRY, INDEXED, INDEXED_ENTRY, LAST_EDIT, LEFT, NEXT, REDACTED, SIZES, STALE,

@@ -24,7 +24,12 @@ use crate::{
 const HEIR: &str = "SELECT m.user_id FROM members m
      WHERE m.conversation = ? AND NOT EXISTS (
          SELECT 1 FROM members o WHERE o.conversation = m.conversation AND o.role = ?)
-     ORDER BY m.role <> ?, m.joined_seq, m.user_id LIMIT 1";
+     ORDER BY NOT EXISTS (
+         SELECT 1 FROM devices d CROSS JOIN leaves l ON l.conversation = m.conversation AND l.device = d.id
+         WHERE d.user_id = m.user_id AND l.pending = 0), m.role <> ?, m.joined_seq, m.user_id LIMIT 1";
+
+/// Who is a member of a GROUP from its first entry on has made it.
+const FIRST_SEQ: i64 = 1;
 
 impl Context<'_> {
     /// PRIV-003, PRIV-004.
@@ -45,6 +50,7 @@ impl Context<'_> {
         let place = match self.find_conversation(id).await? {
             Some(place) => place,
             None => {
+                self.count_newcomers(&who, 1)?;
                 let mut users = [who.user, peer];
                 users.sort_unstable();
                 self.make_private(&who, open.key, id, v1::ConversationKind::Direct, &users).await?
@@ -65,6 +71,8 @@ impl Context<'_> {
             return Ok(reply);
         }
         self.check_approved(&who).await?;
+        // Those that others made a member of do not count.
+        self.check_group_count(who.user, FIRST_SEQ).await?;
         let id = ConversationId::new(self.uuid());
         let kind = v1::ConversationKind::Group;
         let place = self.make_private(&who, create.key, id, kind, &[who.user]).await?;
@@ -141,6 +149,24 @@ impl Context<'_> {
         Ok(())
     }
 
+    /// PRIV-019: whether the user may be a member of one GROUP more, those not counted that it is one of since an entry after
+    /// `since_seq`.
+    pub(super) async fn check_group_count(
+        &mut self,
+        user: UserId,
+        since_seq: i64,
+    ) -> Result<(), Stop> {
+        let most = self.surroundings.limits.max_groups_per_user;
+        self.check_count(user, v1::ConversationKind::Group, since_seq, most).await
+    }
+
+    /// PRIV-020: whether a user may make so many others members now.
+    pub(super) fn count_newcomers(&self, who: &Who, count: usize) -> Result<(), Refused> {
+        let count = u32::try_from(count).unwrap_or(u32::MAX);
+        (self.surroundings.newcomers)(who.user, count)
+            .map_err(|retry_after_ms| Refused::TooManyNewcomers { retry_after_ms })
+    }
+
     /// Makes a user a member from an entry on; it has to be none.
     pub(super) async fn begin_membership(
         &mut self,
@@ -148,8 +174,7 @@ impl Context<'_> {
         user: UserId,
         role: v1::Role,
         seq: u64,
-    ) -> Result<(), Stop> {
-        self.check_room_count(user).await?;
+    ) -> Result<(), sqlx::Error> {
         sqlx::query(
             "INSERT INTO members (conversation, user_id, role, joined_seq) VALUES (?, ?, ?, ?)",
         )

@@ -44,7 +44,7 @@ impl Context<'_> {
         if let Some(reply) = self.recall(&who, redact.key, Kind::Redact).await? {
             return Ok(reply);
         }
-        let (place, is_owner) = self.membership(redact.conversation, who.user).await?;
+        let (place, is_owner) = self.membership(redact.conversation, &who).await?;
         let doomed = self.doomed(place, &who, is_owner, &redact.seqs).await?;
         let mut reply = v1::Redacted { seq: 0 };
         if !doomed.is_empty() {

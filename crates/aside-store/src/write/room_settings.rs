@@ -5,7 +5,7 @@ use aside_proto::{
     retention, v1,
 };
 
-use super::{Context, entries::Place};
+use super::{Context, Who, entries::Place};
 use crate::{
     db::{Columns as _, signed},
     error::{Refused, Stop},
@@ -64,13 +64,16 @@ impl Context<'_> {
     pub(super) async fn membership(
         &mut self,
         conversation: ConversationId,
-        user: UserId,
+        who: &Who,
     ) -> Result<(Place, bool), Stop> {
-        let standing = self.standing(conversation, user).await?;
+        let standing = self.standing(conversation, who.user).await?;
         if !standing.is_member {
             return Err(Refused::NotAMember.into());
         }
         let is_room = standing.kind == v1::ConversationKind::PublicRoom;
+        if !is_room {
+            self.check_approved(who).await?;
+        }
         Ok((Place { key: standing.key, id: conversation }, is_room && standing.is_owner))
     }
 

@@ -21,6 +21,11 @@ use crate::{
     rooms::{self, Standing},
 };
 
+/// How many conversations of a kind a user is a member of since one of their first entries.
+pub(crate) const COUNT_MEMBERSHIPS: &str =
+    "SELECT COUNT(*) FROM members m CROSS JOIN conversations c ON c.id = m.conversation
+     WHERE m.user_id = ? AND c.kind = ? AND m.joined_seq <= ?";
+
 impl Context<'_> {
     /// ROOM-002, ROOM-003, ROOM-013.
     pub(crate) async fn create_room(
@@ -71,6 +76,9 @@ impl Context<'_> {
         let Standing { key, is_member, kind, .. } =
             self.standing(leave.conversation, who.user).await?;
         let place = Place { key, id: leave.conversation };
+        if kind != v1::ConversationKind::PublicRoom {
+            self.check_approved(&who).await?;
+        }
         match (kind, is_member) {
             (v1::ConversationKind::Direct, _) => return Err(Refused::NotPermitted.into()),
             (v1::ConversationKind::Group, _) => {
@@ -224,16 +232,29 @@ impl Context<'_> {
         if taken.is_some() { Err(Refused::RoomNameTaken.into()) } else { Ok(()) }
     }
 
-    /// ROOM-013: whether the user may be a member of one conversation more.
-    pub(super) async fn check_room_count(&mut self, user: UserId) -> Result<(), Stop> {
-        let row = sqlx::query("SELECT COUNT(*) FROM members WHERE user_id = ?")
+    /// ROOM-013: whether the user may be a member of one room more.
+    async fn check_room_count(&mut self, user: UserId) -> Result<(), Stop> {
+        let (kind, most) =
+            (v1::ConversationKind::PublicRoom, self.surroundings.limits.max_rooms_per_user);
+        self.check_count(user, kind, i64::MAX, most).await
+    }
+
+    /// Whether the user is a member of less than `most` conversations of a kind, those not counted that it is one of since an entry
+    /// after `since_seq`.
+    pub(super) async fn check_count(
+        &mut self,
+        user: UserId,
+        kind: v1::ConversationKind,
+        since_seq: i64,
+        most: u32,
+    ) -> Result<(), Stop> {
+        let row = sqlx::query(COUNT_MEMBERSHIPS)
             .bind(user.as_bytes().as_slice())
+            .bind(kind as i32)
+            .bind(since_seq)
             .fetch_one(&mut *self.connection)
             .await?;
-        if row.number(0)? >= u64::from(self.surroundings.limits.max_rooms_per_user) {
-            return Err(Refused::TooManyRooms.into());
-        }
-        Ok(())
+        if row.number(0)? < u64::from(most) { Ok(()) } else { Err(Refused::TooManyRooms.into()) }
     }
 
     pub(super) async fn standing(

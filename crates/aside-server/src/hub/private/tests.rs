@@ -1,6 +1,6 @@
 use std::{sync::Arc, task::Waker};
 
-use aside_store::{Effect, Observer as _, PresenceSettings};
+use aside_store::{Effect, Observer as _, PresenceSettings, Reader};
 
 use super::*;
 use crate::hub::Attachment;
@@ -77,13 +77,10 @@ fn approval_comes_and_goes_with_the_log() {
     hub.agree(stranger.id, &["private".to_owned()]);
     let everyone = [&phone, &laptop, &tablet, &stranger];
     assert_eq!(everyone.map(pushed), [1, 0, 1, 0], "few KeyPackages");
-    let room = ConversationId::new([9; 16]);
-    assert!(hub.admits(phone.id, GROUP) && !hub.admits(laptop.id, GROUP));
-    assert!(hub.admits(laptop.id, room), "it is not private");
+    assert!(hub.is_approved(phone.id) && !hub.is_approved(laptop.id));
     let approved = vec![LAPTOP];
     hub.committed(&[Effect::DeviceLogChanged { user: ALICE, length: 2, approved }]);
     assert_eq!(everyone.map(pushed), [1, 1, 1, 0]);
-    assert!(!hub.admits(phone.id, GROUP) && hub.admits(laptop.id, GROUP));
     assert!(hub.is_approved(laptop.id) && !hub.is_approved(phone.id));
 }
 
@@ -106,7 +103,7 @@ fn what_is_for_one_device_or_for_the_leaves_goes_there_alone() {
     assert_eq!(everyone.map(pushed), [1, 0, 1]);
 }
 
-// cites: PRES-007
+// cites: PRES-007, PRES-019
 #[test]
 fn whoever_shares_a_private_conversation_may_see_the_other() {
     let hub = Arc::new(Hub::default());
@@ -114,7 +111,9 @@ fn whoever_shares_a_private_conversation_may_see_the_other() {
     let tablet = log_in(&hub, BOB, TABLET, ALL, true);
     let settings = PresenceSettings::default();
     hub.committed(&[Effect::PresenceSet { user: BOB, attachment: tablet.id, settings }]);
-    assert!(hub.presence_of(ALICE, BOB).is_some(), "by whatever device");
+    assert!(hub.presence_of(ALICE, BOB).is_some());
+    let by_laptop = Reader { user: ALICE, is_approved: false };
+    assert!(hub.presence_of(by_laptop, BOB).is_none(), "a device that may not know of it");
     assert_eq!(hub.online_members(BOB, GROUP, None, 9), [BOB], "Alice hides");
     let settings = PresenceSettings::default();
     hub.committed(&[Effect::PresenceSet { user: ALICE, attachment: laptop.id, settings }]);
@@ -123,7 +122,6 @@ fn whoever_shares_a_private_conversation_may_see_the_other() {
     assert!(hub.presence_of(ALICE, BOB).is_none());
     hub.committed(&[Effect::JoinedPrivate { user: ALICE, conversation: GROUP, members: 2 }]);
     assert!(hub.presence_of(ALICE, BOB).is_some());
-    assert!(!hub.admits(laptop.id, GROUP));
     hub.committed(&[Effect::LeafRemoved { device: TABLET, conversation: GROUP }]);
     assert_eq!(hub.online_members(BOB, GROUP, None, 9), [ALICE, BOB]);
     drop((laptop, tablet));

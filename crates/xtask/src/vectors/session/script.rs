@@ -147,6 +147,7 @@ fn limits() -> v1::Limits {
         max_key_packages: 100,
         max_key_package_bytes: 8192,
         key_packages_low: 20,
+        max_groups_per_user: 4000,
     }
 }
 
