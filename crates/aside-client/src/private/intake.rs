@@ -173,11 +173,17 @@ impl Conversation {
             _ => None,
         };
         let before = self.roster.at.map(|(generation, _)| generation);
+        let culprit = header.culprit.as_ref().and_then(owner);
         self.out(cx)?;
         if before.is_some_and(|before| before > 0) {
-            let culprit = header.culprit.as_ref().and_then(owner);
             cx.tell(self.id, Event::Reset { by: by.owner, culprit });
         }
+        let is_put_out = |culprit: &Owner| {
+            self.roster.is_owner(by.owner.user)
+                && leaves.iter().all(|leaf| leaf.user != culprit.user)
+        };
+        let gone = culprit.filter(is_put_out).map(|culprit| culprit.user);
+        self.roster.went(gone.into_iter());
         self.roster.established((seq, by.owner), (generation, suite), &leaves);
         self.hand = super::conversation::Hand::default();
         if let Some(mut group) = group {

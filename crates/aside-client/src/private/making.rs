@@ -523,7 +523,8 @@ impl Conversation {
             return Ok(None);
         }
         if stuck {
-            return self.reset(cx, &info, &leaves);
+            let culprit = self.refused.map(|refused| refused.by);
+            return self.reset(cx, &info, &leaves, culprit);
         }
         self.come_in(cx, &info, &leaves, &cut_off)
     }
@@ -534,29 +535,42 @@ impl Conversation {
         if !self.roster.rejected.contains(&refused.seq) || refused.by == cx.me {
             return false;
         }
-        let owners = self.roster.members.iter().filter(|(_, role)| **role == v1::Role::Owner);
-        let mut others = owners.filter(|(user, _)| **user != refused.by.user);
-        self.roster.is_owner(cx.me.user)
-            || self.roster.kind == ConversationKind::Direct
-            || others.next().is_none()
+        let roster = &self.roster;
+        let gave_cause = |user: UserId| {
+            roster.makers.iter().any(|(seq, by)| roster.rejected.contains(seq) && by.user == user)
+        };
+        let leaves = self.leaves();
+        let mut owners = leaves.iter().map(|leaf| leaf.user).filter(|user| roster.is_owner(*user));
+        roster.is_owner(cx.me.user)
+            || roster.kind == ConversationKind::Direct
+            || owners.all(gave_cause)
     }
 
-    /// The same devices but the one whose commit can't be followed, in a new group.
-    fn reset(&mut self, cx: &mut Context<'_>, info: &v1::GroupInfo, leaves: &[Owner]) -> Made {
-        let Some(refused) = self.refused else { return Ok(None) };
-        let stay: BTreeSet<_> =
-            leaves.iter().copied().filter(|leaf| *leaf != refused.by && *leaf != cx.me).collect();
+    /// The same devices in a new group, but the one whose commit can't be followed: an OWNER's leaf is an OWNER's alone to leave
+    /// out, and so are devices that can't be added (DS-023).
+    fn reset(
+        &mut self,
+        cx: &mut Context<'_>,
+        info: &v1::GroupInfo,
+        leaves: &[Owner],
+        culprit: Option<Owner>,
+    ) -> Made {
+        let roster = &self.roster;
+        let is_owner = roster.is_owner(cx.me.user) || roster.kind == ConversationKind::Direct;
+        let may_go = |leaf: &Owner| is_owner || !roster.is_owner(leaf.user);
+        let culprit = culprit.filter(|leaf| leaves.contains(leaf) && may_go(leaf));
+        let stays = |leaf: &Owner| Some(*leaf) != culprit && *leaf != cx.me;
+        let stay: BTreeSet<_> = leaves.iter().copied().filter(stays).collect();
         let suite = u16::try_from(info.suite).ok().and_then(Suite::from_number);
         self.roster.suite = suite.or(self.roster.suite);
         if let Some(claim) = self.claim(cx, stay.iter().map(|it| (it.user, Some(it.device)))) {
             return Ok(Some(claim));
         }
         let packages = self.usable(cx, None, |owner| stay.contains(owner))?;
-        if packages.len() < stay.len() {
+        if packages.len() < stay.len() && !is_owner {
             return Ok(self.break_down(cx, (Repair::Behind, Reason::UnknownKeyPackage), leaves));
         }
         self.info = None;
-        let culprit = leaves.contains(&refused.by).then_some(refused.by);
         self.establish(cx, self.suite(), packages, culprit)
     }
 
@@ -583,6 +597,10 @@ impl Conversation {
     ) -> Made {
         let repair = self.repair.unwrap_or(Repair::NewDevice);
         if leaves.iter().chain(cut_off).all(|leaf| leaf.user != cx.me.user) {
+            if self.repair == Some(Repair::Asked) && self.roster.is_owner(cx.me.user) {
+                // Nobody is there to let an OWNER in who has lost all devices.
+                return self.reset(cx, info, leaves, None);
+            }
             // Somebody has to let this user in.
             self.info = None;
             self.broken = Some((repair, Reason::NotAMember, self.roster.at));
