@@ -34,6 +34,9 @@ CREATE TABLE private_groups (
     PRIMARY KEY (conversation, generation)
 ) STRICT;
 
+-- What a private conversation is called, sealed; name is empty then.
+ALTER TABLE conversations ADD COLUMN private_name BLOB;
+
 -- What entries turned out to say; whether or not these are there yet.
 CREATE TABLE private_readings (
     conversation INTEGER NOT NULL REFERENCES private_conversations (id) ON DELETE CASCADE,

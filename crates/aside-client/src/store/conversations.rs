@@ -4,7 +4,7 @@ use aside_proto::{id::ConversationId, v1};
 use aside_session::client::log::{Place, Remembered};
 use sqlx::{Row as _, sqlite::SqliteRow};
 
-use super::{StateError, Store, array, signed, unsigned};
+use super::{StateError, Store, array, seal, signed, unsigned};
 use crate::Kind;
 
 /// A conversation as it is remembered.
@@ -38,7 +38,8 @@ impl Store {
     pub(crate) async fn conversations(&self) -> Result<Vec<Followed>, StateError> {
         let sql = conversations!("");
         let rows = sqlx::query(sql).fetch_all(&self.pool).await?;
-        let mut all: Vec<_> = rows.iter().map(followed).collect::<Result<_, _>>()?;
+        let mut all: Vec<_> =
+            rows.iter().map(|row| self.followed(row)).collect::<Result<_, _>>()?;
         for known in &mut all {
             self.add_missing(known).await?;
         }
@@ -53,7 +54,7 @@ impl Store {
         let sql = conversations!(" WHERE conversation_id = ?");
         let row =
             sqlx::query(sql).bind(&conversation.as_bytes()[..]).fetch_optional(&self.pool).await?;
-        let mut known = row.as_ref().map(followed).transpose()?;
+        let mut known = row.as_ref().map(|row| self.followed(row)).transpose()?;
         if let Some(known) = &mut known {
             self.add_missing(known).await?;
         }
@@ -85,16 +86,18 @@ impl Store {
         name: &str,
         kind: Kind,
     ) -> Result<(), StateError> {
-        self.set_conversation(conversation, name, true).await?;
         let kind = match kind {
             Kind::PublicRoom => v1::ConversationKind::PublicRoom,
             Kind::Group => v1::ConversationKind::Group,
             Kind::Direct => v1::ConversationKind::Direct,
         };
-        let sql = "UPDATE conversations SET conversation_kind = ? WHERE conversation_id = ?";
+        let sql = "INSERT INTO conversations (conversation_id, name, private_name, joined, conversation_kind) VALUES (?, '', ?, 1, ?) \
+                   ON CONFLICT (conversation_id) DO UPDATE SET joined = 1, name = '', \
+                   private_name = coalesce(private_name, excluded.private_name), conversation_kind = excluded.conversation_kind";
         sqlx::query(sql)
-            .bind(i32::from(kind))
             .bind(&conversation.as_bytes()[..])
+            .bind(self.sealer.seal(seal::Place::Name(conversation), name.as_bytes()))
+            .bind(i32::from(kind))
             .execute(&self.pool)
             .await?;
         Ok(())
@@ -106,8 +109,12 @@ impl Store {
         conversation: ConversationId,
         name: &str,
     ) -> Result<(), StateError> {
-        let sql = "UPDATE conversations SET name = ? WHERE conversation_id = ?";
-        sqlx::query(sql).bind(name).bind(&conversation.as_bytes()[..]).execute(&self.pool).await?;
+        let sql = "UPDATE conversations SET private_name = ? WHERE conversation_id = ?";
+        sqlx::query(sql)
+            .bind(self.sealer.seal(seal::Place::Name(conversation), name.as_bytes()))
+            .bind(&conversation.as_bytes()[..])
+            .execute(&self.pool)
+            .await?;
         Ok(())
     }
 
@@ -157,31 +164,41 @@ impl Store {
         }
         Ok(transaction.commit().await?)
     }
+
+    fn followed(&self, row: &SqliteRow) -> Result<Followed, StateError> {
+        let conversation = ConversationId::new(array(row.try_get("conversation_id")?, "an id")?);
+        let kind: i32 = row.try_get("conversation_kind")?;
+        Ok(Followed {
+            conversation,
+            kind: Kind::of(v1::ConversationKind::try_from(kind).unwrap_or_default()),
+            name: self.name(conversation, row)?,
+            topic: row.try_get("topic")?,
+            joined: row.try_get("joined")?,
+            cursor: cursor(row)?,
+            tampering: row.try_get("tampering")?,
+            has_members: row.try_get("has_members")?,
+        })
+    }
+
+    /// That of a private conversation is sealed (STORE-006).
+    fn name(&self, conversation: ConversationId, row: &SqliteRow) -> Result<String, StateError> {
+        let Some(sealed) = row.try_get::<Option<&[u8]>, _>("private_name")? else {
+            return Ok(row.try_get("name")?);
+        };
+        let name = self.sealer.open(seal::Place::Name(conversation), sealed)?;
+        let name = std::str::from_utf8(&name).map(str::to_owned);
+        name.map_err(|_| StateError::Damaged("the name of a private conversation"))
+    }
 }
 
-fn followed(row: &SqliteRow) -> Result<Followed, StateError> {
+fn cursor(row: &SqliteRow) -> Result<Option<Remembered>, StateError> {
     let seq: Option<i64> = row.try_get("seq")?;
     let chain: Option<&[u8]> = row.try_get("chain")?;
-    let cursor = match (seq, chain) {
-        (Some(seq), Some(chain)) => {
-            let place = Place { seq: unsigned(seq), chain: array(chain, "a chain value")? };
-            let time_ms = unsigned(row.try_get("time_ms")?);
-            let (head, missing, anchor) = (head(row)?, Vec::new(), anchor(row)?);
-            Some(Remembered { place, time_ms, head, missing, anchor })
-        }
-        _ => None,
-    };
-    let kind: i32 = row.try_get("conversation_kind")?;
-    Ok(Followed {
-        conversation: ConversationId::new(array(row.try_get("conversation_id")?, "an id")?),
-        kind: Kind::of(v1::ConversationKind::try_from(kind).unwrap_or_default()),
-        name: row.try_get("name")?,
-        topic: row.try_get("topic")?,
-        joined: row.try_get("joined")?,
-        cursor,
-        tampering: row.try_get("tampering")?,
-        has_members: row.try_get("has_members")?,
-    })
+    let (Some(seq), Some(chain)) = (seq, chain) else { return Ok(None) };
+    let place = Place { seq: unsigned(seq), chain: array(chain, "a chain value")? };
+    let time_ms = unsigned(row.try_get("time_ms")?);
+    let (head, missing, anchor) = (head(row)?, Vec::new(), anchor(row)?);
+    Ok(Some(Remembered { place, time_ms, head, missing, anchor }))
 }
 
 fn anchor(row: &SqliteRow) -> Result<Option<Place>, StateError> {

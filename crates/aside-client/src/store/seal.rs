@@ -99,6 +99,8 @@ pub(super) enum Place<'a> {
     /// By its KeyPackageRef.
     KeyPackage(&'a [u8]),
     Conversation(ConversationId),
+    /// What a private conversation is called.
+    Name(ConversationId),
     Group(ConversationId, u32),
     Reading(ConversationId, u64),
     Outgoing(ConversationId, IdempotencyKey),
@@ -113,6 +115,7 @@ impl Place<'_> {
             Self::Device => ("private_device", none),
             Self::KeyPackage(reference) => ("private_key_packages", (None, reference.into())),
             Self::Conversation(id) => ("private_conversations", (Some(id), none.1)),
+            Self::Name(id) => ("conversations", (Some(id), none.1)),
             Self::Group(id, generation) => {
                 ("private_groups", (Some(id), generation.to_be_bytes().to_vec().into()))
             }
@@ -135,6 +138,7 @@ impl Place<'_> {
             Self::Device => "the record of this device",
             Self::KeyPackage(_) => "the secrets of a KeyPackage",
             Self::Conversation(_) => "the record of a private conversation",
+            Self::Name(_) => "the name of a private conversation",
             Self::Group(..) => "the state of a group",
             Self::Reading(..) => "a private message",
             Self::Outgoing(..) => "a private message to be sent",
@@ -166,6 +170,7 @@ mod tests {
             Place::KeyPackage(&[1; 32]),
             Place::Conversation(HERE),
             Place::Conversation(THERE),
+            Place::Name(HERE),
             Place::Group(HERE, 1),
             Place::Group(HERE, 2),
             Place::Group(THERE, 1),

@@ -9,6 +9,7 @@ mod redaction;
 mod retention;
 mod room_settings;
 mod rooms;
+mod sealed;
 mod search;
 mod sync;
 mod tokens;

@@ -13,7 +13,8 @@ use zeroize::Zeroizing;
 
 use super::*;
 use crate::{
-    Unlock,
+    Kind, Unlock,
+    private::Said,
     store::{NewEntry, StoredSignature},
 };
 
@@ -25,6 +26,18 @@ const PLAIN: &str = "in plain sight: ";
 
 fn secret(text: &str) -> Secret {
     Zeroizing::new(format!("{PLAIN}{text}").into_bytes())
+}
+
+/// A reading that says so.
+fn said(text: &str) -> Secret {
+    let said = Said {
+        content: secret(text).to_vec().into(),
+        franking_key: [7; 32],
+        position: 1,
+        approved: true,
+        role: v1::Role::Member,
+    };
+    Reading::Said(said).encode()
 }
 
 fn id(byte: u8) -> IdempotencyKey {
@@ -47,7 +60,7 @@ fn everything() -> Writes {
         record: Some(secret(&format!("record {name}"))),
         groups: [(0, Some(secret(&format!("group 0 {name}")))), (1, Some(secret("group 1")))]
             .into(),
-        readings: (1..=3).map(|seq| (seq, secret(&format!("reading {seq} {name}")))).collect(),
+        readings: (1..=3).map(|seq| (seq, said(&format!("reading {seq} {name}")))).collect(),
         outgoing: [(id(7), Some(secret("said first"))), (id(9), Some(secret("said then")))].into(),
     };
     Writes {
@@ -66,7 +79,7 @@ fn in_conversation(id: ConversationId, writes: ConversationWrites) -> Writes {
 }
 
 fn readings_of(seqs: impl IntoIterator<Item = u64>) -> Writes {
-    let readings = seqs.into_iter().map(|seq| (seq, secret(&format!("reading {seq}")))).collect();
+    let readings = seqs.into_iter().map(|seq| (seq, said(&format!("reading {seq}")))).collect();
     in_conversation(HERE, ConversationWrites { readings, ..ConversationWrites::default() })
 }
 
@@ -84,7 +97,7 @@ async fn what_was_kept_is_given_back() {
     // What is not named stays; what is put again stays in its place; what is deleted is gone.
     let then = ConversationWrites {
         groups: [(1, None), (2, Some(secret("group 2")))].into(),
-        readings: [(2, secret("reading 2 anew"))].into(),
+        readings: [(2, said("reading 2 anew"))].into(),
         outgoing: [
             (id(7), Some(secret("said anew"))),
             (id(3), Some(secret("said last"))),
@@ -108,7 +121,7 @@ async fn what_was_kept_is_given_back() {
     let there = &stored.conversations[&THERE];
     assert_eq!(there.outgoing, [(id(7), secret("said first")), (id(9), secret("said then"))]);
     let readings = store.readings(HERE, 2, 3).await.unwrap();
-    assert_eq!(readings, [(2, secret("reading 2 anew")), (3, secret("reading 3 here"))].into());
+    assert_eq!(readings, [(2, said("reading 2 anew")), (3, said("reading 3 here"))].into());
 
     store.forget_private(HERE).await.unwrap();
     assert_eq!(kept_readings(&store).await, [0_u64; 0]);
@@ -179,7 +192,7 @@ async fn a_write_that_fails_changes_nothing_wherever_it_does() {
         assert!(stored.device.is_none() && stored.key_packages.is_empty(), "{table}");
         assert_eq!(stored.conversations.len(), 1, "{table}");
         assert!(stored.conversations[&HERE].outgoing.is_empty(), "{table}");
-        assert_eq!(store.readings(HERE, 1, 9).await.unwrap(), [(1, secret("reading 1"))].into());
+        assert_eq!(store.readings(HERE, 1, 9).await.unwrap(), [(1, said("reading 1"))].into());
     }
     store.keep_private(&everything()).await.unwrap();
 }
@@ -205,7 +218,7 @@ async fn one_process_encrypts_and_another_reads() {
     let copy = Store::open_shared(dir.path(), &Unlock::Unattended).await.unwrap();
     let read = copy.private().await.unwrap();
     assert_eq!(read.conversations[&HERE].record, Some(secret("record here")));
-    assert_eq!(copy.readings(HERE, 1, 1).await.unwrap(), [(1, secret("reading 1 here"))].into());
+    assert_eq!(copy.readings(HERE, 1, 1).await.unwrap(), [(1, said("reading 1 here"))].into());
     assert!(matches!(copy.keep_private(&readings_of([4])).await, Err(StateError::Copy)));
     copy.close().await;
     store.keep_private(&readings_of([4])).await.unwrap();
@@ -225,6 +238,8 @@ async fn no_file_holds_what_is_secret() {
     let (dir, store) = new_store().await;
     let device_key = store.account().await.unwrap().device_key.to_bytes();
     store.keep_private(&everything()).await.unwrap();
+    store.set_private_conversation(HERE, PLAIN, Kind::Group).await.unwrap();
+    store.rename_conversation(HERE, &format!("{PLAIN}tea")).await.unwrap();
     let check = || {
         assert!(holds(dir.path(), HERE.as_bytes()), "what tells the rows is there");
         assert!(!holds(dir.path(), PLAIN.as_bytes()) && !holds(dir.path(), &device_key[..]));
@@ -232,6 +247,11 @@ async fn no_file_holds_what_is_secret() {
     check();
     store.close().await;
     check();
+    let store = open(dir.path()).await;
+    // As it is listed again.
+    store.set_private_conversation(HERE, "another", Kind::Group).await.unwrap();
+    let known = store.conversation(HERE).await.unwrap().unwrap();
+    assert_eq!((known.name, known.kind), (format!("{PLAIN}tea"), Kind::Group));
 }
 
 // cites: STORE-007
