@@ -124,6 +124,8 @@ pub struct Rates {
     pub commits_per_user: Rate,
     /// Entries that one account publishes to its device log: all of it is verified anew each time (DEVLOG-011).
     pub device_logs_per_user: Rate,
+    /// What one account's devices say to each other (RELAY-006).
+    pub relays_per_user: Rate,
 }
 
 /// Connections the server takes.
@@ -218,6 +220,7 @@ impl Default for Config {
                 // Each may be as large as a frame, and stays in a log.
                 commits_per_user: rate(1.0, 100),
                 device_logs_per_user: rate(0.1, 20),
+                relays_per_user: rate(0.5, 30),
             },
             connections: Connections {
                 total: 20_000,
@@ -258,6 +261,7 @@ impl Config {
                 claims_per_target: endless,
                 commits_per_user: endless,
                 device_logs_per_user: endless,
+                relays_per_user: endless,
             },
             connections: Connections {
                 total: 20_000,
@@ -327,6 +331,7 @@ impl Config {
                 "claimed_rate" => &["rates.claims_per_target"],
                 "commit_rate" => &["rates.commits_per_user"],
                 "device_log_rate" => &["rates.device_logs_per_user"],
+                "relay_rate" => &["rates.relays_per_user"],
                 "password" => &["password"],
                 "login_rate" => &["rates.login_per_address", "rates.login_per_handle"],
                 limit => &[&*format!("limits.{limit}")],
@@ -386,6 +391,7 @@ impl Config {
             ("claims_per_target", r.claims_per_target),
             ("commits_per_user", r.commits_per_user),
             ("device_logs_per_user", r.device_logs_per_user),
+            ("relays_per_user", r.relays_per_user),
         ];
         for (name, rate) in buckets {
             if !(rate.per_second.is_finite() && rate.per_second >= 1e-6) || rate.burst == 0 {

@@ -58,6 +58,7 @@ pub(crate) struct RateLimits {
     claims_per_target: Buckets<UserId>,
     commits_per_user: Buckets<UserId>,
     device_logs_per_user: Buckets<UserId>,
+    relays_per_user: Buckets<UserId>,
 }
 
 impl RateLimits {
@@ -74,6 +75,7 @@ impl RateLimits {
             claims_per_target: Buckets::new(rates.claims_per_target),
             commits_per_user: Buckets::new(rates.commits_per_user),
             device_logs_per_user: Buckets::new(rates.device_logs_per_user),
+            relays_per_user: Buckets::new(rates.relays_per_user),
             // A guess at the password, as a log-in is.
             password_changes_per_user: Buckets::new(rates.login_per_handle),
         }
@@ -135,6 +137,10 @@ impl RateLimits {
         self.device_logs_per_user.take(&user)
     }
 
+    pub(crate) fn relay(&self, user: UserId) -> Result<(), RetryAfter> {
+        self.relays_per_user.take(&user)
+    }
+
     /// Forgets the buckets that are full again, so that memory follows who is active.
     pub(crate) fn forget_idle(&self) {
         self.register_per_address.limiter.retain_recent();
@@ -149,6 +155,7 @@ impl RateLimits {
         self.claims_per_target.limiter.retain_recent();
         self.commits_per_user.limiter.retain_recent();
         self.device_logs_per_user.limiter.retain_recent();
+        self.relays_per_user.limiter.retain_recent();
     }
 }
 
@@ -266,6 +273,7 @@ mod tests {
                 claims_per_target,
                 commits_per_user: many,
                 device_logs_per_user: many,
+                relays_per_user: many,
             })
         };
 

@@ -230,7 +230,7 @@ impl Client {
 
     /// Appends to the user's own log what `sign` makes of it, unless that is nothing. If another device is first, `sign` is asked
     /// again (DEVLOG-002).
-    async fn append(
+    pub(super) async fn append(
         &self,
         sign: impl Fn(&DeviceLog) -> Result<Option<Vec<u8>>, Error>,
     ) -> Result<DeviceLog, Error> {
@@ -280,7 +280,7 @@ impl Client {
         self.call(client_frame::Body::PublishDeviceLog(publish)).await.map(drop)
     }
 
-    async fn fetch_log(&self, user: UserId) -> Result<Received, Error> {
+    pub(super) async fn fetch_log(&self, user: UserId) -> Result<Received, Error> {
         let mut received = Received::new(user);
         loop {
             let fetch = client_frame::Body::FetchDeviceLogs(received.request());
@@ -319,7 +319,7 @@ impl Client {
     }
 
     /// This device's certificate, made at the first call, with an MLS key for each suite.
-    async fn certificate(&self) -> Result<Certificate, Error> {
+    pub(super) async fn certificate(&self) -> Result<Certificate, Error> {
         self.store.check_own()?;
         let me = self.identity();
         let login_key = self.store.account().await?.device_key;
@@ -344,6 +344,6 @@ impl Client {
 }
 
 /// Whether a device is one of its user's at the log's head.
-fn is_active(log: &DeviceLog, device: DeviceId) -> bool {
+pub(super) fn is_active(log: &DeviceLog, device: DeviceId) -> bool {
     matches!(log.judge(device, log.head().position), Judgement::Active(_))
 }

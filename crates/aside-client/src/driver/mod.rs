@@ -1,5 +1,6 @@
 //! The task behind a [`Client`](crate::Client): one connection after another, and what is carried between them.
 
+mod approvals;
 mod calls;
 mod link;
 mod login;
@@ -23,11 +24,14 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
+pub(crate) use approvals::{Approvals, Heard};
 pub(crate) use calls::Call;
 pub(crate) use link::{Dialer, Link, unix_ms};
 pub(crate) use login::{Authenticator, Established};
 
-use self::{calls::Calls, outbox::Outbox, outlet::Outlet, people::People, sync::Sync};
+use self::{
+    approvals::Approving, calls::Calls, outbox::Outbox, outlet::Outlet, people::People, sync::Sync,
+};
 use crate::{
     Connection, Error, Event, LogIn, Outgoing, Receipt, State,
     backoff::Backoff,
@@ -75,6 +79,8 @@ pub(crate) enum Command {
         conversation: ConversationId,
         typing: bool,
     },
+    /// About devices that ask to be approved.
+    Approvals(Approvals),
     /// The server gave a device log that is refused: the program is told.
     Refused {
         user: UserId,
@@ -131,6 +137,7 @@ pub(crate) struct Driver {
     outbox: Outbox,
     sync: Sync,
     people: People,
+    approving: Approving,
     out: Outlet,
     backoff: Backoff,
     /// Whom to tell at the end.
@@ -197,6 +204,7 @@ impl Driver {
             outbox,
             sync,
             people: People::default(),
+            approving: Approving::default(),
             out,
             backoff: Backoff::default(),
             closing: None,
@@ -329,6 +337,7 @@ impl Driver {
             Input::Command(Command::Typing { conversation, typing }) => {
                 self.people.say(conversation, typing);
             }
+            Input::Command(Command::Approvals(command)) => self.approving.command(command),
             Input::Command(Command::Refused { user, why }) => {
                 let who = self.person(user).await?;
                 self.out.tell(Event::DeviceLogRefused { who, why });
