@@ -138,6 +138,11 @@ mod tests {
             "aside recovery use aside://alice@chat.example --phrase-file phrase.txt",
             "aside devices aside://alice@chat.example --json",
             "aside devices revoke aside://alice@chat.example 0190",
+            "aside devices revoke aside://alice@chat.example laptop --since 4",
+            "aside devices ask aside://alice@chat.example --json",
+            "aside devices approve aside://alice@chat.example laptop",
+            "aside devices log aside://alice@chat.example",
+            "aside recovery override aside://alice@chat.example --keep phone --keep tablet",
             "aside verify aside://alice@chat.example bob --mark",
         ] {
             assert!(parses(right), "{right}");
@@ -146,6 +151,7 @@ mod tests {
             "aside recovery aside://alice@chat.example",
             "aside devices",
             "aside devices revoke aside://alice@chat.example",
+            "aside devices revoke aside://alice@chat.example laptop --since 0",
             "aside verify aside://alice@chat.example",
             "aside verify aside://alice@chat.example bob --mark --accept-change",
             "aside rooms",
