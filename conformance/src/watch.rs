@@ -17,7 +17,7 @@ fn violation(requirement: &'static str, what: impl Into<String>) -> Violation {
 }
 
 /// Events that may be left out, and that nothing hangs on.
-const HINTS: [&str; 9] = [
+const HINTS: [&str; 10] = [
     "watermark_moved",
     "invitation",
     "presence_changed",
@@ -27,6 +27,7 @@ const HINTS: [&str; 9] = [
     "key_packages_low",
     "inbox_item",
     "fork_check_mismatch",
+    "relay_received",
 ];
 
 /// What is known of one connection.

@@ -1,7 +1,12 @@
 //! `aside devices`: the account's devices, and what its device log says of them.
 
+pub(crate) mod approving;
+mod history;
+
 use anyhow::{Context as _, Result, bail};
-use aside_client::{Client, Device, DeviceLog, Error, Judgement, display::neutralise_line};
+use aside_client::{
+    Client, Device, DeviceId, DeviceLog, Error, Judgement, display::neutralise_line,
+};
 use serde_json::{Value, json};
 
 use crate::{
@@ -14,7 +19,11 @@ use crate::{
 #[command(after_help = "Examples:\n  \
     aside devices aside://alice@chat.example\n  \
     aside devices aside://alice@chat.example --json | jq -r '.[] | select(.standing == \"approved\").device_id'\n  \
-    aside devices revoke aside://alice@chat.example 01932b6e-7c1a-7b43-9d0e-5a3f6f2f8e11")]
+    aside devices ask aside://alice@chat.example       on a new device, and on one that is approved:\n  \
+    aside devices approve aside://alice@chat.example\n  \
+    aside devices revoke aside://alice@chat.example laptop\n  \
+    aside devices log aside://alice@chat.example       when it was stolen, to find the position since which\n  \
+    aside devices revoke aside://alice@chat.example laptop --since 4")]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub(crate) struct Args {
     #[command(subcommand)]
@@ -28,16 +37,22 @@ pub(crate) struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Change {
+    Ask(approving::Ask),
+    Approve(approving::Approve),
     Revoke(Revoke),
+    Log(history::Args),
 }
 
-/// Revoke a device: it can never log in again, and is approved no longer. What it approved stays
+/// Revoke a device: it can never log in again, and is approved no longer. What it approved stays, unless --since says otherwise
 #[derive(Debug, clap::Args)]
 struct Revoke {
     #[command(flatten)]
     session: SessionArgs,
-    /// The device's id, as `aside devices` shows it
+    /// The device's id or name, as `aside devices` shows it
     device: String,
+    /// It was stolen: what it approved at this position of the device log or later falls, too; `aside devices log` shows the log
+    #[arg(long, value_name = "POSITION", value_parser = clap::value_parser!(u32).range(1..))]
+    since: Option<u32>,
 }
 
 /// What a device is to its user.
@@ -90,10 +105,12 @@ pub(crate) async fn device_log(client: &Client) -> Result<Option<DeviceLog>, Err
 /// Runs the command.
 pub(crate) async fn run(args: &Args) -> Result<()> {
     match (&args.change, &args.session) {
-        (Some(change), _) => {
-            let Change::Revoke(args) = &**change;
-            revoke(args).await
-        }
+        (Some(change), _) => match &**change {
+            Change::Ask(args) => approving::ask(args).await,
+            Change::Approve(args) => approving::approve(args).await,
+            Change::Revoke(args) => revoke(args).await,
+            Change::Log(args) => history::run(args).await,
+        },
         (None, Some(session)) => list(session, args.json).await,
         (None, None) => bail!("an address is needed"),
     }
@@ -127,6 +144,14 @@ async fn list(session: &SessionArgs, json: bool) -> Result<()> {
             let at = output::day_and_clock(*revoked_ms);
             output::line(style.dim(format!("(revoked {at}, {device})")))?;
         }
+        let is_unapproved = |device: &Device| {
+            device.current && Standing::of(device, log.as_ref()) == Standing::NotApproved
+        };
+        if devices.iter().any(is_unapproved) {
+            output::note(
+                "this device is not approved: `aside devices ask`, or `aside recovery use`",
+            )?;
+        }
         if log.is_none() && client.has_device_logs() {
             output::note(
                 "no device is approved yet: `aside recovery new` makes a recovery phrase",
@@ -139,14 +164,37 @@ async fn list(session: &SessionArgs, json: bool) -> Result<()> {
 
 async fn revoke(args: &Revoke) -> Result<()> {
     let (client, _) = args.session.connect(|options| options.shared = true).await?;
-    let devices = client.devices().await?;
-    let named = devices.iter().find(|device| device.id.to_string() == args.device);
-    let device = named.with_context(|| {
-        format!("there is no device {}; `aside devices` lists those there are", args.device)
-    })?;
-    client.revoke_device(device.id).await?;
+    let device = find(&client, &args.device).await?;
+    match args.since {
+        Some(position) => {
+            let fallen = client.revoke_device_since(device, position).await?;
+            for device in fallen {
+                output::note(format!("{device} fell with it"))?;
+            }
+        }
+        None => client.revoke_device(device).await?,
+    }
     client.close().await;
     Ok(())
+}
+
+/// The device with this id or name.
+pub(crate) async fn find(client: &Client, named: &str) -> Result<DeviceId> {
+    let devices = client.devices().await?;
+    let is_named = |device: &&Device| device.id.to_string() == named || device.name == named;
+    let mut found = devices.iter().filter(is_named);
+    match (found.next(), found.next()) {
+        (Some(device), None) => Ok(device.id),
+        (Some(_), Some(_)) => bail!("several devices are called {named}; name one by its id"),
+        (None, _) => {
+            // One that was revoked already may have to fall from earlier on.
+            let revoked = client.revoked_devices().await?;
+            let device = revoked.into_iter().find(|(device, _)| device.to_string() == named);
+            device.map(|(device, _)| device).with_context(|| {
+                format!("there is no device {named}; `aside devices` lists those there are")
+            })
+        }
+    }
 }
 
 /// When a device was there last.

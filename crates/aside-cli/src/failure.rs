@@ -5,7 +5,7 @@ use std::{
     process::ExitCode,
 };
 
-use aside_client::{Error, StateError, TlsError, display::neutralise_line};
+use aside_client::{ApprovalEnd, Error, StateError, TlsError, display::neutralise_line};
 
 const FAILED: u8 = 1;
 const UNREACHABLE: u8 = 3;
@@ -60,6 +60,14 @@ fn code(error: &Error) -> u8 {
         | Error::PayloadDiffers(_)
         | Error::DeviceLog(_)
         | Error::DeviceLogInvalid { .. }
+        | Error::DigitsDiffer
+        | Error::ApprovalEnded(
+            ApprovalEnd::Different
+            | ApprovalEnd::Invalid
+            | ApprovalEnd::TwoAnswers
+            | ApprovalEnd::Reveal(_)
+            | ApprovalEnd::OtherDevice,
+        )
         | Error::Tampered => UNTRUSTED,
         Error::Tls(TlsError::Unreachable { .. } | TlsError::Handshake { .. })
         | Error::WebSocket(_)

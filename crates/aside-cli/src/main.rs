@@ -145,6 +145,11 @@ mod tests {
             "aside passphrase remove aside://alice@chat.example",
             "aside devices aside://alice@chat.example --json",
             "aside devices revoke aside://alice@chat.example 0190",
+            "aside devices revoke aside://alice@chat.example laptop --since 4",
+            "aside devices ask aside://alice@chat.example --json",
+            "aside devices approve aside://alice@chat.example laptop",
+            "aside devices log aside://alice@chat.example",
+            "aside recovery override aside://alice@chat.example --keep phone --keep tablet",
             "aside verify aside://alice@chat.example bob --mark",
         ] {
             assert!(parses(right), "{right}");
@@ -154,6 +159,7 @@ mod tests {
             "aside passphrase aside://alice@chat.example",
             "aside devices",
             "aside devices revoke aside://alice@chat.example",
+            "aside devices revoke aside://alice@chat.example laptop --since 0",
             "aside verify aside://alice@chat.example",
             "aside verify aside://alice@chat.example bob --mark --accept-change",
             "aside rooms",

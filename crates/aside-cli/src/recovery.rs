@@ -3,7 +3,7 @@
 use std::{
     fs,
     io::{self, BufRead as _, IsTerminal as _, Read as _, Write as _},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use anyhow::{Context as _, Result, bail};
@@ -11,19 +11,20 @@ use aside_client::{RecoveryPhrase, Strength, new_recovery_phrase};
 use serde_json::json;
 use zeroize::Zeroizing;
 
-use crate::{output, session::SessionArgs};
+use crate::{devices, output, session::SessionArgs};
 
 /// More than any phrase, however it is written.
 const MAX_PHRASE_BYTES: u64 = 4096;
 
-/// Make a recovery phrase, or approve this device by it
+/// Make a recovery phrase, approve this device by it, or say by it which devices there are
 ///
 /// The phrase is the only thing that can approve a device when all others are lost. It belongs on paper, and not on a computer; the
 /// server never sees it.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     aside recovery new aside://alice@chat.example\n  \
-    aside recovery use aside://alice@chat.example")]
+    aside recovery use aside://alice@chat.example\n  \
+    aside recovery override aside://alice@chat.example --keep phone --keep tablet")]
 pub(crate) struct Args {
     #[command(subcommand)]
     command: Command,
@@ -33,6 +34,7 @@ pub(crate) struct Args {
 enum Command {
     New(New),
     Use(Use),
+    Override(Override),
 }
 
 /// Make the account's recovery phrase and approve this device, the account's first; the phrase is printed once, and never again
@@ -58,11 +60,27 @@ struct Use {
     phrase_file: Option<PathBuf>,
 }
 
+/// Say by the recovery phrase which devices there are from now on: this one, and those to keep; all others end
+///
+/// For when a device was stolen and has revoked others, or filled the device log. The phrase is asked for, or read from standard input.
+#[derive(Debug, clap::Args)]
+struct Override {
+    #[command(flatten)]
+    session: SessionArgs,
+    /// Keep this device, too: its id or name, as `aside devices` shows it; may be given several times
+    #[arg(long, value_name = "DEVICE")]
+    keep: Vec<String>,
+    /// Read the phrase from this file instead
+    #[arg(long, value_name = "FILE")]
+    phrase_file: Option<PathBuf>,
+}
+
 /// Runs the command.
 pub(crate) async fn run(args: &Args) -> Result<()> {
     match &args.command {
         Command::New(args) => new(args).await,
         Command::Use(args) => approve(args).await,
+        Command::Override(args) => override_devices(args).await,
     }
 }
 
@@ -103,7 +121,7 @@ fn confirm(phrase: &str) -> Result<()> {
 }
 
 async fn approve(args: &Use) -> Result<()> {
-    let phrase = RecoveryPhrase::parse(&read(args)?)?;
+    let phrase = RecoveryPhrase::parse(&read(args.phrase_file.as_deref())?)?;
     let (client, _) = args.session.connect(|options| options.shared = true).await?;
     client.approve_by_phrase(&phrase).await?;
     client.close().await;
@@ -111,9 +129,22 @@ async fn approve(args: &Use) -> Result<()> {
     Ok(())
 }
 
+async fn override_devices(args: &Override) -> Result<()> {
+    let phrase = RecoveryPhrase::parse(&read(args.phrase_file.as_deref())?)?;
+    let (client, _) = args.session.connect(|options| options.shared = true).await?;
+    let mut keep = Vec::new();
+    for named in &args.keep {
+        keep.push(devices::find(&client, named).await?);
+    }
+    let log = client.override_devices(&phrase, &keep).await?;
+    client.close().await;
+    output::note(format!("there are {} approved devices from now on", log.active().count()))?;
+    Ok(())
+}
+
 /// The phrase as it was typed.
-fn read(args: &Use) -> Result<Zeroizing<String>> {
-    if let Some(path) = &args.phrase_file {
+fn read(file: Option<&Path>) -> Result<Zeroizing<String>> {
+    if let Some(path) = file {
         let text = fs::read_to_string(path)
             .with_context(|| format!("can't read the phrase in {}", path.display()))?;
         return Ok(Zeroizing::new(text));

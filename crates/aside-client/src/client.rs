@@ -1,5 +1,7 @@
 //! The handle that programs hold.
 
+mod approval;
+mod devices;
 mod identity;
 mod presence;
 mod private;
@@ -40,6 +42,8 @@ use crate::{
     view,
 };
 
+pub use approval::{ApprovalRequest, Comparison};
+pub use devices::{LogChange, LogEntry};
 pub use identity::{Safety, new_recovery_phrase};
 pub use search::Found;
 pub use tokens::{IssuedToken, Token};

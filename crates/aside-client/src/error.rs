@@ -5,10 +5,12 @@ use std::{io, time::Duration};
 use aside_crypto::{EntryError, PinBreach};
 use aside_proto::{
     error::{Retry, info, retry_of},
-    id::IdLengthError,
+    id::{DeviceId, IdLengthError},
     v1,
 };
-use aside_session::client::{CloseReason, LoginError, PayloadDiffers, RequestError, Violation};
+use aside_session::client::{
+    CloseReason, LoginError, PayloadDiffers, RequestError, Violation, approval::ApprovalEnd,
+};
 
 use crate::{StateError, TlsError, private::GoalError, words};
 
@@ -103,6 +105,33 @@ pub enum Error {
     /// The recovery phrase is not that of the user's device log.
     #[error("this is the recovery phrase of another account, or of an earlier device log")]
     WrongPhrase,
+    /// This device is not one of the device log's, so it approves none.
+    #[error("this device is not approved itself")]
+    NotApproved,
+    /// This device is one of the device log's.
+    #[error("this device is approved already")]
+    AlreadyApproved,
+    /// No entry of the device log is about this device.
+    #[error("the device {0} was never in the device log")]
+    UnknownDevice(DeviceId),
+    /// The device does not ask, or asks no longer.
+    #[error("this device does not ask to be approved, or asks no longer")]
+    NobodyAsks,
+    /// The approval came to nothing: the digits differ, or either device ended it.
+    #[error(transparent)]
+    ApprovalEnded(#[from] ApprovalEnd),
+    /// The user of this device said that the digits differ.
+    #[error("the digits differ: nothing was approved")]
+    DigitsDiffer,
+    /// The other device is not connected any more, or this one was not, when something had to be said.
+    #[error("the connection to the other device was lost during the approval")]
+    ApprovalLost,
+    /// Too many approvals in a row came to nothing (APPROVE-010).
+    #[error("three approvals in a row came to nothing: there is none for another {}", hours(*wait))]
+    ApprovalPaused {
+        /// How long.
+        wait: Duration,
+    },
     /// There is no safety number of a user alone.
     #[error("a safety number is that of two users")]
     SameUser,
@@ -319,6 +348,22 @@ impl Error {
             Self::NoIdentity => "Whoever has none yet makes one: aside recovery new.",
             Self::IdentityExists => "Approve this device by it: aside recovery use.",
             Self::WrongPhrase => "Look for the one that was made for this account.",
+            Self::NotApproved => "Approve it first: by another device, or by aside recovery use.",
+            Self::NobodyAsks => "On the new device: aside devices ask.",
+            Self::DigitsDiffer
+            | Self::ApprovalEnded(
+                ApprovalEnd::Different
+                | ApprovalEnd::TwoAnswers
+                | ApprovalEnd::Reveal(_)
+                | ApprovalEnd::OtherDevice
+                | ApprovalEnd::Invalid,
+            ) => {
+                "Somebody may stand between your devices. Begin anew; if it stays so, approve the device by aside recovery use, and ask the server's operator."
+            }
+            Self::ApprovalEnded(ApprovalEnd::Left) | Self::ApprovalLost => "Begin anew, on both.",
+            Self::ApprovalPaused { .. } => {
+                "The recovery phrase approves a device at once: aside recovery use."
+            }
             Self::DeviceReplaced => "Look whether it is there before you send it again.",
             Self::NotFollowed => "Join it first.",
             Self::MessageTooLong { .. } => "Split it.",
@@ -333,6 +378,9 @@ impl Error {
             Self::Login(_)
             | Self::LogEntry(_)
             | Self::SameUser
+            | Self::AlreadyApproved
+            | Self::UnknownDevice(_)
+            | Self::ApprovalEnded(ApprovalEnd::Active)
             | Self::Request(_)
             | Self::NotInOutbox
             | Self::Withdrawn
@@ -361,6 +409,12 @@ impl Error {
             _ => Duration::ZERO,
         }
     }
+}
+
+/// A time in hours and minutes, rounded up.
+fn hours(wait: Duration) -> String {
+    let minutes = wait.as_secs().div_ceil(60);
+    format!("{} h {} min", minutes / 60, minutes % 60)
 }
 
 fn tls_remedy(error: &TlsError) -> String {

@@ -39,6 +39,7 @@
 //!   contact (HEAD-004, DEV-010); each conversation's chain is held against signed heads (LOG-011).
 //! - A user's device log is pinned from first contact, and no other takes its place unseen (TRUST-001): [`Client::device_log`]. What
 //!   it comes to, two users compare: [`Client::safety`].
+//! - A new device is let in by six digits that its user compares on both: [`Client::ask_for_approval`], [`Client::approve`].
 //! - One process writes the state; another may work on a copy: [`Options::shared`].
 //!
 //! Names and texts are given as others made them. Whoever displays them passes them through [`display`] first (MSG-010).
@@ -73,15 +74,19 @@ mod words;
 
 pub use address::{Address, AddressError, Transport};
 pub use aside_crypto::{
-    DeviceLog, EntryError, Judgement, PhraseError, PinBreach, RecoveryPhrase, SafetyNumber,
+    Code, DeviceLog, EntryError, Judgement, PhraseError, PinBreach, RecoveryPhrase, SafetyNumber,
     Strength,
 };
 pub use aside_session::client::{
     Typists,
+    approval::ApprovalEnd,
     room::Settings as RoomSettings,
     timeline::{Profile as GroupProfile, ProfileError as GroupProfileError, Reply},
 };
-pub use client::{Client, Events, Found, IssuedToken, Queued, Safety, Token, new_recovery_phrase};
+pub use client::{
+    ApprovalRequest, Client, Comparison, Events, Found, IssuedToken, LogChange, LogEntry, Queued,
+    Safety, Token, new_recovery_phrase,
+};
 pub use content::Text;
 pub use error::{Error, PasswordReason, Refusal};
 pub use guard::{Guard, Unlock};

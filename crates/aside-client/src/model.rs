@@ -476,6 +476,11 @@ pub enum Event {
         /// Whose.
         who: Person,
     },
+    /// A device of the user asks to be approved: [`Client::approve`](crate::Client::approve) lets it in.
+    DeviceAsks {
+        /// Which; [`Client::devices`](crate::Client::devices) says what it is called.
+        device: DeviceId,
+    },
     /// The server gave a device log that does not go on from what was seen of it: the user must be warned (TRUST-003). Or another identity
     /// altogether, which is not used before the user has seen that (TRUST-004).
     DeviceLogRefused {

@@ -39,11 +39,14 @@ impl KnownLog {
     /// The devices that were ever added, in order, each once.
     pub(crate) fn devices(&self) -> impl Iterator<Item = DeviceId> {
         let mut seen = BTreeSet::new();
-        let certificates = self.entries.iter().flat_map(certificates);
-        let devices = certificates.filter_map(|certificate| {
-            Certificate::decode(&certificate).map(|certificate| certificate.device()).ok()
-        });
+        let devices = self.certificates().map(|certificate| certificate.device());
         devices.filter(move |device| seen.insert(*device))
+    }
+
+    /// Those that devices were ever given, in order.
+    pub(crate) fn certificates(&self) -> impl Iterator<Item = Certificate> {
+        let certificates = self.entries.iter().flat_map(certificates);
+        certificates.filter_map(|certificate| Certificate::decode(&certificate).ok())
     }
 }
 
@@ -85,6 +88,22 @@ impl Received {
         Ok(has_more)
     }
 
+    /// What it comes to by itself, held against nothing.
+    ///
+    /// # Errors
+    /// [`Error::DeviceLogInvalid`].
+    pub(crate) fn replay(&self) -> Result<Option<DeviceLog>, Error> {
+        if self.entries.is_empty() {
+            return Ok(None);
+        }
+        DeviceLog::replay(self.user, self.entries.iter().map(|entry| &entry[..])).map(Some).map_err(
+            |(at, error)| Error::DeviceLogInvalid {
+                position: u32::try_from(at).unwrap_or(MAX_ENTRIES),
+                error,
+            },
+        )
+    }
+
     /// Judges it, and holds it against what is known of the user; gives what is to be kept from now on, and what it comes to. No
     /// log at all is none only where none was seen before. With `accept_change` the user has seen that the identity has
     /// changed (TRUST-004).
@@ -98,16 +117,12 @@ impl Received {
         accept_change: bool,
     ) -> Result<Option<(KnownLog, DeviceLog)>, Error> {
         let pin = known.map(|known| pin(server, known, self.user)).transpose()?;
-        let log = match (&self.entries[..], &pin) {
-            ([], None) => return Ok(None),
-            ([], Some(pin)) => {
+        let log = match (self.replay()?, &pin) {
+            (None, None) => return Ok(None),
+            (None, Some(pin)) => {
                 return Err(PinBreach::Shorter(pin.seen.position).into());
             }
-            (entries, _) => DeviceLog::replay(self.user, entries.iter().map(|entry| &entry[..]))
-                .map_err(|(at, error)| Error::DeviceLogInvalid {
-                    position: u32::try_from(at).unwrap_or(MAX_ENTRIES),
-                    error,
-                })?,
+            (Some(log), _) => log,
         };
         let mut pin = pin.unwrap_or_else(|| Pin::first(server, &log));
         match accept_change {

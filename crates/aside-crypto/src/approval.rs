@@ -20,7 +20,7 @@
 
 use std::fmt;
 
-use aside_proto::id::UserId;
+use aside_proto::id::{DeviceId, UserId};
 
 use crate::{
     Certificate, CertificateError, DeviceLog, Hash, Identity, LogHead, Pin, PinBreach, label,
@@ -75,6 +75,12 @@ pub enum ApprovalError {
 pub struct Code(u32);
 
 impl Code {
+    /// A code that was read somewhere; none if it has more than six digits.
+    #[must_use]
+    pub const fn new(number: u32) -> Option<Self> {
+        if number < 1_000_000 { Some(Self(number)) } else { None }
+    }
+
     /// The number, below 1,000,000.
     #[must_use]
     pub const fn number(self) -> u32 {
@@ -228,6 +234,12 @@ impl ToCompare {
         self.code
     }
 
+    /// The device that the certificate names.
+    #[must_use]
+    pub const fn device(&self) -> DeviceId {
+        self.certificate.device()
+    }
+
     /// The certificate, once the user said that both devices show the same digits (APPROVE-005): it may be added to the device log.
     #[must_use]
     pub fn confirmed(self) -> Certificate {
@@ -279,8 +291,6 @@ fn commitment(user: UserId, reveal: &Reveal) -> Hash {
 
 #[cfg(test)]
 mod tests {
-    use aside_proto::id::DeviceId;
-
     use super::*;
     use crate::{Change, MlsKey, SUITE_P256, Signer, SigningKey};
 

@@ -56,6 +56,8 @@ pub const MAX_QUERY_WORDS: usize = 16;
 pub const LEAF_OVERHEAD_BYTES: u32 = 64;
 /// LIM-011: what else is in such a frame, at most.
 pub const COMMIT_OVERHEAD_BYTES: u32 = 1024;
+/// RELAY-004: a certificate fits in (CERT-005), and what an approval says beside it.
+pub const MAX_RELAY_BYTES: usize = 8 * 1024;
 /// Bytes of a franking tag (DS-031), and of what is reported of an epoch (FORK-001).
 pub const TAG_BYTES: usize = 32;
 /// KP-013: cipher suites that a device has KeyPackages of: as many as a certificate has keys for.

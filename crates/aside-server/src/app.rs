@@ -169,6 +169,7 @@ impl App {
             (Command::PublishDeviceLog { .. }, Some(identity)) => {
                 self.rates.device_log(identity.user)
             }
+            (Command::Relay { .. }, Some(identity)) => self.rates.relay(identity.user),
             (Command::ClaimKeyPackages { .. }, Some(identity)) => self.rates.claim(identity.user),
             (Command::ChangePassword { .. }, Some(identity)) => {
                 self.rates.password_change(identity.user)
@@ -233,6 +234,9 @@ impl App {
                 answer!(self.revoke_device(who, key, device_id))
             }
             Command::LookUpDevices { device_ids } => answer!(self.look_up_devices(device_ids)),
+            Command::Relay { device_id, payload } => {
+                answer!(std::future::ready(self.relay(who, device_id, payload)))
+            }
             Command::CreateRoom { key, name } => answer!(self.create_room(who, key, name)),
             Command::ListRooms { joined_only, invited_only, name, page_token, page_size } => {
                 let list = aside_store::ListRooms {

@@ -126,6 +126,8 @@ pub struct Rates {
     pub members_per_user: Rate,
     /// Entries that one account publishes to its device log: all of it is verified anew each time (DEVLOG-011).
     pub device_logs_per_user: Rate,
+    /// What one account's devices say to each other (RELAY-006).
+    pub relays_per_user: Rate,
 }
 
 /// Connections the server takes.
@@ -222,6 +224,7 @@ impl Default for Config {
                 // Nobody is asked before: some four thousand a day, and one large group at once.
                 members_per_user: rate(0.05, 1000),
                 device_logs_per_user: rate(0.1, 20),
+                relays_per_user: rate(0.5, 30),
             },
             connections: Connections {
                 total: 20_000,
@@ -263,6 +266,7 @@ impl Config {
                 commits_per_user: endless,
                 members_per_user: endless,
                 device_logs_per_user: endless,
+                relays_per_user: endless,
             },
             connections: Connections {
                 total: 20_000,
@@ -333,6 +337,7 @@ impl Config {
                 "commit_rate" => &["rates.commits_per_user"],
                 "member_rate" => &["rates.members_per_user"],
                 "device_log_rate" => &["rates.device_logs_per_user"],
+                "relay_rate" => &["rates.relays_per_user"],
                 "password" => &["password"],
                 "login_rate" => &["rates.login_per_address", "rates.login_per_handle"],
                 limit => &[&*format!("limits.{limit}")],
@@ -393,6 +398,7 @@ impl Config {
             ("commits_per_user", r.commits_per_user),
             ("members_per_user", r.members_per_user),
             ("device_logs_per_user", r.device_logs_per_user),
+            ("relays_per_user", r.relays_per_user),
         ];
         for (name, rate) in buckets {
             if !(rate.per_second.is_finite() && rate.per_second >= 1e-6) || rate.burst == 0 {

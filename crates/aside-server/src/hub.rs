@@ -7,6 +7,7 @@
 mod frames;
 mod presence;
 mod private;
+mod relay;
 
 use std::{
     collections::{BTreeSet, HashMap, HashSet, hash_map::Entry},

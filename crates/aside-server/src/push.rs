@@ -84,18 +84,19 @@ impl PushQueue {
     }
 
     /// Queues a frame that may be left out without a word when there is no room: a later one, or asking, makes up for it (MARK-013,
-    /// INV-009).
-    pub(crate) fn hint(&self, frame: &Bytes) {
+    /// INV-009). Gives whether it was queued.
+    pub(crate) fn hint(&self, frame: &Bytes) -> bool {
         let mut state = self.lock();
         if state.deaf {
-            return;
+            return false;
         }
         if state.bytes >= self.bound {
             metrics::counter!("aside_hints_left_out_total").increment(1);
-            return;
+            return false;
         }
         state.add(frame.clone());
         state.wake();
+        true
     }
 
     /// Queues what is seen of a user, in the place of what still waits to be said of the same user (PRES-014). Left out when there

@@ -73,6 +73,7 @@ pub(crate) struct RateLimits {
     commits_per_user: Buckets<UserId>,
     members_per_user: Buckets<UserId>,
     device_logs_per_user: Buckets<UserId>,
+    relays_per_user: Buckets<UserId>,
 }
 
 impl RateLimits {
@@ -90,6 +91,7 @@ impl RateLimits {
             commits_per_user: Buckets::new(rates.commits_per_user),
             members_per_user: Buckets::new(rates.members_per_user),
             device_logs_per_user: Buckets::new(rates.device_logs_per_user),
+            relays_per_user: Buckets::new(rates.relays_per_user),
             // A guess at the password, as a log-in is.
             password_changes_per_user: Buckets::new(rates.login_per_handle),
         }
@@ -161,6 +163,10 @@ impl RateLimits {
         self.device_logs_per_user.take(&user)
     }
 
+    pub(crate) fn relay(&self, user: UserId) -> Result<(), RetryAfter> {
+        self.relays_per_user.take(&user)
+    }
+
     /// Forgets the buckets that are full again, so that memory follows who is active.
     pub(crate) fn forget_idle(&self) {
         self.register_per_address.limiter.retain_recent();
@@ -176,6 +182,7 @@ impl RateLimits {
         self.commits_per_user.limiter.retain_recent();
         self.members_per_user.limiter.retain_recent();
         self.device_logs_per_user.limiter.retain_recent();
+        self.relays_per_user.limiter.retain_recent();
     }
 }
 
@@ -308,6 +315,7 @@ mod tests {
                 commits_per_user: many,
                 members_per_user: many,
                 device_logs_per_user: many,
+                relays_per_user: many,
             })
         };
 

@@ -91,6 +91,7 @@ fn check_command(command: &Command, limits: &v1::Limits) {
         Command::Mark { delivered_seq, read_seq, .. } => {
             assert!(*delivered_seq != 0 || *read_seq != 0);
         }
+        Command::Relay { payload, .. } => assert!((1..=8192).contains(&payload.len())),
         Command::SetPresence { status_text, .. } => assert!(status_text.len() <= 128),
         Command::GetPresence { user_ids } => {
             assert!(user_ids.len() <= limits.max_page_items as usize);

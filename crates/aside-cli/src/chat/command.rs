@@ -1,6 +1,6 @@
 //! What a typed line asks for.
 
-use super::{Current, rooming::Rooming};
+use super::{Current, approving::Devices, rooming::Rooming};
 
 /// What /help says.
 pub(crate) const HELP: &str = "\
@@ -37,6 +37,8 @@ pub(crate) const HELP: &str = "\
 /show             be seen again
 /receipts on|off  let others see how far you have read, or not
 /devices          list your devices, and which are approved for private conversations
+/devices approve  let in the device that asks; both show six digits: /devices same if they are, or /devices differ
+/devices ask      ask your other devices to let this one in
 /verify HANDLE    show the safety number with somebody, to be compared by another way
 /verified         remember that the last one shown was compared, and is the same
 /revoke NUMBER    revoke one of them: it can never log in again
@@ -81,7 +83,7 @@ pub(crate) enum Command {
     Outbox,
     Retry(usize),
     Discard(usize),
-    Devices,
+    Devices(Devices),
     Verify(String),
     /// The safety number that was shown last is the same for both.
     Verified,
@@ -152,7 +154,7 @@ impl Command {
             | Self::Receipts(_)
             | Self::Delete(_)
             | Self::Read(Some(_))
-            | Self::Devices
+            | Self::Devices(_)
             | Self::Verify(_)
             | Self::Verified
             | Self::Revoke(_)
@@ -230,7 +232,7 @@ impl Command {
             "outbox" => Self::Outbox,
             "retry" => Self::Retry(number("/outbox")?),
             "discard" => Self::Discard(number("/outbox")?),
-            "devices" => Self::Devices,
+            "devices" => Self::Devices(Devices::parse(argument)?),
             "verify" => Self::Verify(needed("a handle")?),
             "verified" => Self::Verified,
             "revoke" => Self::Revoke(number("/devices")?),
@@ -261,6 +263,9 @@ mod tests {
         assert_eq!(parse("/delete"), Command::Delete(None));
         assert_eq!(parse("/delete [7]"), Command::Delete(Some(7)));
         assert_eq!(parse("/revoke 2"), Command::Revoke(2));
+        assert_eq!(parse("/devices"), Command::Devices(Devices::List));
+        assert_eq!(parse("/devices approve"), Command::Devices(Devices::Approve));
+        assert_eq!(parse("/devices differ"), Command::Devices(Devices::Differ));
         assert_eq!(parse("/verify bob"), Command::Verify("bob".into()));
         assert_eq!(parse("/verified"), Command::Verified);
         assert_eq!(parse("/status out for  lunch "), Command::Status("out for  lunch".into()));
@@ -295,6 +300,7 @@ mod tests {
             "/statuses x",
             "/receipts",
             "/verify",
+            "/devices alike",
             "/receipts maybe",
             "/search",
             "/retry all",

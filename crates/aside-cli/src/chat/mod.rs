@@ -1,5 +1,6 @@
 //! `aside chat`: talking, a line at a time.
 
+mod approving;
 pub(crate) mod command;
 mod input;
 mod progress;

@@ -9,7 +9,7 @@ use aside_client::{
 
 use super::{Current, input::Printer};
 use crate::{
-    failure,
+    devices, failure,
     output::{self, Style},
     presence, rooms,
 };
@@ -98,6 +98,7 @@ impl Screen {
             Event::DeviceLogRefused { who, why } => {
                 style.warning(format!("WARNING: {}: {why}", neutralise_line(&who.to_string())))
             }
+            Event::DeviceAsks { .. } => style.bold(devices::approving::ASKS),
             Event::DeviceLogChanged { who } => style.dim(format!(
                 "the devices of {} have changed",
                 neutralise_line(&who.to_string())

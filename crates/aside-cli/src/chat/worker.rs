@@ -9,6 +9,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::{
     Current,
+    approving::Shown,
     command::{Command, HELP},
     progress,
 };
@@ -61,6 +62,8 @@ pub(crate) struct Worker {
     current: Option<Current>,
     /// As /devices numbered them last.
     devices: Vec<DeviceId>,
+    /// The digits that are shown, to be compared with another device's.
+    pub(super) shown: Shown,
     /// Whose safety number /verify showed last.
     compared: Option<(UserId, SafetyNumber)>,
     /// As /outbox numbered them last.
@@ -76,7 +79,7 @@ impl Worker {
         interactive: bool,
         results: mpsc::Sender<Done>,
     ) -> Self {
-        let (devices, compared, outbox) = Default::default();
+        let (devices, shown, compared, outbox) = Default::default();
         let (away, current, retaining) = Default::default();
         Self {
             client,
@@ -86,6 +89,7 @@ impl Worker {
             results,
             current,
             devices,
+            shown,
             compared,
             outbox,
             retaining,
@@ -219,7 +223,7 @@ impl Worker {
                 self.client.discard(progress::numbered(&self.outbox, number)?).await?;
                 self.say("it is discarded, and will not be sent".to_owned()).await;
             }
-            Command::Devices => self.list_devices().await?,
+            Command::Devices(what) => self.approving(what).await?,
             Command::Verify(handle) => self.verify(&handle).await?,
             Command::Verified => self.verified().await?,
             Command::Revoke(number) => self.revoke(number).await?,
@@ -381,7 +385,7 @@ impl Worker {
         Ok(())
     }
 
-    async fn list_devices(&mut self) -> Result<()> {
+    pub(super) async fn list_devices(&mut self) -> Result<()> {
         let devices = self.client.devices().await?;
         let log = devices::device_log(&self.client).await?;
         let lines = devices.iter().enumerate().map(|(index, device)| {

@@ -230,7 +230,7 @@ impl Client {
 
     /// Appends to the user's own log what `sign` makes of it, unless that is nothing. If another device is first, `sign` is asked
     /// again (DEVLOG-002).
-    async fn append(
+    pub(super) async fn append(
         &self,
         sign: impl Fn(&DeviceLog) -> Result<Option<Vec<u8>>, Error>,
     ) -> Result<DeviceLog, Error> {
@@ -283,7 +283,7 @@ impl Client {
         self.call(client_frame::Body::PublishDeviceLog(publish)).await.map(drop)
     }
 
-    async fn fetch_log(&self, user: UserId) -> Result<Received, Error> {
+    pub(super) async fn fetch_log(&self, user: UserId) -> Result<Received, Error> {
         let mut received = Received::new(user);
         loop {
             let fetch = client_frame::Body::FetchDeviceLogs(received.request());
@@ -313,12 +313,12 @@ impl Client {
     }
 
     /// This device's certificate, made at the first call.
-    async fn certificate(&self) -> Result<Certificate, Error> {
+    pub(super) async fn certificate(&self) -> Result<Certificate, Error> {
         certificate::of_this_device(&self.store, &self.identity()).await
     }
 }
 
 /// Whether a device is one of its user's at the log's head.
-fn is_active(log: &DeviceLog, device: DeviceId) -> bool {
+pub(super) fn is_active(log: &DeviceLog, device: DeviceId) -> bool {
     matches!(log.judge(device, log.head().position), Judgement::Active(_))
 }

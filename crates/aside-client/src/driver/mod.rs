@@ -1,5 +1,6 @@
 //! The task behind a [`Client`](crate::Client): one connection after another, and what is carried between them.
 
+mod approvals;
 mod calls;
 mod link;
 mod login;
@@ -24,12 +25,14 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
+pub(crate) use approvals::{Approvals, Heard};
 pub(crate) use calls::Call;
 pub(crate) use link::{Dialer, Link, unix_ms};
 pub(crate) use login::{Authenticator, Established};
 
 use self::{
-    calls::Calls, outbox::Outbox, outlet::Outlet, people::People, private::Private, sync::Sync,
+    approvals::Approving, calls::Calls, outbox::Outbox, outlet::Outlet, people::People,
+    private::Private, sync::Sync,
 };
 use crate::{
     Connection, Error, Event, LogIn, Outgoing, Receipt, State,
@@ -98,6 +101,8 @@ pub(crate) enum Command {
         conversation: ConversationId,
         done: oneshot::Sender<Result<Health, Error>>,
     },
+    /// About devices that ask to be approved.
+    Approvals(Approvals),
     /// The server gave a device log that is refused: the program is told.
     Refused {
         user: UserId,
@@ -155,6 +160,7 @@ pub(crate) struct Driver {
     sync: Sync,
     people: People,
     private: Private,
+    approving: Approving,
     out: Outlet,
     backoff: Backoff,
     /// Whom to tell at the end.
@@ -224,6 +230,7 @@ impl Driver {
             sync,
             people: People::default(),
             private,
+            approving: Approving::default(),
             out,
             backoff: Backoff::default(),
             closing: None,
@@ -356,6 +363,7 @@ impl Driver {
             Input::Command(Command::Typing { conversation, typing }) => {
                 self.people.say(conversation, typing);
             }
+            Input::Command(Command::Approvals(command)) => self.approving.command(command),
             Input::Command(Command::Refused { user, why }) => {
                 let who = self.person(user).await?;
                 self.out.tell(Event::DeviceLogRefused { who, why });

@@ -10,7 +10,9 @@ use aside_proto::{
 use aside_session::client::{self as session, CloseReason, RequestId};
 use tokio::time::{Instant, sleep_until};
 
-use super::{Call, Driver, End, Established, Link, outbox::Done, private, sync::Asked, unix_ms};
+use super::{
+    Call, Driver, End, Established, Heard, Link, outbox::Done, private, sync::Asked, unix_ms,
+};
 use crate::{Connection, Error, Event, Outgoing, Person, Receipt, Room, State, paths};
 
 /// A connection that stood for so long was a good one: the next attempt comes soon.
@@ -48,6 +50,7 @@ impl Driver {
         self.sync.disconnected();
         self.people.disconnected();
         self.private.disconnected();
+        self.approving.tell(Heard::Offline);
         if began.elapsed() >= STABLE {
             self.backoff.reset();
         }
@@ -60,6 +63,7 @@ impl Driver {
 
     fn begin(&mut self, established: Established) -> Link {
         self.greeted(&established);
+        self.approving.tell(Heard::Online);
         let handle = established.identity.handle;
         self.out.tell(Event::Connection(Connection::Online { handle }));
         established.link
@@ -179,8 +183,14 @@ impl Driver {
                     let by = Person { user: inviter, handle: Some(handle) };
                     self.out.tell(Event::Invited { room: Room::try_from(*room)?, by });
                 }
+                session::Event::Relayed { device, payload } => {
+                    self.relayed(device, &payload).await?;
+                }
                 session::Event::DeviceLogChanged { user, .. } => {
                     self.device_log_changed(user);
+                    if user == self.status.borrow().identity.user {
+                        self.approving.tell(Heard::LogChanged);
+                    }
                     let who = self.person(user).await?;
                     self.out.tell(Event::DeviceLogChanged { who });
                 }

@@ -170,6 +170,7 @@ fn is_warning(event: &Event) -> bool {
         | Event::GapRepaired { .. }
         | Event::Trimmed { .. }
         | Event::DeviceLogChanged { .. }
+        | Event::DeviceAsks { .. }
         | Event::Invited { .. }
         | Event::Throttled { .. }
         | Event::Outgoing(_)
@@ -199,6 +200,7 @@ fn makes_up_for(event: &Event, earlier: &Event) -> bool {
         (Event::DeviceKeyChanged { device, .. }, Event::DeviceKeyChanged { device: other, .. }) => {
             device == other
         }
+        (Event::DeviceAsks { device }, Event::DeviceAsks { device: other }) => device == other,
         (Event::DeviceLogChanged { who }, Event::DeviceLogChanged { who: other })
         | (Event::DeviceLogRefused { who, .. }, Event::DeviceLogRefused { who: other, .. }) => {
             who.user == other.user

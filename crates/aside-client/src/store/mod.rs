@@ -3,6 +3,7 @@
 //! One process writes at a time: a lock file says so. Another may work on a copy that is thrown away when it ends.
 
 mod account;
+mod approval;
 mod conversations;
 mod data_key;
 mod devices;

@@ -1,6 +1,8 @@
 //! The client against a real server, on loopback.
 
 mod accounts;
+mod approval;
+mod between;
 mod connections;
 mod identity;
 mod kills;

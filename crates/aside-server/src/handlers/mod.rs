@@ -7,6 +7,7 @@ mod login;
 mod presence;
 mod private;
 mod redaction;
+mod relay;
 mod room_settings;
 mod rooms;
 mod search;

@@ -5,6 +5,8 @@ use aside_proto::{
     v1::{self, server_frame},
 };
 
+use bytes::Bytes;
+
 use super::{
     greeting::{Greeting, Violation},
     live::Live,
@@ -79,6 +81,13 @@ pub enum Event {
         generation: u64,
         /// The epoch.
         epoch: u64,
+    },
+    /// Another device of the user says something (RELAY-001).
+    Relayed {
+        /// Which, as the server says.
+        device: DeviceId,
+        /// What: of an approval, for [`ApprovalMessage::decode`](super::approval::ApprovalMessage::decode).
+        payload: Bytes,
     },
     /// Somebody invited the user to a room.
     Invited {

@@ -38,6 +38,7 @@
 //! # Ok::<(), frame::FrameError>(())
 //! ```
 
+pub mod approval;
 pub mod log;
 pub mod timeline;
 

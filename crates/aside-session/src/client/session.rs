@@ -327,6 +327,10 @@ impl Session {
                 let (generation, epoch) = (fork.generation, fork.epoch);
                 self.events.push_back(Event::ForkCheckMismatch { conversation, generation, epoch });
             }
+            Some(server_frame::Body::RelayReceived(said)) => {
+                let device = said.device_id[..].try_into().map_err(Violation::from)?;
+                self.events.push_back(Event::Relayed { device, payload: said.payload });
+            }
             Some(event) => {
                 let live = Live::read(event).map_err(Violation::from)?;
                 self.events.extend(live.map(Event::Live));
@@ -442,6 +446,7 @@ impl Asked {
                     | ("list_devices", Body::Devices(_))
                     | ("revoke_device", Body::DeviceRevoked(_))
                     | ("look_up_devices", Body::DeviceKeys(_))
+                    | ("relay", Body::Relayed(_))
                     | ("create_room", Body::RoomCreated(_))
                     | ("list_rooms", Body::Rooms(_))
                     | ("join", Body::Joined(_))

@@ -20,6 +20,7 @@ use crate::{
     Now,
     client::{
         CloseReason, Draft, Event, Framing, Login, RequestId, Session, SignatureStatus,
+        approval::{self, ApprovalMessage},
         log::{Accepted, Follower, Place, Refusal, Start},
         timeline::{Said, Timeline},
     },
@@ -209,6 +210,14 @@ impl Client {
             | Event::KeyPackagesLow { .. }
             | Event::ForkCheckMismatch { .. }
             | Event::Live(_) => {}
+            Event::Relayed { payload, .. } => {
+                // What can be read is said again as it was meant.
+                if let Some(message) = ApprovalMessage::decode(&payload) {
+                    let said = approval::Said { to: None, message };
+                    let again = ApprovalMessage::decode(&said.request().payload);
+                    assert_eq!(again.as_ref(), Some(&said.message));
+                }
+            }
             Event::Closed(reason) => {
                 self.stage = Stage::Closed;
                 assert!(!matches!(reason, CloseReason::Requested), "nobody asked for it");

@@ -11,7 +11,7 @@ use aside_proto::{
     id::{IdLengthError, IdempotencyKey},
     limits::{
         MAX_DEVICE_NAME_BYTES, MAX_PAGE_TOKEN_BYTES, MAX_PING_BYTES, MAX_QUERY_BYTES,
-        MAX_STATUS_BYTES, SIGNATURE_BYTES,
+        MAX_RELAY_BYTES, MAX_STATUS_BYTES, SIGNATURE_BYTES,
     },
     name::{Name, prepare_password},
     v1::{self, client_frame::Body, server_frame},
@@ -47,6 +47,7 @@ pub(super) fn judge(limits: &v1::Limits, request: &Admitted) -> Verdict {
         Body::ListDevices(v1::ListDevices {}) => Verdict::Execute(Command::ListDevices),
         Body::RevokeDevice(r) => revoke_device(request.key(), r).into(),
         Body::LookUpDevices(r) => look_up_devices(limits, r).into(),
+        Body::Relay(r) => relay(r).into(),
         Body::CreateRoom(r) => create_room(limits, request.key(), r).into(),
         Body::ListRooms(r) => list_rooms(limits, r).into(),
         Body::Join(r) => join(request.key(), r).into(),
@@ -145,6 +146,19 @@ fn look_up_devices(limits: &v1::Limits, request: &v1::LookUpDevices) -> Result<C
     let device_ids =
         request.device_ids.iter().map(|bytes| id(bytes, FIELD)).collect::<Result<_, _>>()?;
     Ok(Command::LookUpDevices { device_ids })
+}
+
+/// RELAY-004.
+fn relay(request: &v1::Relay) -> Result<Command, Refusal> {
+    let device_id = match request.device_id.is_empty() {
+        true => None,
+        false => Some(id(&request.device_id, "relay.device_id")?),
+    };
+    if !(1..=MAX_RELAY_BYTES).contains(&request.payload.len()) {
+        let message = "What is relayed is 1 to 8192 bytes.";
+        return Err(Refusal::invalid_argument("relay.payload", message));
+    }
+    Ok(Command::Relay { device_id, payload: request.payload.clone() })
 }
 
 fn create_room(

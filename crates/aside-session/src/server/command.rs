@@ -113,6 +113,13 @@ pub enum Command {
         /// At most `max_page_items`.
         device_ids: Vec<DeviceId>,
     },
+    /// Pass something on to other devices of the account. Outcome: `Relayed`.
+    Relay {
+        /// To which; none: to all that are approved.
+        device_id: Option<DeviceId>,
+        /// 1 to 8192 bytes.
+        payload: Bytes,
+    },
     /// Make a room. Outcome: `RoomCreated`.
     CreateRoom {
         /// Idempotency key.

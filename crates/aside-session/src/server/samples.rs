@@ -263,6 +263,7 @@ pub(crate) fn requests() -> Vec<Body> {
         Body::FetchInbox(v1::FetchInbox { after: 3, max_items: 0 }),
         Body::AckInbox(v1::AckInbox { up_to: 4 }),
         Body::ReportForkCheck(report_fork_check()),
+        Body::Relay(v1::Relay { device_id: DEVICE.to_bytes(), payload: "said".into() }),
     ]
 }
 
@@ -390,6 +391,7 @@ pub(crate) fn outcome(command: &Command) -> Outcome {
         Command::ListDevices => Body::Devices(v1::Devices::default()),
         Command::RevokeDevice { .. } => Body::DeviceRevoked(v1::DeviceRevoked {}),
         Command::LookUpDevices { .. } => Body::DeviceKeys(v1::DeviceKeys::default()),
+        Command::Relay { .. } => Body::Relayed(v1::Relayed::default()),
         Command::CreateRoom { .. } => Body::RoomCreated(v1::RoomCreated::default()),
         Command::ListRooms { .. } => Body::Rooms(v1::Rooms::default()),
         Command::Join { .. } => Body::Joined(v1::Joined::default()),

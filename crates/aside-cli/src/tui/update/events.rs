@@ -7,7 +7,7 @@ use aside_client::{
 use super::{Effect, rooms, typing};
 use crate::{
     chat::screen::unfollowed,
-    presence,
+    devices, presence,
     tui::{
         state::{Asked, Link, State},
         timeline::is_said,
@@ -41,6 +41,7 @@ pub(super) fn event(state: &mut State, event: Event) -> Vec<Effect> {
             state.say(text.clone(), true);
             state.alert = Some(text);
         }
+        Event::DeviceAsks { .. } => state.say(devices::approving::ASKS.to_owned(), false),
         Event::Throttled { wait } => {
             let wait = wait.as_millis();
             state.hint =

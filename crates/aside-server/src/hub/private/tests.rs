@@ -127,3 +127,39 @@ fn whoever_shares_a_private_conversation_may_see_the_other() {
     drop((laptop, tablet));
     assert!(hub.lock().subscribers.is_empty());
 }
+
+// cites: RELAY-001, RELAY-002, RELAY-003, RELAY-005
+#[test]
+fn what_a_device_says_is_for_other_devices_of_its_user() {
+    let hub = Arc::new(Hub::default());
+    let phone = log_in(&hub, ALICE, PHONE, ALL, true);
+    let old = log_in(&hub, ALICE, PHONE, &["sync", "talk"], true);
+    let laptop = log_in(&hub, ALICE, LAPTOP, ALL, false);
+    let tablet = log_in(&hub, BOB, TABLET, ALL, true);
+    let everyone = [&phone, &old, &laptop, &tablet];
+    assert_eq!(everyone.map(pushed), [1, 0, 0, 1], "few KeyPackages");
+    let say = |from, to| hub.relay(ALICE, from, to, Bytes::from_static(b"said"));
+    assert_eq!(say(LAPTOP, None), 1);
+    assert_eq!(everyone.map(pushed), [1, 0, 0, 0], "to whom it is approved, and can hear");
+    assert_eq!(say(PHONE, Some(LAPTOP)), 1);
+    assert_eq!(everyone.map(pushed), [0, 0, 1, 0]);
+    for (from, to) in [(PHONE, Some(PHONE)), (PHONE, None), (PHONE, Some(TABLET))] {
+        assert_eq!(say(from, to), 0, "{to:?}");
+    }
+    let late = log_in(&hub, ALICE, PHONE, ALL, true);
+    assert_eq!(everyone.map(pushed), [0, 0, 0, 0]);
+    assert_eq!(pushed(&late), 1, "few KeyPackages, and nothing of what was said");
+}
+
+// cites: RELAY-003, RELAY-007
+#[test]
+fn a_connection_without_room_is_not_counted() {
+    let hub = Arc::new(Hub::default());
+    let phone = log_in(&hub, ALICE, PHONE, ALL, true);
+    let payload = Bytes::from(vec![1; 8192]);
+    let say = || hub.relay(ALICE, LAPTOP, None, payload.clone());
+    let heard = std::iter::repeat_with(say).take(1000).filter(|heard| *heard == 1).count();
+    assert!((127..130).contains(&heard), "{heard}");
+    assert_eq!(pushed(&phone), heard + 1, "few KeyPackages");
+    assert_eq!(say(), 1);
+}

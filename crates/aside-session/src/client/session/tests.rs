@@ -491,3 +491,18 @@ fn the_end_is_told_once_and_how() {
     session.close();
     assert_eq!(events(&mut session), [Event::Closed(CloseReason::Requested)]);
 }
+
+// cites: RELAY-001
+#[test]
+fn what_is_relayed_is_told_with_its_sender() {
+    let said = |device: &'static [u8]| {
+        let said = v1::RelayReceived { device_id: device.into(), payload: "said".into() };
+        wire(0, Body::RelayReceived(said))
+    };
+    let mut session = in_authenticated();
+    session.handle_bytes(NOW, &said(&[3; 16]));
+    let relayed = Event::Relayed { device: DeviceId::new([3; 16]), payload: "said".into() };
+    assert_eq!(events(&mut session), [relayed]);
+    session.handle_bytes(NOW, &said(&[3; 15]));
+    assert!(session.is_closed());
+}

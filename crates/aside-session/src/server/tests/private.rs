@@ -81,6 +81,7 @@ pub(super) fn commands() -> Vec<Command> {
         Command::FetchInbox { after: 3, max_items: 10 },
         Command::AckInbox { up_to: 4 },
         Command::ReportForkCheck { conversation, epoch, value: [4; 32] },
+        Command::Relay { device_id: Some(samples::DEVICE), payload: "said".into() },
     ]
 }
 
@@ -241,4 +242,29 @@ fn what_breaks_a_rule_is_refused_by_its_field() {
         assert_eq!(client.next_command(), None);
     }
     assert!(client.session.is_live());
+}
+
+// cites: RELAY-004
+#[test]
+fn what_is_relayed_is_not_empty_and_not_long() {
+    let relay = |device: usize, payload: usize| {
+        let (device_id, payload) = (vec![6; device].into(), vec![1; payload].into());
+        Body::Relay(v1::Relay { device_id, payload })
+    };
+    for (body, field) in [
+        (relay(16, 0), "relay.payload"),
+        (relay(0, 8193), "relay.payload"),
+        (relay(15, 1), "relay.device_id"),
+    ] {
+        let mut peer = Client::authenticated();
+        peer.send_request(9, body);
+        let (code, refused) = peer.refusal(9);
+        assert_eq!((code, &*refused), (ErrorCode::InvalidArgument, field));
+    }
+    let mut peer = Client::authenticated();
+    peer.send_request(9, relay(0, 8192));
+    let all = peer.next_command();
+    assert!(
+        matches!(all, Some((_, Command::Relay { device_id: None, payload })) if payload.len() == 8192)
+    );
 }

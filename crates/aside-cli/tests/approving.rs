@@ -1,0 +1,240 @@
+//! Two devices of one account, as people and scripts run them: one lets the other in.
+
+use std::{
+    io::{BufRead as _, BufReader, Write as _},
+    process::{Child, ChildStdin, ChildStdout, Command, Output, Stdio},
+};
+
+use aside_server::{Config, Running, Server};
+use serde_json::Value;
+use tempfile::TempDir;
+
+struct World {
+    home: TempDir,
+    server: Running,
+}
+
+impl World {
+    async fn new() -> Self {
+        let home = tempfile::tempdir().expect("a temporary directory");
+        let config = Config::for_tests(home.path().join("server"));
+        let server = Server::start(config).await.expect("the server starts");
+        Self { home, server }
+    }
+
+    /// `aside <command>` as Alice on this computer.
+    fn aside(&self, computer: &str, command: &str, arguments: &[&str]) -> Command {
+        let port = self.server.local_addr().port();
+        let mut aside = Command::new(env!("CARGO_BIN_EXE_aside"));
+        aside
+            .args(command.split(' '))
+            .arg(format!("aside://alice@localhost:{port}"))
+            .args(arguments)
+            .args(["--fingerprint", &self.server.fingerprint(), "--device-name", computer])
+            .env("ASIDE_DATA_DIR", self.home.path().join(computer))
+            .env("ASIDE_PASSWORD", "a pass phrase for tests");
+        aside
+    }
+
+    async fn run(&self, computer: &str, command: &str, arguments: &[&str]) -> Output {
+        let mut aside = self.aside(computer, command, arguments);
+        let ended = move || aside.stdin(Stdio::null()).output().expect("the program runs");
+        tokio::task::spawn_blocking(ended).await.expect("the task does not panic")
+    }
+
+    async fn json(&self, computer: &str, command: &str, arguments: &[&str]) -> Value {
+        let output = self.run(computer, command, arguments).await;
+        serde_json::from_str(&said(&output)).expect("it is JSON")
+    }
+}
+
+fn said(output: &Output) -> String {
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{}: {stderr}", output.status);
+    String::from_utf8(output.stdout.clone()).expect("it is UTF-8")
+}
+
+/// A program that runs while others do.
+struct Dialogue {
+    child: Child,
+    lines: BufReader<ChildStdout>,
+    input: Option<ChildStdin>,
+}
+
+impl Dialogue {
+    fn start(mut command: Command) -> Self {
+        let command = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("the program starts");
+        let lines = BufReader::new(child.stdout.take().expect("it is piped"));
+        let input = child.stdin.take();
+        Self { child, lines, input }
+    }
+
+    fn event(&mut self, name: &str) -> Value {
+        let mut line = String::new();
+        self.lines.read_line(&mut line).expect("it is UTF-8");
+        let event: Value = serde_json::from_str(&line).expect("a line of JSON");
+        assert_eq!(event["event"], name, "{event}");
+        event
+    }
+
+    fn say(&mut self, line: &str) {
+        let input = self.input.as_mut().expect("it was not closed");
+        writeln!(input, "{line}").expect("the program reads");
+    }
+
+    #[cfg(unix)]
+    fn interrupt(&self) {
+        let kill = Command::new("kill").args(["-INT", &self.child.id().to_string()]).status();
+        assert!(kill.expect("there is a kill").success());
+    }
+
+    fn end(self) -> (Option<i32>, String) {
+        let Self { child, input, .. } = self;
+        let output = child.wait_with_output().expect("the program ends");
+        drop(input);
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    }
+}
+
+async fn two_computers() -> World {
+    let world = World::new().await;
+    said(&world.run("phone", "rooms", &["--register"]).await);
+    said(&world.run("phone", "recovery new", &[]).await);
+    world
+}
+
+/// Both as far as the digits: the laptop's, the phone's.
+fn both_show(world: &World) -> (Dialogue, Dialogue) {
+    let mut laptop = Dialogue::start(world.aside("laptop", "devices ask", &["--json"]));
+    assert_eq!(laptop.event("asked")["reached"], 0);
+    let mut phone = Dialogue::start(world.aside("phone", "devices approve", &["--json"]));
+    assert_eq!(phone.event("asks")["name"], "laptop");
+    (laptop, phone)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_device_is_let_in_by_the_digits_that_it_shows() {
+    let world = two_computers().await;
+    let world = tokio::task::spawn_blocking(move || {
+        let (mut laptop, mut phone) = both_show(&world);
+        let (there, here) = (laptop.event("code"), phone.event("code"));
+        assert_eq!(there["code"], here["code"]);
+        phone.say(there["code"].as_str().unwrap());
+        laptop.say("yes");
+        assert_eq!(phone.event("approved")["position"], 1);
+        assert_eq!(laptop.event("approved")["position"], 1);
+        assert_eq!((laptop.end().0, phone.end().0), (Some(0), Some(0)));
+        world
+    })
+    .await
+    .unwrap();
+    let devices = world.json("laptop", "devices", &["--json"]).await;
+    let standing = |device: &Value| device["standing"].as_str().map(str::to_owned);
+    let standings: Vec<_> = devices.as_array().unwrap().iter().filter_map(standing).collect();
+    assert_eq!(standings, ["approved", "approved"]);
+    let again = world.run("laptop", "devices ask", &[]).await;
+    assert!(String::from_utf8_lossy(&again.stderr).contains("approved already"));
+
+    let log = world.json("phone", "devices log", &["--json"]).await;
+    let changes = log.as_array().unwrap().iter().map(|entry| entry["change"].as_str().unwrap());
+    assert_eq!(changes.collect::<Vec<_>>(), ["began", "added"]);
+    let shown = said(&world.run("phone", "devices log", &[]).await);
+    assert!(shown.contains("1  added laptop  by phone"), "{shown}");
+    said(&world.run("phone", "devices revoke", &["laptop", "--since", "1"]).await);
+    let shown = said(&world.run("phone", "devices log", &[]).await);
+    assert!(shown.contains("and what it approved since 1  by phone"), "{shown}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_types_other_digits_than_are_shown_is_warned_on_both() {
+    let world = two_computers().await;
+    tokio::task::spawn_blocking(move || {
+        let (mut laptop, mut phone) = both_show(&world);
+        let code = laptop.event("code")["code"].as_str().unwrap().parse::<u32>().unwrap();
+        phone.event("code");
+        phone.say(&format!("{:06}", (code + 1) % 1_000_000));
+        let (there, here) = (laptop.end(), phone.end());
+        assert_eq!((there.0, here.0), (Some(5), Some(5)), "not to be trusted");
+        assert!(
+            there.1.contains("on the other device, the digits were said to differ"),
+            "{there:?}"
+        );
+        assert!(here.1.contains("the digits differ: nothing was approved"), "{here:?}");
+        assert!(here.1.contains("Somebody may stand between your devices"), "{here:?}");
+
+        // Nobody says anything: the other device is told.
+        let (mut laptop, mut phone) = both_show(&world);
+        laptop.event("code");
+        phone.event("code");
+        phone.input = None;
+        let (there, here) = (laptop.end(), phone.end());
+        assert_eq!((there.0, here.0), (Some(1), Some(1)));
+        assert!(there.1.contains("the other device gave the approval up"), "{there:?}");
+        assert!(here.1.contains("nobody said whether"), "{here:?}");
+    })
+    .await
+    .unwrap();
+}
+
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_is_interrupted_tells_the_other() {
+    let world = two_computers().await;
+    tokio::task::spawn_blocking(move || {
+        let (mut laptop, mut phone) = both_show(&world);
+        laptop.event("code");
+        phone.event("code");
+        laptop.interrupt();
+        let (there, here) = (laptop.end(), phone.end());
+        assert_eq!((there.0, here.0), (Some(1), Some(1)));
+        assert!(there.1.contains("the approval was given up"), "{there:?}");
+        assert!(here.1.contains("the other device gave the approval up"), "{here:?}");
+
+        let mut laptop = Dialogue::start(world.aside("laptop", "devices ask", &["--json"]));
+        laptop.event("asked");
+        laptop.interrupt();
+        let (status, told) = laptop.end();
+        assert!(status == Some(1) && told.contains("the approval was given up"), "{told}");
+    })
+    .await
+    .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn chats_let_a_device_in_too() {
+    let world = two_computers().await;
+    tokio::task::spawn_blocking(move || {
+        let mut phone = Dialogue::start(world.aside("phone", "chat", &["--join", "lobby"]));
+        let line = |dialogue: &mut Dialogue, part: &str| {
+            loop {
+                let mut line = String::new();
+                let read = dialogue.lines.read_line(&mut line).expect("it is UTF-8");
+                assert!(read > 0, "it ends before it says {part}");
+                if line.contains(part) {
+                    return;
+                }
+            }
+        };
+        line(&mut phone, "connected as alice");
+        phone.say("/devices approve");
+        line(&mut phone, "no device asks yet");
+        let mut laptop = Dialogue::start(world.aside("laptop", "devices ask", &["--json"]));
+        assert_eq!(laptop.event("asked")["reached"], 1);
+        line(&mut phone, "asks to be approved: /devices approve");
+        phone.say("/devices approve");
+        line(&mut phone, "laptop asks to be approved");
+        let code = laptop.event("code")["code"].as_str().unwrap().to_owned();
+        line(&mut phone, &format!("{} {}", &code[..3], &code[3..]));
+        laptop.say(&code);
+        phone.say("/devices same");
+        line(&mut phone, "laptop is approved");
+        laptop.event("approved");
+        phone.say("/devices differ");
+        line(&mut phone, "no digits are shown");
+        phone.say("/quit");
+        assert_eq!((laptop.end().0, phone.end().0), (Some(0), Some(0)));
+    })
+    .await
+    .unwrap();
+}
