@@ -74,11 +74,17 @@ impl Run<'_> {
         let Some(id) = made.field("conversation").and_then(|c| c.field("conversation_id")) else {
             return failed("a conversation", made.to_string());
         };
-        let header = record([("conversation_id", id.clone()), ("leaves", Val::List(leaves))]);
-        let Val::Map(header) = header else { return Ok(()) };
-        let header = header.into_iter().map(|(name, value)| (name, Expr::Literal(value)));
-        let establish = request("establish_group", [("$establish", Expr::Map(header.collect()))]);
-        owner.call(&self.world, &establish).await?;
+        if group.mls {
+            drop(owner);
+            self.begin_with_mls(id, group).await?;
+            owner = self.actor(&group.owner).await?;
+        } else {
+            let header = record([("conversation_id", id.clone()), ("leaves", Val::List(leaves))]);
+            let Val::Map(header) = header else { return Ok(()) };
+            let header = header.into_iter().map(|(name, value)| (name, Expr::Literal(value)));
+            let establish = [("$establish", Expr::Map(header.collect()))];
+            owner.call(&self.world, &request("establish_group", establish)).await?;
+        }
         let head = Val::Int(2);
         self.consume(&mut owner, id, &head).await?;
         drop(owner);
@@ -86,6 +92,9 @@ impl Run<'_> {
             let mut leaf = self.actor(leaf).await?;
             self.consume(&mut leaf, id, &head).await?;
             leaf.event(&self.world, "the Welcome in the inbox").await?;
+            if group.mls {
+                self.welcome(&mut leaf, id).await?;
+            }
         }
         self.world.variables.set(name, id.clone());
         self.world.variables.set(&format!("{name}_head"), head);
@@ -122,7 +131,8 @@ impl Run<'_> {
             let event = actor
                 .event(&self.world, "the entries that making and joining the room pushed")
                 .await?;
-            if event.field("device_log_changed").is_some() {
+            let aside = ["device_log_changed", "key_packages_low"];
+            if aside.iter().any(|kind| event.field(kind).is_some()) {
                 continue;
             }
             if conversation(&event) != room.as_bytes() {
