@@ -155,7 +155,7 @@ pub(crate) struct Join {
     /// The epoch that it leads into.
     pub(crate) epoch: Option<Expr>,
     /// Why the Welcome leads nowhere.
-    pub(crate) refused: Option<Refused>,
+    pub(crate) refused: Option<Why>,
     /// Whether there may be no Welcome, as for one of several who were in a race.
     #[serde(default)]
     pub(crate) if_any: bool,
@@ -186,7 +186,7 @@ pub(crate) struct Read {
     /// The epoch that it was made in.
     pub(crate) epoch: Option<Expr>,
     /// Why it can't be read or followed.
-    pub(crate) refused: Option<Refused>,
+    pub(crate) refused: Option<Why>,
 }
 
 /// Several actors are in the same state of the group, after each has followed the log.
@@ -210,7 +210,7 @@ const fn yes() -> bool {
 /// Why what came from others is refused: the reasons of the specification's chapter on MLS.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub(crate) enum Refused {
+pub(crate) enum Why {
     Malformed,
     WrongKind,
     WrongGroup,
@@ -238,7 +238,7 @@ pub(crate) enum Refused {
     BadPadding,
 }
 
-impl From<Reason> for Refused {
+impl From<Reason> for Why {
     fn from(reason: Reason) -> Self {
         match reason {
             Reason::Malformed => Self::Malformed,
