@@ -252,7 +252,7 @@ impl Run<'_> {
     async fn read(&self, actor: &mut Actor, action: &Action, verb: &Read) -> Result<(), Stop> {
         let id = self.conversation(actor, &verb.conversation)?;
         let outcome = match (&verb.entry, &verb.seq) {
-            (Some(entry), None) => {
+            (Some(entry), _) => {
                 let entry = actor.eval(&self.world).value(entry)?;
                 actor.take_in(&self.world, id, &entry).await?
             }
@@ -261,7 +261,7 @@ impl Run<'_> {
                 actor.follow(&self.world, id).await?;
                 actor.outcome(id, seq)?
             }
-            _ => return Err(ScriptError("mls read: takes either seq or entry".into()).into()),
+            (None, None) => None,
         };
         let Some(outcome) = outcome else {
             return failed("an entry with a message or a commit", "none, or one of another kind");

@@ -531,6 +531,7 @@ mod tests {
             ("$flip($hex(\"0102\"), 1)", "01fd"),
             ("$fullwidth(\"aZ\")", "\"\u{ff41}\u{ff3a}\""),
             ("$text(\"hi\\n\")", "0a050a0368690a"),
+            ("$decode(\"Text\", $hex(\"0a026869\"))", "{body: \"hi\"}"),
             ("$len($m.list)", "2"),
             ("$fill(\"ab\", 2)", "\"abab\""),
             ("$if_empty(\"\", 3)", "3"),

@@ -271,7 +271,10 @@ fn check_step(script: &Script, step: &Step) -> Result<(), String> {
     match &step.body {
         StepBody::Act(name, action) => {
             exists(name)?;
-            action.mls.iter().flat_map(Mls::actors).try_for_each(exists)?;
+            if let Some(verb) = &action.mls {
+                verb.actors().into_iter().try_for_each(exists)?;
+                verb.check()?;
+            }
             check_action(action)
         }
         StepBody::Barrier(barrier) => barrier.actors.iter().try_for_each(exists),

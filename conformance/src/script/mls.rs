@@ -7,6 +7,8 @@ use aside_mls::Reason;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::proto;
+
 use super::expr::Expr;
 
 /// One verb.
@@ -40,6 +42,25 @@ impl Mls {
             Self::Read(verb) => verb.from.iter().collect(),
             Self::Agree(verb) => verb.with.iter().collect(),
             Self::KeyPackages(_) | Self::Send(_) | Self::Join(_) | Self::Follow(_) => Vec::new(),
+        }
+    }
+
+    /// What can be said of it without running it: the fields of headers, and what stands together.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        let (header, message) = match self {
+            Self::Establish(verb) => (&verb.header, "EstablishHeader"),
+            Self::Commit(verb) => (&verb.header, "CommitHeader"),
+            Self::Send(verb) => (&verb.header, "PrivateHeader"),
+            Self::Read(verb) if verb.seq.is_some() == verb.entry.is_some() => {
+                return Err("mls read takes either seq or entry".into());
+            }
+            _ => return Ok(()),
+        };
+        let Some(Expr::Map(fields)) = header else { return Ok(()) };
+        let known = proto::message(message);
+        match fields.iter().find(|(name, _)| known.get_field_by_name(name).is_none()) {
+            Some((name, _)) => Err(format!("{message} has no field {name:?}")),
+            None => Ok(()),
         }
     }
 

@@ -133,3 +133,65 @@ impl Judge for Logs {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use aside_crypto::{Change, MlsKey, Signer, SigningKey};
+    use aside_mls::Suite;
+    use aside_proto::id::DeviceId;
+
+    use super::*;
+
+    const USER: UserId = UserId::new([1; 16]);
+    const MLS_KEY: [u8; 65] = [4; 65];
+
+    fn key() -> SigningKey {
+        SigningKey::generate(&mut |bytes| bytes.copy_from_slice(&crate::truth::random(bytes.len())))
+    }
+
+    fn certificate(device: u8) -> Certificate {
+        let mls = MlsKey { suite: 2, public_key: MLS_KEY.to_vec() };
+        Certificate::issue(USER, DeviceId::new([device; 16]), &key(), &[mls]).unwrap()
+    }
+
+    fn leaf(certificate: &Certificate) -> Leaf<'_> {
+        let certificate = certificate.as_bytes();
+        Leaf { certificate, signature_key: &MLS_KEY, suite: Suite::P256Aes128 }
+    }
+
+    #[test]
+    fn leaves_are_judged_by_the_logs_that_were_fetched() {
+        let (logs, account) = (Logs::default(), key());
+        let (own, other) = (certificate(1), certificate(2));
+        let owner = Owner { user: USER, device: DeviceId::new([1; 16]) };
+        assert!(logs.owner(leaf(&own)).is_err());
+        assert_eq!(logs.take_missing(), [USER].into());
+
+        let genesis = DeviceLog::sign_genesis(&account, &own);
+        logs.take(USER, vec![genesis.clone()]).unwrap();
+        assert_eq!(logs.owner(leaf(&own)), Ok(owner));
+        assert!(logs.admit(leaf(&own), owner).is_ok());
+        assert!(logs.owner(leaf(&other)).is_err());
+        assert!(logs.take_missing().is_empty());
+        assert!(logs.owner(Leaf { signature_key: &[4; 64], ..leaf(&own) }).is_err());
+
+        // Replaced by the account key, and still told whose it was.
+        let log = DeviceLog::begin(USER, &genesis).unwrap();
+        let only = Change::Override(vec![other.clone()]);
+        let next = log.sign_next(Signer::Account, &account, &only);
+        logs.take(USER, vec![genesis.clone(), next.clone()]).unwrap();
+        assert_eq!(logs.owner(leaf(&own)), Ok(owner));
+        assert!(logs.admit(leaf(&own), owner).is_err());
+        assert!(logs.admit(leaf(&other), logs.owner(leaf(&other)).unwrap()).is_ok());
+        assert!(logs.take(USER, vec![genesis, next.clone(), next]).is_err());
+    }
+
+    #[test]
+    fn what_comes_from_hand_to_hand_is_believed() {
+        let (logs, own) = (Logs::default(), certificate(1));
+        logs.believe(own.as_bytes().to_vec());
+        let owner = logs.owner(leaf(&own)).unwrap();
+        assert!(logs.admit(leaf(&own), owner).is_ok());
+        assert!(logs.owner(leaf(&certificate(1))).is_err());
+    }
+}
