@@ -74,13 +74,17 @@ impl Run<'_> {
     }
 
     /// Begins the group of a conversation that was made before the first step. The leaves find their Welcomes.
-    pub(super) async fn begin_with_mls(&self, id: &Val, group: &GroupSpec) -> Result<(), Stop> {
+    pub(super) async fn begin_with_mls(
+        &self,
+        owner: &mut Actor,
+        id: &Val,
+        group: &GroupSpec,
+    ) -> Result<(), Stop> {
         for leaf in &group.leaves {
             let mut leaf = self.actor(leaf).await?;
             let request = self.key_packages(&mut leaf, &KeyPackages::default())?;
             leaf.call(&self.world, &request).await?;
         }
-        let mut owner = self.actor(&group.owner).await?;
         let verb = Establish {
             conversation: literal(id.clone()),
             with: group.leaves.clone(),
@@ -90,9 +94,9 @@ impl Run<'_> {
             submit: true,
             name: None,
         };
-        let made = self.establish(&mut owner, &verb).await?;
+        let made = self.establish(owner, &verb).await?;
         owner.call(&self.world, &made.request(None)).await?;
-        let id = self.conversation(&owner, &verb.conversation)?;
+        let id = self.conversation(owner, &verb.conversation)?;
         owner.follow(&self.world, id).await
     }
 
