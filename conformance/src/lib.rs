@@ -11,7 +11,9 @@
 //! README.md in this folder describes the language for those who write scripts.
 //!
 //! What this crate never does: take framing, encoding, hashing or signing from the crates that the reference server is
-//! made of. It knows the schema by its descriptors alone, so that it and its subject can't share a mistake.
+//! made of. It knows the schema by its descriptors alone, so that it and its subject can't share a mistake. Where an actor
+//! is a member of a private conversation, MLS is that of aside-mls, and device logs are judged by aside-crypto, as clients
+//! do both: a server has nothing of the one, and what it says of the other is what is checked.
 //!
 //! ```no_run
 //! use std::time::Duration;

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use crate::{proto, value::Val};
+use crate::{proto, value::Val, view};
 
 /// A requirement that a server broke, and how.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,8 +51,13 @@ impl Watch {
         }
     }
 
-    /// A frame came, to a connection of this user.
-    pub(crate) fn came(&mut self, frame: &Val, user_id: Option<&[u8]>) -> Option<Violation> {
+    /// A frame came, to a connection of this user and device.
+    pub(crate) fn came(
+        &mut self,
+        frame: &Val,
+        user_id: Option<&[u8]>,
+        device_id: Option<&[u8]>,
+    ) -> Option<Violation> {
         if self.closing {
             return Some(violation("ERR-003", "a frame came after an error of scope connection"));
         }
@@ -64,7 +69,7 @@ impl Watch {
         };
         let error = if kind == "error" { self.error(body, reply_to) } else { None };
         let order = match (reply_to, kind.as_str()) {
-            (0, "entry_appended") => self.push(body, user_id),
+            (0, "entry_appended") => self.push(body, user_id, device_id),
             (0, "gap") => self.gap(body),
             (0, "error") => None,
             (0, hint) if HINTS.contains(&hint) => None,
@@ -103,7 +108,12 @@ impl Watch {
         }
     }
 
-    fn push(&mut self, body: &Val, user_id: Option<&[u8]>) -> Option<Violation> {
+    fn push(
+        &mut self,
+        body: &Val,
+        user_id: Option<&[u8]>,
+        device_id: Option<&[u8]>,
+    ) -> Option<Violation> {
         let entry = body.field("entry")?;
         let bytes = |name| entry.field(name).and_then(Val::as_bytes);
         let seq = entry.field("seq").and_then(Val::as_int).unwrap_or(0);
@@ -116,13 +126,14 @@ impl Watch {
         let before = self.pushed.insert(conversation.to_vec(), (seq, None));
         let joins = entry.field("kind").and_then(Val::as_int) == Some(3)
             && user_id.is_some()
-            && bytes("sender_user_id") == user_id;
+            && bytes("sender_user_id") == user_id
+            || device_id.is_some_and(|device| lets_in(entry, device));
         match before {
             Some((last, _)) if seq <= last => Some(violation(
                 "PUSH-001",
                 format!("the entry with seq {seq} was pushed after that with seq {last}"),
             )),
-            // Whoever left and joined again has a hole in between.
+            // Whoever left and joined again has a hole in between, and so has a leaf that was removed and comes again (PRIV-008).
             Some((last, None)) if seq > last + 1 && !joins => Some(violation(
                 "PUSH-003",
                 format!(
@@ -177,6 +188,22 @@ impl Watch {
     }
 }
 
+/// Whether an entry makes a device a leaf.
+fn lets_in(entry: &Val, device_id: &[u8]) -> bool {
+    let body = entry.field("body").cloned().unwrap_or(Val::Null);
+    let header = body.field("header").and_then(Val::as_bytes).unwrap_or_default();
+    let is = |kind: &str| entry.field("kind") == Some(&Val::from(kind));
+    let (of, leaves) = match () {
+        () if is("COMMIT") => {
+            (view::decode(&proto::message("CommitHeader"), header).unwrap_or(Val::Null), "added")
+        }
+        () if is("GROUP_ESTABLISHED") => (body, "leaves"),
+        () => return false,
+    };
+    let leaves = of.field(leaves).and_then(Val::as_list).unwrap_or_default();
+    leaves.iter().any(|leaf| leaf.field("device_id").and_then(Val::as_bytes) == Some(device_id))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -195,6 +222,19 @@ mod tests {
         record([("reply_to", Val::Int(0)), ("entry_appended", record([("entry", entry)]))])
     }
 
+    /// A group begun with this device.
+    fn begun_with(device_id: &[u8], seq: i128) -> Val {
+        let leaf =
+            record([("user_id", Val::Bytes(vec![2; 16])), ("device_id", Val::from(device_id))]);
+        let entry = record([
+            ("conversation_id", Val::Bytes(vec![1; 16])),
+            ("seq", Val::Int(seq)),
+            ("kind", Val::Enum(12, proto::enumeration("EntryKind"))),
+            ("body", record([("leaves", Val::List(vec![leaf]))])),
+        ]);
+        record([("reply_to", Val::Int(0)), ("entry_appended", record([("entry", entry)]))])
+    }
+
     fn requirement(found: Option<Violation>) -> &'static str {
         found.map_or("", |found| found.requirement)
     }
@@ -206,12 +246,12 @@ mod tests {
         for (id, is_ping) in [(1, false), (2, true), (3, false)] {
             watch.sent(id, is_ping);
         }
-        assert_eq!(watch.came(&reply(2, "pong"), None), None);
-        assert_eq!(watch.came(&reply(1, "left"), None), None);
-        assert_eq!(requirement(watch.came(&reply(1, "left"), None)), "REQ-003");
+        assert_eq!(watch.came(&reply(2, "pong"), None, None), None);
+        assert_eq!(watch.came(&reply(1, "left"), None, None), None);
+        assert_eq!(requirement(watch.came(&reply(1, "left"), None, None)), "REQ-003");
         watch.sent(4, false);
-        assert_eq!(requirement(watch.came(&reply(4, "left"), None)), "REQ-004");
-        assert_eq!(requirement(watch.came(&reply(0, "left"), None)), "REQ-003");
+        assert_eq!(requirement(watch.came(&reply(4, "left"), None, None)), "REQ-004");
+        assert_eq!(requirement(watch.came(&reply(0, "left"), None, None)), "REQ-003");
     }
 
     // cites: PUSH-001, PUSH-003, PUSH-004
@@ -225,14 +265,14 @@ mod tests {
             record([("reply_to", Val::Int(0)), ("gap", body)])
         };
         let mut watch = Watch::default();
-        assert_eq!(watch.came(&entry(5), None), None);
-        assert_eq!(watch.came(&entry(6), None), None);
-        assert_eq!(requirement(watch.came(&entry(6), None)), "PUSH-001");
-        assert_eq!(requirement(watch.came(&entry(8), None)), "PUSH-003");
-        assert_eq!(watch.came(&gap(10), None), None);
-        assert_eq!(watch.came(&entry(11), None), None);
-        assert_eq!(watch.came(&gap(12), None), None);
-        assert_eq!(requirement(watch.came(&entry(14), None)), "PUSH-004");
+        assert_eq!(watch.came(&entry(5), None, None), None);
+        assert_eq!(watch.came(&entry(6), None, None), None);
+        assert_eq!(requirement(watch.came(&entry(6), None, None)), "PUSH-001");
+        assert_eq!(requirement(watch.came(&entry(8), None, None)), "PUSH-003");
+        assert_eq!(watch.came(&gap(10), None, None), None);
+        assert_eq!(watch.came(&entry(11), None, None), None);
+        assert_eq!(watch.came(&gap(12), None, None), None);
+        assert_eq!(requirement(watch.came(&entry(14), None, None)), "PUSH-004");
     }
 
     // cites: ERR-002, ERR-003, ERR-004, ERR-005, ERR-006
@@ -245,7 +285,7 @@ mod tests {
         };
         let judge = |frame: &Val| {
             let mut watch = Watch { raw_sent: true, ..Watch::default() };
-            requirement(watch.came(frame, None))
+            requirement(watch.came(frame, None, None))
         };
         assert_eq!(judge(&error(100, 1, [("message", "x".into())])), "");
         assert_eq!(judge(&error(100, 0, [("message", "x".into())])), "ERR-002");
@@ -255,7 +295,18 @@ mod tests {
         assert_eq!(judge(&error(102, 1, [("message", "x".into())])), "ERR-006");
         assert_eq!(judge(&error(799, 1, [("message", "x".into())])), "EXT-001");
         let mut watch = Watch::default();
-        assert_eq!(watch.came(&error(1, 0, [("message", "x".into())]), None), None);
-        assert_eq!(requirement(watch.came(&entry(1), None)), "ERR-003");
+        assert_eq!(watch.came(&error(1, 0, [("message", "x".into())]), None, None), None);
+        assert_eq!(requirement(watch.came(&entry(1), None, None)), "ERR-003");
+    }
+
+    // cites: PRIV-008
+    #[test]
+    fn a_leaf_that_comes_again_has_a_hole_before_it() {
+        let mut watch = Watch::default();
+        let came =
+            |watch: &mut Watch, frame: &Val| watch.came(frame, Some(&[2; 16]), Some(&[3; 16]));
+        assert_eq!(came(&mut watch, &entry(3)), None);
+        assert_eq!(came(&mut watch, &begun_with(&[3; 16], 7)), None);
+        assert_eq!(requirement(came(&mut watch, &begun_with(&[4; 16], 9))), "PUSH-003");
     }
 }

@@ -77,7 +77,7 @@ impl Actor {
     fn file_frame(&mut self, frame: Val, world: &World) {
         self.note(format!("← {frame}"));
         self.learn(&frame, world);
-        let violation = self.watch.came(&frame, self.user_id.as_deref());
+        let violation = self.watch.came(&frame, self.user_id.as_deref(), self.device_id.as_deref());
         self.violations.extend(violation);
         let code = frame.field("error").and_then(|error| error.field("code")).and_then(Val::as_int);
         if code.is_some_and(|code| (1..100).contains(&code)) {

@@ -105,8 +105,8 @@ impl Actor {
     /// Begins its user's device log, with its own device.
     pub(crate) async fn begin_device_log(&mut self, world: &World) -> Result<(), Stop> {
         let account = Arc::new(Key::generate());
-        let (user, device) = (self.user(), self.device());
-        let certificate = private::certificate(&self.key, &user, &device)?;
+        let user = self.user();
+        let certificate = self.certificate()?;
         let (entry, hash) = private::genesis(&account, &user, certificate)?;
         self.publish_entry(world, 0, entry).await?;
         let public_key = Val::from(account.public_key());
@@ -118,8 +118,8 @@ impl Actor {
 
     /// Adds another device of its user to the device log.
     pub(crate) async fn approve(&mut self, other: &mut Self, world: &World) -> Result<(), Stop> {
-        let (user, own, device) = (self.user(), self.device(), other.device());
-        let certificate = private::certificate(&other.key, &user, &device)?;
+        let (user, own) = (self.user(), self.device());
+        let certificate = other.certificate()?;
         let position = self.session.get("log_length").and_then(Val::as_int).unwrap_or(0);
         let previous = self.session.get("log_hash").cloned().unwrap_or(Val::Null);
         let place = (position, previous);
@@ -147,11 +147,11 @@ impl Actor {
         self.publish(world);
     }
 
-    fn user(&self) -> Vec<u8> {
+    pub(super) fn user(&self) -> Vec<u8> {
         self.user_id.clone().unwrap_or_default()
     }
 
-    fn device(&self) -> Vec<u8> {
+    pub(super) fn device(&self) -> Vec<u8> {
         self.device_id.clone().unwrap_or_default()
     }
 

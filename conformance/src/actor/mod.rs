@@ -2,6 +2,7 @@
 
 mod inbox;
 mod login;
+pub(crate) mod mls;
 mod numbers;
 
 use std::{
@@ -128,6 +129,8 @@ pub(crate) struct Actor {
     hello: Val,
     /// A room of its own, for sentinels.
     pub(crate) own_room: Option<Vec<u8>>,
+    /// What it has for MLS, once its device has a certificate.
+    mls: Option<Box<mls::Mls>>,
 }
 
 impl Actor {
@@ -156,6 +159,7 @@ impl Actor {
             session: BTreeMap::new(),
             hello: Val::Null,
             own_room: None,
+            mls: None,
         }
     }
 

@@ -32,8 +32,14 @@ impl Run<'_> {
         if action.pause || action.resume {
             actor.connected()?.pause(action.pause);
         }
-        let sent = self.send(actor, action).await?;
+        let sent = match &action.mls {
+            Some(verb) => self.mls(actor, action, verb).await?,
+            None => self.send(actor, action).await?,
+        };
         self.expect(actor, action, &sent).await?;
+        if let Some(verb) = &action.mls {
+            self.settle(actor, verb).await?;
+        }
         for (name, path) in &action.save.0 {
             self.save(actor, name, &path.0)?;
         }
@@ -134,7 +140,7 @@ impl Run<'_> {
         Ok(Vec::new())
     }
 
-    async fn send_requests(
+    pub(super) async fn send_requests(
         &self,
         actor: &mut Actor,
         action: &Action,

@@ -2,6 +2,7 @@
 
 mod act;
 mod expect;
+mod mls;
 mod setup;
 mod verify;
 

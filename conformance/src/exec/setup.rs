@@ -3,7 +3,7 @@
 use crate::{
     actor::{Actor, Failure, Stop, conversation, failed, literal, request},
     script::{ActorSpec, GroupSpec, RoomSpec, State, expr::Expr},
-    value::{Val, record},
+    value::Val,
 };
 
 use super::Run;
@@ -74,11 +74,10 @@ impl Run<'_> {
         let Some(id) = made.field("conversation").and_then(|c| c.field("conversation_id")) else {
             return failed("a conversation", made.to_string());
         };
-        let header = record([("conversation_id", id.clone()), ("leaves", Val::List(leaves))]);
-        let Val::Map(header) = header else { return Ok(()) };
-        let header = header.into_iter().map(|(name, value)| (name, Expr::Literal(value)));
-        let establish = request("establish_group", [("$establish", Expr::Map(header.collect()))]);
-        owner.call(&self.world, &establish).await?;
+        match group.mls {
+            true => self.begin_with_mls(&mut owner, id, group).await?,
+            false => self.begin_with_random_bytes(&mut owner, id, leaves).await?,
+        }
         let head = Val::Int(2);
         self.consume(&mut owner, id, &head).await?;
         drop(owner);
@@ -86,10 +85,27 @@ impl Run<'_> {
             let mut leaf = self.actor(leaf).await?;
             self.consume(&mut leaf, id, &head).await?;
             leaf.event(&self.world, "the Welcome in the inbox").await?;
+            if group.mls {
+                self.welcome(&mut leaf, id).await?;
+            }
         }
         self.world.variables.set(name, id.clone());
         self.world.variables.set(&format!("{name}_head"), head);
         Ok(())
+    }
+
+    async fn begin_with_random_bytes(
+        &self,
+        owner: &mut Actor,
+        id: &Val,
+        leaves: Vec<Val>,
+    ) -> Result<(), Stop> {
+        let header = vec![
+            ("conversation_id".to_owned(), literal(id.clone())),
+            ("leaves".to_owned(), literal(Val::List(leaves))),
+        ];
+        let establish = request("establish_group", [("$establish", Expr::Map(header))]);
+        owner.call(&self.world, &establish).await.map(drop)
     }
 
     async fn set_up_room(&self, name: &str, room: &RoomSpec) -> Result<(), Stop> {
@@ -122,7 +138,8 @@ impl Run<'_> {
             let event = actor
                 .event(&self.world, "the entries that making and joining the room pushed")
                 .await?;
-            if event.field("device_log_changed").is_some() {
+            let aside = ["device_log_changed", "key_packages_low"];
+            if aside.iter().any(|kind| event.field(kind).is_some()) {
                 continue;
             }
             if conversation(&event) != room.as_bytes() {

@@ -12,6 +12,7 @@ use std::{
 use crate::{
     codec, proto, truth,
     value::{Val, record},
+    view,
 };
 
 use super::{
@@ -65,6 +66,7 @@ const FUNCTIONS: &[(&str, Shape, std::ops::RangeInclusive<usize>)] = &[
     ("chain", Shape::Value, 2..=2),
     ("label_hash", Shape::Value, 2..=99),
     ("encode", Shape::Value, 2..=2),
+    ("decode", Shape::Value, 2..=2),
     ("sign", Shape::Value, 2..=99),
     ("frame", Shape::Value, 1..=1),
     ("body", Shape::Value, 1..=1),
@@ -263,6 +265,14 @@ impl Eval<'_> {
                     return fault(format!("the schema has no message {message}"));
                 };
                 Ok(Val::Bytes(codec::encode(&message, &self.value(&arguments[1])?)?))
+            }
+            "decode" => {
+                let message = self.text(&arguments[0])?;
+                let Some(message) = proto::find_message(&message) else {
+                    return fault(format!("the schema has no message {message}"));
+                };
+                let bytes = self.bytes(&arguments[1])?;
+                view::decode(&message, &bytes).map_err(|error| ScriptError(error.to_string()))
             }
             "label_hash" => {
                 let label = self.text(&arguments[0])?;
@@ -521,6 +531,7 @@ mod tests {
             ("$flip($hex(\"0102\"), 1)", "01fd"),
             ("$fullwidth(\"aZ\")", "\"\u{ff41}\u{ff3a}\""),
             ("$text(\"hi\\n\")", "0a050a0368690a"),
+            ("$decode(\"Text\", $hex(\"0a026869\"))", "{body: \"hi\"}"),
             ("$len($m.list)", "2"),
             ("$fill(\"ab\", 2)", "\"abab\""),
             ("$if_empty(\"\", 3)", "3"),

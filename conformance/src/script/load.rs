@@ -8,6 +8,7 @@ use crate::{proto, spec};
 
 use super::{
     Action, Bystander, STEP_KEYS, Script, State, Step, StepBody, Transport, expr::Expr, functions,
+    mls::Mls,
 };
 
 /// A script and where it comes from.
@@ -270,6 +271,10 @@ fn check_step(script: &Script, step: &Step) -> Result<(), String> {
     match &step.body {
         StepBody::Act(name, action) => {
             exists(name)?;
+            if let Some(verb) = &action.mls {
+                verb.actors().into_iter().try_for_each(exists)?;
+                verb.check()?;
+            }
             check_action(action)
         }
         StepBody::Barrier(barrier) => barrier.actors.iter().try_for_each(exists),
@@ -285,9 +290,14 @@ fn check_step(script: &Script, step: &Step) -> Result<(), String> {
 }
 
 fn check_action(action: &Action) -> Result<(), String> {
-    let sends = [action.send.is_some(), action.send_raw.is_some(), action.ws_send.is_some()];
+    let sends = [
+        action.send.is_some(),
+        action.send_raw.is_some(),
+        action.ws_send.is_some(),
+        action.mls.is_some(),
+    ];
     if sends.iter().filter(|&&there| there).count() > 1 {
-        return Err("a step has one of send, send_raw and ws_send".into());
+        return Err("a step has one of send, send_raw, ws_send and mls".into());
     }
     if action.expect_refused.is_some() && action.connect.is_none() {
         return Err("expect_refused stands beside connect".into());
@@ -295,6 +305,11 @@ fn check_action(action: &Action) -> Result<(), String> {
     if action.mutate.is_some() && action.send.as_ref().is_none_or(|send| send.as_slice().len() != 1)
     {
         return Err("mutate stands beside the send of one request".into());
+    }
+    let expected = action.expect.iter().flat_map(|expect| expect.as_slice());
+    let mut expected = expected.chain(&action.expect_one_of);
+    if action.mls.as_ref().is_some_and(Mls::asks) && expected.any(|frame| frame.is_event) {
+        return Err("beside mls the reply is expected: events in a step of their own".into());
     }
     let codes = action.expect_closed.iter().flat_map(|closed| &closed.codes);
     for code in codes {

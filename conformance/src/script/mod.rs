@@ -5,6 +5,7 @@ mod forms;
 pub(crate) mod frames;
 pub(crate) mod functions;
 pub(crate) mod load;
+pub(crate) mod mls;
 pub(crate) mod pattern;
 pub(crate) mod private;
 pub(crate) mod proofs;
@@ -246,6 +247,9 @@ pub(crate) struct GroupSpec {
     /// Whether it is the DIRECT of the owner and the first of the leaves, instead of a GROUP.
     #[serde(default)]
     pub(crate) direct: bool,
+    /// Whether its group is one of MLS, that all of them are in, instead of random bytes.
+    #[serde(default)]
+    pub(crate) mls: bool,
 }
 
 /// A step, with its line.

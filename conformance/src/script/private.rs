@@ -1,5 +1,7 @@
 //! What private conversations are made of: clear headers, and device logs. What would be MLS in them is random, since a server cannot
-//! tell.
+//! tell; the verbs of `mls:` make the same with what is.
+
+use aside_mls::SigningKey;
 
 use crate::{
     codec, proto,
@@ -93,7 +95,8 @@ impl Parts<'_> {
     }
 }
 
-fn leaf(of: &Val) -> Result<Val, ScriptError> {
+/// The leaf that an actor, or whatever has a user_id and a device_id, is.
+pub(crate) fn leaf(of: &Val) -> Result<Val, ScriptError> {
     match (of.field("user_id"), of.field("device_id")) {
         (Some(user), Some(device)) => {
             Ok(record([("user_id", user.clone()), ("device_id", device.clone())]))
@@ -208,14 +211,21 @@ pub(crate) fn add(
 }
 
 /// A DeviceCertificate (CERT-001).
-pub(crate) fn certificate(key: &Key, user_id: &[u8], device_id: &[u8]) -> Result<Val, ScriptError> {
-    let mls = Key::generate();
-    let mls_key = record([("suite", Val::Int(2)), ("public_key", Val::from(mls.public_key()))]);
+pub(crate) fn certificate(
+    key: &Key,
+    user_id: &[u8],
+    device_id: &[u8],
+    mls_keys: &[SigningKey],
+) -> Result<Val, ScriptError> {
+    let mls_key = |key: &SigningKey| {
+        let suite = Val::Int(key.suite().number().into());
+        record([("suite", suite), ("public_key", Val::from(key.public()))])
+    };
     let statement = record([
         ("user_id", Val::from(user_id)),
         ("device_id", Val::from(device_id)),
         ("login_key", Val::from(key.public_key())),
-        ("mls_keys", Val::List(vec![mls_key])),
+        ("mls_keys", Val::List(mls_keys.iter().map(mls_key).collect())),
     ]);
     let statement = bytes("DeviceStatement", &statement)?;
     let signature = key.sign("device-certificate", &[&statement]);

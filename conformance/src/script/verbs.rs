@@ -8,6 +8,7 @@ use super::{
     expr::Expr,
     forms::SavePath,
     frames::{FramePattern, Request},
+    mls::Mls,
 };
 
 /// What one actor does and expects.
@@ -34,6 +35,8 @@ pub(crate) struct Action {
     pub(crate) send_raw: Option<Expr>,
     /// A WebSocket message of any form.
     pub(crate) ws_send: Option<WsSend>,
+    /// What it does as a client of MLS.
+    pub(crate) mls: Option<Mls>,
     /// The request (its `as`) that `expect` is about.
     pub(crate) to: Option<String>,
     /// The reply, or an event.

@@ -28,7 +28,7 @@ fn what_the_readme_shows_can_be_loaded() {
             one("room/room-send-reaches-members.yaml", block)
         } else {
             let indented: String = block.lines().map(|line| format!("  {line}\n")).collect();
-            load(&format!("  - let: {{old_nonce: x, old_client: x}}\n{indented}"))
+            load(&format!("  - let: {{old_nonce: x, old_client: x, group: x}}\n{indented}"))
         };
         if let Err(error) = loaded {
             panic!("{error}\n{block}");
@@ -71,6 +71,28 @@ fn mistakes_are_named_with_their_line() {
         ),
         ("  - repeat: {steps: []}", "repeat takes either times or until_empty"),
         ("  - alice: {expect_refused: {tls: any}}", "expect_refused stands beside connect"),
+        (
+            "  - alice: {mls: {commit: {conversation: $room, add: [bobby]}}}",
+            "there is no actor and no kind of step \"bobby\"",
+        ),
+        (
+            "  - alice: {mls: {commit: {conversation: $room, header: {aded: []}}}}",
+            "CommitHeader has no field \"aded\"",
+        ),
+        ("  - alice: {mls: {comit: {}}}", "comit"),
+        ("  - alice: {mls: {read: {conversation: $room, text: hi}}}", "takes either seq or entry"),
+        (
+            "  - alice: {mls: {join: {conversation: $room, refused: STALE}}}",
+            "unknown variant `STALE`",
+        ),
+        (
+            "  - alice: {mls: {send: {conversation: $room, text: hi}}, expect: {event: {gap: {}}}}",
+            "beside mls the reply is expected",
+        ),
+        (
+            "  - alice: {mls: {follow: {conversation: $room}}, send: {ping: {}}}",
+            "one of send, send_raw, ws_send and mls",
+        ),
     ] {
         let why = why(steps);
         assert!(why.contains(expected), "{steps}\ngave {why}\nnot {expected}");

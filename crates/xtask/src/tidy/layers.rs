@@ -94,7 +94,7 @@ const LAYERS: &[Layer] = &[
     },
     Layer {
         name: "conformance",
-        may: &["aside-proto", "aside-crypto"],
+        may: &["aside-proto", "aside-crypto", "aside-mls"],
         tests_may: &["aside-server", "aside-client"],
         never: &["aside-session", "aside-store", "openssl-sys"],
     },
