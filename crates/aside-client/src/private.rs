@@ -57,6 +57,8 @@ pub use reading::{Reading, Said, Unreadable};
 pub use replies::Asked;
 pub use writes::{ConversationWrites, Stored, StoredConversation, Writes};
 
+pub use crate::trust::{KnownLog, Received};
+
 /// Entries that are read ahead of those that are taken in.
 const READ_AHEAD: usize = 64;
 /// Messages that may wait in a conversation.

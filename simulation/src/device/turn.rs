@@ -120,7 +120,12 @@ impl Device {
                 Ok(())
             }
             // Nobody is invited or has an identity here, and what is not kept need not converge.
-            Event::Invited { .. } | Event::DeviceLogChanged { .. } | Event::Live(_) => Ok(()),
+            Event::Invited { .. }
+            | Event::DeviceLogChanged { .. }
+            | Event::InboxItem { .. }
+            | Event::KeyPackagesLow { .. }
+            | Event::ForkCheckMismatch { .. }
+            | Event::Live(_) => Ok(()),
             Event::Closed(reason) => self.handle_closed(&reason, link, scene),
         }
     }

@@ -178,7 +178,10 @@ impl Driver {
                     }
                 }
                 session::Event::Closed(reason) => end = Some(reason),
-                session::Event::Greeted(_)
+                session::Event::InboxItem { .. }
+                | session::Event::KeyPackagesLow { .. }
+                | session::Event::ForkCheckMismatch { .. }
+                | session::Event::Greeted(_)
                 | session::Event::Authenticated { .. }
                 | session::Event::LoginRefused(_) => {}
             }

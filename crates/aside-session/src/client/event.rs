@@ -61,6 +61,25 @@ pub enum Event {
         /// How many entries it has now.
         length: u32,
     },
+    /// A Welcome came into this device's inbox.
+    InboxItem {
+        /// Where it leads.
+        conversation: ConversationId,
+    },
+    /// Few of this device's KeyPackages are left.
+    KeyPackagesLow {
+        /// Of which MLS cipher suite.
+        suite: u32,
+    },
+    /// Two leaves of a private conversation computed different values for one epoch (FORK-003).
+    ForkCheckMismatch {
+        /// The conversation.
+        conversation: ConversationId,
+        /// The generation of its group.
+        generation: u64,
+        /// The epoch.
+        epoch: u64,
+    },
     /// Somebody invited the user to a room.
     Invited {
         /// The room, as the user sees it.

@@ -315,6 +315,18 @@ impl Session {
                 let user = changed.user_id[..].try_into().map_err(Violation::from)?;
                 self.events.push_back(Event::DeviceLogChanged { user, length: changed.length });
             }
+            Some(server_frame::Body::InboxItem(item)) => {
+                let conversation = item.conversation_id[..].try_into().map_err(Violation::from)?;
+                self.events.push_back(Event::InboxItem { conversation });
+            }
+            Some(server_frame::Body::KeyPackagesLow(low)) => {
+                self.events.push_back(Event::KeyPackagesLow { suite: low.suite });
+            }
+            Some(server_frame::Body::ForkCheckMismatch(fork)) => {
+                let conversation = fork.conversation_id[..].try_into().map_err(Violation::from)?;
+                let (generation, epoch) = (fork.generation, fork.epoch);
+                self.events.push_back(Event::ForkCheckMismatch { conversation, generation, epoch });
+            }
             Some(event) => {
                 let live = Live::read(event).map_err(Violation::from)?;
                 self.events.extend(live.map(Event::Live));

@@ -204,6 +204,9 @@ impl Client {
             Event::Gap { .. }
             | Event::WatermarkMoved { .. }
             | Event::DeviceLogChanged { .. }
+            | Event::InboxItem { .. }
+            | Event::KeyPackagesLow { .. }
+            | Event::ForkCheckMismatch { .. }
             | Event::Invited { .. }
             | Event::Live(_) => {}
             Event::Closed(reason) => {
