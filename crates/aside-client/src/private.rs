@@ -282,10 +282,11 @@ impl Engine {
         self.conversations.contains_key(&id)
     }
 
-    /// Whether the inbox was read on this connection: only then is it known where new conversations begin.
+    /// Whether the inbox was read on this connection, and all that was told of since: only then is it known where new
+    /// conversations begin.
     #[must_use]
     pub const fn is_inbox_known(&self) -> bool {
-        self.inbox.is_known
+        self.inbox.is_known && !self.inbox.is_due && !self.inbox.is_asked
     }
 
     /// The entry by which this device comes into a conversation, if a Welcome waits.
@@ -358,7 +359,9 @@ impl Engine {
         if !self.is_online {
             return None;
         }
-        let user = self.wanted.pop_first()?;
+        // One that has changed while it is fetched is fetched once more after that.
+        let user = *self.wanted.difference(&self.fetching).next()?;
+        self.wanted.remove(&user);
         self.fetching.insert(user);
         Some(user)
     }

@@ -39,7 +39,7 @@ use self::world::World;
 use crate::Report;
 
 /// Events with trouble in a run.
-const EVENTS: u32 = 700;
+const EVENTS: u32 = 1200;
 
 /// Runs a seed of a world of private conversations.
 ///

@@ -107,7 +107,10 @@ fn want(
     goal: Goal,
     scene: &mut Scene<'_>,
 ) -> Result<Option<String>> {
-    device.engine().into_iter().for_each(|engine| drop(engine.want(id, goal)));
+    let engine = device.engine().context("it has an engine")?;
+    if !engine.want(id, goal) {
+        return Ok(None);
+    }
     Ok(Some(format!("wants {goal:?} in {}", scene.witness.name(id))))
 }
 
@@ -177,7 +180,7 @@ fn withdraw(device: &mut Device, scene: &mut Scene<'_>) -> Result<Option<String>
     if !device.engine().is_some_and(|engine| engine.withdraw(id, key)) {
         return Ok(None);
     }
-    scene.witness.told(key, Fate::Failed)?;
+    scene.witness.withdrawn(key);
     Ok(Some(format!("takes {key} back")))
 }
 

@@ -46,7 +46,7 @@ pub(crate) struct Message {
     pub(crate) fate: Fate,
     /// The leaves of the group that it was encrypted in last.
     pub(crate) leaves: BTreeSet<Owner>,
-    /// Its device forgot it: its disk was put back.
+    /// Its device forgot it, or may: its disk was put back, or it was taken back, which is forgotten if that is not on disk.
     pub(crate) is_forgotten: bool,
 }
 
@@ -94,11 +94,6 @@ impl Witness {
         format!("#{}", at + 1)
     }
 
-    /// All conversations that were ever heard of.
-    pub(crate) fn conversations(&self) -> &[ConversationId] {
-        &self.names
-    }
-
     /// An engine has worked: members at one epoch are in one state.
     pub(crate) fn look_at(&mut self, device: usize, engine: &Engine) -> Result<()> {
         for id in engine.conversations() {
@@ -133,6 +128,11 @@ impl Witness {
     /// A device stopped: what was not on its disk is gone.
     pub(crate) fn crashed(&mut self, device: usize) {
         self.messages.retain(|_, it| it.device != device || it.fate != Fate::Said);
+    }
+
+    /// A message is taken back.
+    pub(crate) fn withdrawn(&mut self, key: IdempotencyKey) {
+        self.messages.get_mut(&key).into_iter().for_each(|message| message.is_forgotten = true);
     }
 
     /// A device says what became of a message of its own.

@@ -244,6 +244,12 @@ impl Conversation {
             // What came before is taken in, and then it is made anew.
             ErrorCode::WrongEpoch | ErrorCode::RemovalPending => {}
             ErrorCode::NotInGroup => self.repair = Some(Repair::StateLost),
+            // The user is in it no longer: the client is told by other ways.
+            ErrorCode::NoSuchConversation => {
+                let repair = submitted.repair.unwrap_or(Repair::NewDevice);
+                self.broken = Some((repair, Reason::NotAMember, self.roster.at));
+                self.fail_goals(error, told);
+            }
             _ if submitted.repair.is_some() => {
                 let repair = submitted.repair.unwrap_or(Repair::Asked);
                 self.broken = Some((repair, Reason::Invalid, self.roster.at));

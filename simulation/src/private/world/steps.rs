@@ -79,12 +79,12 @@ impl World {
                 }
                 steps.extend(server.answerable().into_iter().map(|id| (200, Step::Answer(id))));
             }
-            None => steps.push((40, Step::StartServer)),
+            None => steps.push((200, Step::StartServer)),
         }
         for (index, device) in self.devices.iter().enumerate() {
             match &device.running {
                 None if device.is_revoked => {}
-                None => steps.push((30, Step::StartDevice(index))),
+                None => steps.push((80, Step::StartDevice(index))),
                 Some(running) => {
                     if running.unsaved.is_some() {
                         steps.push((120, Step::Save(index)));
@@ -104,25 +104,28 @@ impl World {
         let mut steps = Vec::new();
         for (index, device) in self.devices.iter().enumerate() {
             if device.seen().is_some() && !device.is_revoked {
-                steps.push((50, Step::Operate(index)));
+                steps.push((60, Step::Operate(index)));
                 if self.users[device.user].is_evil {
                     steps.push((10, Step::DoEvil(index)));
                 }
             }
         }
-        steps.push((20, Step::PassTime));
+        steps.push((10, Step::PassTime));
         steps
     }
 
     fn trouble(&self) -> Vec<(u32, Step)> {
         let mut steps = Vec::new();
-        for id in self.links.keys() {
-            steps.extend([(3, Step::Cut(*id)), (4, Step::Stall(*id))]);
+        for (id, link) in &self.links {
+            steps.extend([
+                (2, Step::Cut(*id)),
+                (if link.stalled { 40 } else { 2 }, Step::Stall(*id)),
+            ]);
         }
         for (index, device) in self.devices.iter().enumerate() {
             steps.push((1, Step::Partition(index)));
             if device.running.is_some() {
-                steps.extend([(1, Step::HangUp(index)), (3, Step::CrashDevice(index))]);
+                steps.extend([(1, Step::HangUp(index)), (2, Step::CrashDevice(index))]);
             }
             if self.backups && device.seen().is_some() && !device.is_revoked {
                 steps.push((2, Step::BackUp(index)));
@@ -132,7 +135,7 @@ impl World {
             }
         }
         if self.server.is_some() {
-            steps.extend([(2, Step::CrashServer), (1, Step::StopServer)]);
+            steps.extend([(1, Step::CrashServer), (1, Step::StopServer)]);
         }
         steps
     }
@@ -313,7 +316,7 @@ impl World {
     }
 
     fn pass_time(&mut self) -> Result<()> {
-        let most = self.rng.pick(&[20, 20, 20, 500, 5_000, 60_000]).unwrap_or(1);
+        let most = self.rng.pick(&[5, 20, 20, 20, 20, 200, 200, 2_000, 2_000, 60_000]).unwrap_or(1);
         let ms = self.rng.between(1, most);
         self.clock.pass(ms);
         self.note(format_args!("{ms} ms pass"));
