@@ -380,6 +380,9 @@ impl Engine {
 
     fn logs_settled(&mut self, user: UserId) {
         self.fetching.remove(&user);
+        if self.wanted.contains(&user) {
+            return;
+        }
         for conversation in self.conversations.values_mut() {
             conversation.log_settled(user);
         }
@@ -502,11 +505,16 @@ impl Engine {
                 break;
             }
             match &conversation.stall {
-                Some(conversation::Stall::Logs(users)) => {
-                    self.wanted.extend(users.difference(&self.fetching));
+                // Those that are being fetched may be from before what is waited for.
+                Some(conversation::Stall::Logs(users)) if conversation.stall_is_new => {
+                    self.wanted.extend(users);
                 }
                 Some(conversation::Stall::Inbox) if !cx.inbox.is_asked => cx.inbox.is_due = true,
                 _ => {}
+            }
+            conversation.stall_is_new = false;
+            if std::mem::take(&mut conversation.packages_are_lost) {
+                self.packages.lost();
             }
         }
         self.conversations = conversations;

@@ -174,9 +174,10 @@ fn check_readings(witness: &Witness, devices: &[&Device], device: &Device) -> Re
             }
             let header: v1::PrivateHeader = header_of(entry)?;
             let was_there = witness.was_at(device.index, place_of(&header)?);
+            let is_lost = sender.device == owner.device && device.has_forgotten;
             let taken_in = reading.is_some() || (room.is_member && !device.is_revoked);
             ensure!(
-                said.is_some() || !was_there || !taken_in,
+                said.is_some() || !was_there || !taken_in || is_lost,
                 "entry {} is not read: {reading:?}",
                 entry.seq
             );

@@ -45,6 +45,8 @@ pub(crate) struct Device {
     pub(crate) is_revoked: bool,
     /// Its disk was put back, and it may not have found out yet.
     pub(crate) was_put_back: bool,
+    /// Its disk was ever put back.
+    pub(crate) has_forgotten: bool,
 }
 
 /// What survives a crash.
@@ -91,6 +93,8 @@ pub(crate) struct Online {
     pub(crate) asked: BTreeMap<RequestId, Asked>,
     pub(crate) listing: Listing,
     pub(crate) members_due: BTreeSet<ConversationId>,
+    /// Whose members were asked for on this connection.
+    pub(crate) members_known: BTreeSet<ConversationId>,
     /// Device logs that are being fetched.
     pub(crate) logs: BTreeMap<UserId, Received>,
 }
@@ -170,6 +174,7 @@ impl Device {
             partitioned_until_ms: 0,
             is_revoked: false,
             was_put_back: false,
+            has_forgotten: false,
         })
     }
 
@@ -300,7 +305,7 @@ impl Device {
         let Some(backup) = self.backup.clone() else { return };
         self.crash(witness);
         self.disk = backup;
-        self.was_put_back = true;
+        (self.was_put_back, self.has_forgotten) = (true, true);
         let rooms = self.disk.vault.conversations.values();
         let kept: BTreeSet<_> = rooms.flat_map(|kept| kept.outgoing.keys().copied()).collect();
         witness.forget(self.index, &kept);
@@ -326,6 +331,7 @@ impl Device {
                 asked: BTreeMap::new(),
                 listing: Listing::default(),
                 members_due: BTreeSet::new(),
+                members_known: BTreeSet::new(),
                 logs: BTreeMap::new(),
             });
         }

@@ -25,16 +25,16 @@ pub(crate) struct Liar {
     pub(crate) gaps: bool,
     /// As they were.
     infos: BTreeMap<ConversationId, Vec<Bytes>>,
-    /// Who was given which user's device log: another is told from that.
-    given: BTreeSet<(DeviceId, UserId)>,
+    /// Who has pinned which user's device log: another is told from that.
+    pub(crate) pinned: BTreeSet<(DeviceId, UserId)>,
     /// What was said, for the trace.
     pub(crate) notes: Vec<&'static str>,
 }
 
 impl Liar {
     pub(crate) fn new(rng: Rng, lies: bool) -> Self {
-        let (infos, given, notes) = Default::default();
-        Self { rng, lies, gaps: true, infos, given, notes }
+        let (infos, pinned, notes) = Default::default();
+        Self { rng, lies, gaps: true, infos, pinned, notes }
     }
 
     /// From now on it tells the truth.
@@ -121,7 +121,7 @@ impl Liar {
     fn device_logs(&mut self, device: DeviceId, logs: &mut v1::DeviceLogs) {
         for part in &mut logs.logs {
             let Ok(user) = UserId::try_from(&part.user_id[..]) else { continue };
-            if self.given.insert((device, user)) || part.entries.is_empty() {
+            if !self.pinned.contains(&(device, user)) || part.entries.is_empty() {
                 continue;
             }
             if part.entries.len() > 1 && self.lie("an older device log") {

@@ -154,6 +154,7 @@ fn revoke(device: &mut Device, scene: &mut Scene<'_>) -> Result<Option<String>> 
     let Some(other) = scene.rng.pick(&others).filter(|_| device.is_approved()) else {
         return Ok(None);
     };
+    scene.witness.was_revoked = true;
     let from = log.head().position + 1;
     sign(device, &log, &Change::Revoke { device: other, from }, scene);
     Ok(Some("revokes a device".to_owned()))

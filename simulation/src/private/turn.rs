@@ -456,9 +456,11 @@ impl Device {
         }
         let follower = running.followers.entry(id).or_insert_with(|| kept.follower(id));
         follower.handle_head_seq(room.head_seq);
-        if is_new || !is_known {
-            let online = running.online.as_mut().context("a reply without connection")?;
+        let online = running.online.as_mut().context("a reply without connection")?;
+        if online.members_known.insert(id) {
             online.members_due.insert(id);
+        }
+        if is_new || !is_known {
             scene.notes.push(format!("{} follows {}", self.name, scene.witness.name(id)));
         }
         Ok(id)
@@ -584,7 +586,9 @@ impl Device {
             | Told::RepairFailed { .. }
             | Told::SenderDoubted { .. }
             | Told::ForkFound { .. } => {
-                ensure!(scene.may_suspect, "nobody lies, and {told:?}");
+                // What a device made that was revoked since is not taken either.
+                let is_ordinary = scene.may_suspect || scene.witness.was_revoked;
+                ensure!(is_ordinary, "nobody lies, and {told:?}");
             }
             _ => {}
         }

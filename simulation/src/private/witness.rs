@@ -26,6 +26,8 @@ pub(crate) struct Witness {
     pub(crate) everyone: Arc<Everyone>,
     /// Every message ever said by somebody who is not evil.
     pub(crate) messages: BTreeMap<IdempotencyKey, Message>,
+    /// Whether a device was revoked.
+    pub(crate) was_revoked: bool,
     /// Conversations, as they are called in the trace.
     names: Vec<ConversationId>,
     /// The epoch authenticator of each epoch.
@@ -76,6 +78,7 @@ impl Witness {
         Self {
             everyone: Arc::default(),
             messages: BTreeMap::new(),
+            was_revoked: false,
             names: Vec::new(),
             epochs: BTreeMap::new(),
             at: BTreeSet::new(),

@@ -57,7 +57,7 @@ impl Conversation {
                     self.refreshed.clear();
                     (self.is_dirty, any) = (true, true);
                 }
-                Err(Hold::Stall(stall)) => self.stall = Some(stall),
+                Err(Hold::Stall(stall)) => self.wait_for(stall),
                 Err(Hold::Contradiction(what)) => {
                     (self.contradicted, self.is_dirty) = (true, true);
                     cx.tell(self.id, Event::Contradiction { seq: entry.seq, what });
@@ -173,10 +173,10 @@ impl Conversation {
             }
             self.adopt(cx, group, seq, how)?;
         } else if leaves.contains(&cx.me) {
-            self.repair = Some(match by.owner == cx.me {
-                true => Repair::StateLost,
-                false => Repair::NoWelcome,
-            });
+            match by.owner == cx.me {
+                true => self.lost(),
+                false => self.repair = Some(Repair::NoWelcome),
+            }
         }
         self.goals.remove(&Goal::Begin).then(|| {
             cx.tell(self.id, Event::Done { goal: Goal::Begin, outcome: Ok(()) });
@@ -258,7 +258,7 @@ impl Conversation {
             match self.submitted.take_if(|submitted| submitted.key == by.key) {
                 Some(submitted) => return self.own_commit(cx, seq, submitted),
                 None if is_current || claim.added.contains(&cx.me) => {
-                    self.repair = Some(Repair::StateLost);
+                    self.lost();
                     self.drop_group(cx);
                 }
                 None => {}
@@ -321,7 +321,7 @@ impl Conversation {
                 Ok(true)
             }
             _ => {
-                self.repair = Some(Repair::StateLost);
+                self.lost();
                 self.drop_group(cx);
                 Ok(false)
             }
@@ -350,7 +350,7 @@ impl Conversation {
                 return self.refuse(cx, (seq, by), Reason::CredentialRefused);
             }
             Err(Reason::Own) => {
-                self.repair = Some(Repair::StateLost);
+                self.lost();
                 self.drop_group(cx);
                 return Ok(false);
             }
@@ -538,16 +538,20 @@ impl Conversation {
         let Some(mine) = self.arrived(cx, by)? else {
             // Sent in a state that is lost: the keys that it used may be used no more (MLS table "own").
             if self.is_at(at) {
-                self.repair = Some(Repair::StateLost);
+                self.lost();
             }
             return Ok(Reading::Unreadable(Unreadable::Lost));
         };
-        if mine.payload.as_ref() != Some(&entry.payload) {
-            return Err(Hold::Contradiction("what this device said"));
-        }
         if mine.sent.is_none() {
             let (message_id, time_ms) = (by.key, entry.header.time_ms);
             cx.tell(self.id, Event::Sent { message_id, seq: entry.seq, time_ms });
+        }
+        if mine.payload.as_ref() != Some(&entry.payload) {
+            // Encrypted in a state that is lost, and said before the copy was made.
+            if self.is_at(at) {
+                self.lost();
+            }
+            return Ok(Reading::Unreadable(Unreadable::Lost));
         }
         let position = cx.logs.with(cx.me.user, |log| log.head().position).unwrap_or_default();
         let Said { content, franking_key, .. } = Said {
@@ -612,7 +616,7 @@ impl Conversation {
         let decrypted = group.decrypt(&payload.ciphertext, &payload.header, by);
         let message = decrypted.map_err(|reason| {
             if reason == Reason::Own {
-                self.repair = Some(Repair::StateLost);
+                self.lost();
             }
             Unreadable::Refused(reason)
         })?;

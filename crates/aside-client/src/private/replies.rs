@@ -104,9 +104,6 @@ impl Engine {
                         conversation.refused_by_server(&request, error, &mut self.told);
                     }
                 }
-                if conversation.repair == Some(Repair::StateLost) {
-                    self.packages.lost();
-                }
             }
         }
     }
@@ -243,7 +240,7 @@ impl Conversation {
         match error.code() {
             // What came before is taken in, and then it is made anew.
             ErrorCode::WrongEpoch | ErrorCode::RemovalPending => {}
-            ErrorCode::NotInGroup => self.repair = Some(Repair::StateLost),
+            ErrorCode::NotInGroup => self.lost(),
             // The user is in it no longer: the client is told by other ways.
             ErrorCode::NoSuchConversation => {
                 let repair = submitted.repair.unwrap_or(Repair::NewDevice);
@@ -291,8 +288,7 @@ impl Conversation {
             }
             ErrorCode::NotInGroup => {
                 self.outgoing[at].payload = None;
-                self.repair = Some(Repair::StateLost);
-                self.is_dirty = true;
+                self.lost();
             }
             _ => {
                 self.outgoing.remove(at);

@@ -268,7 +268,13 @@ impl World {
     }
 
     fn work(&mut self) -> Result<()> {
-        let Self { server: Some(server), rng, .. } = self else { return Ok(()) };
+        let Self { server: Some(server), rng, devices, .. } = self else { return Ok(()) };
+        if let Some(liar) = &mut server.liar {
+            let pinned = devices.iter().filter_map(|it| Some((it.disk.owner?.device, &it.disk)));
+            let pinned =
+                pinned.flat_map(|(device, disk)| disk.logs.keys().map(move |user| (device, *user)));
+            liar.pinned = pinned.collect();
+        }
         let executed = server.work(rng);
         let names: Vec<String> = executed.iter().map(|it| it.name()).collect();
         let lies = server.liar.as_mut().map(|liar| std::mem::take(&mut liar.notes));
