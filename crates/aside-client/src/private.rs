@@ -328,6 +328,13 @@ impl Engine {
         }
     }
 
+    /// Conversations whose logs go further than what is kept, and how far at least: to be fetched, since to a device outside of a
+    /// group nothing is pushed (PRIV-008).
+    pub fn heads(&self) -> impl Iterator<Item = (ConversationId, u64)> {
+        let ahead = |it: &Conversation| it.server_head.filter(|head| *head > it.head);
+        self.conversations.values().filter_map(move |it| Some((it.id, ahead(it)?)))
+    }
+
     /// From which entry on, of which conversation, entries are wanted: at most 64 at once.
     #[must_use]
     pub fn wants_entries(&self) -> Option<(ConversationId, u64)> {
@@ -349,6 +356,7 @@ impl Engine {
             }
         }
         if conversation.queue.is_empty() {
+            conversation.roster.at_is_vague |= conversation.cursor < conversation.head;
             conversation.cursor = conversation.head;
         }
     }

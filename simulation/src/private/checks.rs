@@ -11,6 +11,8 @@ use aside_proto::{
 };
 use aside_session::client::log::Accepted;
 
+use bytes::Bytes;
+
 use super::{
     device::Device,
     people::User,
@@ -28,6 +30,9 @@ pub(crate) fn check(witness: &Witness, users: &[User], devices: &[Device]) -> Re
             check_groups(&honest, device, engine).context(device.name.clone())?;
         }
     }
+    let is_there = |payload: &Bytes| entries.values().any(|it| it.entry.payload == *payload);
+    let twice = witness.doubtful.iter().any(|two| two.iter().all(is_there));
+    ensure!(!twice, "two messages of the log were encrypted by one key");
     for (key, message) in &witness.messages {
         let device = &devices[message.device];
         check_message(device, *key, message, &entries)

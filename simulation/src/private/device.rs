@@ -43,8 +43,6 @@ pub(crate) struct Device {
     pub(crate) partitioned_until_ms: u64,
     /// The server said so: it never comes back.
     pub(crate) is_revoked: bool,
-    /// Its disk was put back, and it may not have found out yet.
-    pub(crate) was_put_back: bool,
     /// Its disk was ever put back.
     pub(crate) has_forgotten: bool,
 }
@@ -173,7 +171,6 @@ impl Device {
             running: None,
             partitioned_until_ms: 0,
             is_revoked: false,
-            was_put_back: false,
             has_forgotten: false,
         })
     }
@@ -305,7 +302,7 @@ impl Device {
         let Some(backup) = self.backup.clone() else { return };
         self.crash(witness);
         self.disk = backup;
-        (self.was_put_back, self.has_forgotten) = (true, true);
+        self.has_forgotten = true;
         let rooms = self.disk.vault.conversations.values();
         let kept: BTreeSet<_> = rooms.flat_map(|kept| kept.outgoing.keys().copied()).collect();
         witness.forget(self.index, &kept);

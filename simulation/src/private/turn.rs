@@ -537,7 +537,7 @@ impl Device {
                         payload: it.entry.payload.clone(),
                     })
                     .collect();
-                let hides = scene.is(PrivateSabotage::HideOwn) && self.was_put_back;
+                let hides = scene.is(PrivateSabotage::HideOwn) && self.has_forgotten;
                 let own = self.disk.owner.map(|owner| owner.device.to_bytes());
                 let is_hidden = |it: &aside_client::private::Entry| {
                     hides && Some(&it.header.sender_device_id) == own.as_ref()
@@ -575,9 +575,7 @@ impl Device {
             }
             Told::Failed { message_id, .. } => scene.witness.told(message_id, Fate::Failed)?,
             Told::Contradiction { seq, what } => bail!("entry {seq} is a contradiction: {what}"),
-            Told::Joined { how: How::Came(Repair::StateLost) } if self.was_put_back => {
-                self.was_put_back = false;
-            }
+            Told::Joined { how: How::Came(Repair::StateLost) } if self.has_forgotten => {}
             Told::Joined { how: How::Came(repair @ (Repair::StateLost | Repair::Behind)) } => {
                 ensure!(scene.may_suspect, "it joins again: {repair}");
             }
@@ -639,6 +637,9 @@ impl Device {
             online.asked.insert(id, Asked::Log(user));
             return Ok(true);
         }
+        for (id, head) in engine.heads() {
+            running.followers.get_mut(&id).into_iter().for_each(|it| it.handle_seq(head));
+        }
         let mut due = running.followers.iter_mut();
         if let Some((id, fetch)) =
             due.find_map(|(it, follower)| Some((*it, follower.poll_fetch()?)))
@@ -673,7 +674,7 @@ impl Device {
             let id = header.conversation_id[..].try_into()?;
             let leaves = engine.health(id).map(|health| health.leaves).unwrap_or_default();
             if !scene.users[self.user].is_evil {
-                scene.witness.encrypted(owner, leaves, send)?;
+                scene.witness.encrypted((self.index, owner), leaves, send)?;
             }
             if scene.is(PrivateSabotage::AckUnsent) && scene.rng.one_in(6) {
                 let sent = v1::Sent { seq: 5, ..v1::Sent::default() };

@@ -35,7 +35,11 @@ pub(crate) struct Witness {
     /// At which epochs devices were, and did not lose it since.
     at: BTreeSet<(usize, Place)>,
     /// What was encrypted by each key of each sender.
-    used: BTreeMap<(Place, Owner), BTreeMap<u32, Bytes>>,
+    used: BTreeMap<(Place, Owner), BTreeMap<u32, Sealed>>,
+    /// Two messages by one key, the later one by a device whose disk was put back: it can only know of what the log has.
+    pub(crate) doubtful: Vec<[Bytes; 2]>,
+    /// How often the disks of devices were put back.
+    lives: BTreeMap<usize, u32>,
     /// What nobody could look into yet.
     sealed: Vec<Sealed>,
 }
@@ -71,6 +75,8 @@ pub(crate) struct Sealed {
     pub(crate) place: Place,
     pub(crate) by: Owner,
     pub(crate) payload: Bytes,
+    /// How often its device's disk was put back before.
+    life: u32,
 }
 
 impl Witness {
@@ -83,6 +89,8 @@ impl Witness {
             epochs: BTreeMap::new(),
             at: BTreeSet::new(),
             used: BTreeMap::new(),
+            doubtful: Vec::new(),
+            lives: BTreeMap::new(),
             sealed: Vec::new(),
         }
     }
@@ -123,6 +131,7 @@ impl Witness {
     /// A device's disk was put back.
     pub(crate) fn forget(&mut self, device: usize, kept: &BTreeSet<IdempotencyKey>) {
         self.at.retain(|(of, _)| *of != device);
+        *self.lives.entry(device).or_default() += 1;
         for (key, message) in &mut self.messages {
             message.is_forgotten |= message.device == device && !kept.contains(key);
         }
@@ -157,7 +166,7 @@ impl Witness {
     /// A device sends a message, to these leaves.
     pub(crate) fn encrypted(
         &mut self,
-        by: Owner,
+        (device, by): (usize, Owner),
         leaves: impl IntoIterator<Item = Owner>,
         send: &v1::SendPrivate,
     ) -> Result<()> {
@@ -171,9 +180,12 @@ impl Witness {
         let (payload, known) = (send.payload.clone(), &self.used);
         let same = |it: &Bytes| *it == payload;
         let is_known = self.sealed.iter().any(|it| same(&it.payload))
-            || known.get(&(place, by)).is_some_and(|used| used.values().any(same));
+            || known
+                .get(&(place, by))
+                .is_some_and(|used| used.values().any(|it| same(&it.payload)));
         if !is_known {
-            self.sealed.push(Sealed { place, by, payload });
+            let life = self.lives.get(&device).copied().unwrap_or_default();
+            self.sealed.push(Sealed { place, by, payload, life });
         }
         Ok(())
     }
@@ -194,11 +206,14 @@ impl Witness {
         };
         self.sealed.retain(|it| it.payload != sealed.payload);
         let used = self.used.entry((sealed.place, sealed.by)).or_default();
-        let before = used.insert(generation, sealed.payload.clone());
-        ensure!(
-            before.is_none_or(|before| before == sealed.payload),
-            "two messages were encrypted by key {generation} of one sender at one epoch"
-        );
+        let Some(before) = used.insert(generation, sealed.clone()) else { return Ok(()) };
+        if before.payload != sealed.payload {
+            ensure!(
+                before.life != sealed.life,
+                "two messages were encrypted by key {generation} of one sender at one epoch"
+            );
+            self.doubtful.push([before.payload, sealed.payload.clone()]);
+        }
         Ok(())
     }
 }

@@ -128,10 +128,12 @@ pub(super) enum Step {
     Info,
 }
 
-/// A GroupInfo that was asked for, and what for.
+/// A GroupInfo that was asked for.
 #[derive(Debug, Clone)]
 pub(super) struct Info {
     pub(super) info: v1::GroupInfo,
+    /// The last entry that was taken in by then: it is of that moment, or a later one.
+    pub(super) asked_at: u64,
 }
 
 /// How far the KeyPackages of a user, or of devices, were claimed.
@@ -179,6 +181,7 @@ pub(super) struct Conversation {
     pub(super) accused: Option<u64>,
     pub(super) report: Option<(u32, u64, [u8; 32])>,
     pub(super) info: Option<Info>,
+    pub(super) info_asked_at: u64,
     pub(super) goals: BTreeSet<Goal>,
     pub(super) hand: Hand,
     pub(super) outgoing: VecDeque<Outgoing>,
@@ -222,6 +225,7 @@ impl Conversation {
             accused: None,
             report: None,
             info: None,
+            info_asked_at: 0,
             goals: BTreeSet::new(),
             hand: Hand::default(),
             outgoing: VecDeque::new(),

@@ -50,6 +50,8 @@ impl Conversation {
         let mut any = false;
         while self.stall.is_none() && !self.contradicted {
             let Some(entry) = self.queue.front().cloned() else { break };
+            // What was trimmed may have changed it.
+            self.roster.at_is_vague |= entry.seq != self.cursor + 1;
             match self.entry(cx, &entry) {
                 Ok(()) => {
                     self.queue.pop_front();
@@ -142,7 +144,8 @@ impl Conversation {
         let generation = u32::try_from(header.generation).map_err(wrong)?;
         let leaves = owners(&header.leaves).ok_or(Hold::Contradiction("the leaves of a group"))?;
         let suite = u16::try_from(header.suite).ok().and_then(aside_mls::Suite::from_number);
-        if self.roster.at.is_some_and(|(known, _)| generation <= known) {
+        let known = self.roster.at.filter(|_| !self.roster.at_is_vague);
+        if known.is_some_and(|(known, _)| generation <= known) {
             return Err(Hold::Contradiction("a group's generation"));
         }
         let claim = ClaimedChange {
@@ -223,7 +226,7 @@ impl Conversation {
             removed: owners(&header.removed).ok_or(WRONG)?,
         };
         let at = (generation, header.epoch);
-        if self.roster.at.is_some_and(|known| known != at) {
+        if !self.roster.goes_on(at) {
             return Err(Hold::Contradiction("the epoch of a commit"));
         }
         let taken = self.take_commit(cx, (seq, by), at, (&header, payload), &claim)?;
@@ -491,13 +494,12 @@ impl Conversation {
         let header = v1::PrivateHeader::decode(&payload.header[..]).map_err(|_| WRONG)?;
         let generation = u32::try_from(header.generation).map_err(|_| WRONG)?;
         let at = (generation, header.epoch);
-        if self.roster.at.is_some_and(|known| known != at) {
+        if !self.roster.goes_on(at) {
             return Err(Hold::Contradiction("the epoch of a message"));
         }
         if header.message_id[..] != by.key.as_bytes()[..] {
             return Err(Hold::Contradiction("the id of a message"));
         }
-        self.roster.at = Some(at);
         self.confirm_removal(cx, by.owner, header.epoch)?;
         let reading = if by.owner == cx.me {
             self.own_message(cx, entry, by, at)?
@@ -671,7 +673,7 @@ fn decode<M: prost::Message + Default>(entry: &Entry) -> Taken<M> {
 }
 
 /// What others are told of a commit that can't be followed.
-fn reject_code(reason: Reason) -> v1::RejectCode {
+pub(super) fn reject_code(reason: Reason) -> v1::RejectCode {
     match reason {
         Reason::HeaderMismatch | Reason::ClaimMismatch | Reason::SenderMismatch => {
             v1::RejectCode::HeaderMismatch

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use prost::Message as _;
 
 use super::{
-    conversation::{Context, Conversation, Hand, Request, Stall, Step, Submitted},
+    conversation::{Context, Conversation, Hand, Info, Request, Stall, Step, Submitted},
     event::{Event, Goal, GoalError, Repair},
     intake::Hold,
     record::{leaf, owner},
@@ -494,7 +494,8 @@ impl Conversation {
             // Others will say whether the commit holds: a reset comes, or they go on from it.
             return Ok(None);
         }
-        let Some(info) = self.info.clone() else {
+        let Some(Info { info, asked_at }) = self.info.clone() else {
+            self.info_asked_at = self.cursor;
             let body = v1::GetGroupInfo { conversation_id: self.id.to_bytes() };
             return Ok(Some(Request {
                 step: Step::Info,
@@ -502,7 +503,6 @@ impl Conversation {
                 body: Body::GetGroupInfo(body),
             }));
         };
-        let info = info.info;
         let leaves: Option<Vec<_>> = info.leaves.iter().map(owner).collect();
         let cut_off: Option<Vec<_>> = info.pending_removals.iter().map(owner).collect();
         let (Some(leaves), Some(cut_off)) = (leaves, cut_off) else {
@@ -513,7 +513,7 @@ impl Conversation {
             return Err(Hold::Contradiction("a group's generation"));
         };
         if self.roster.at.is_none() || generation == 0 {
-            self.roster.at = Some((generation, info.epoch));
+            (self.roster.at, self.roster.at_is_vague) = (Some((generation, info.epoch)), true);
             self.roster.cut_off = cut_off.iter().copied().collect();
             self.is_dirty = true;
             if generation == 0 {
@@ -521,11 +521,23 @@ impl Conversation {
                 return Ok(None);
             }
         }
-        if self.roster.at != Some((generation, info.epoch)) {
-            // It is of another moment than what was taken in: asked for again once that has changed.
+        let at = self.roster.at.unwrap_or_default();
+        if (generation, info.epoch) > at {
+            // Of a later moment than what was taken in: that goes first.
             self.info = None;
-            self.server_head = None;
+            self.expect(self.cursor + 1);
             return Ok(None);
+        }
+        if (generation, info.epoch) < at && asked_at < self.cursor {
+            self.info = None;
+            return self.due_outside(cx);
+        }
+        if (generation, info.epoch) < at {
+            return Ok(self.break_down(
+                cx,
+                self.repair.unwrap_or(Repair::NewDevice),
+                Reason::StaleEpoch,
+            ));
         }
         if cornered && !leaves.contains(&cx.me) {
             self.info = None;

@@ -187,13 +187,15 @@ impl Conversation {
             }
             (Step::Reject, ..) => self.reject = None,
             (Step::Report, ..) => self.report = None,
-            (Step::Info, _, Reply::GroupInfo(info)) => self.info = Some(Info { info }),
+            (Step::Info, _, Reply::GroupInfo(info)) => {
+                self.info = Some(Info { info, asked_at: self.info_asked_at });
+            }
             _ => {}
         }
     }
 
     /// The server has this entry; it is to be fetched if it is not pushed.
-    fn expect(&mut self, seq: u64) {
+    pub(super) fn expect(&mut self, seq: u64) {
         self.server_head = self.server_head.map(|head| head.max(seq));
     }
 
