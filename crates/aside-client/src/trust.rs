@@ -22,22 +22,25 @@ const MAX_RECEIVED_BYTES: usize = 2 * MAX_LOG_BYTES;
 
 /// A log that was judged, and is kept. Its first entry and its last are what is pinned (TRUST-001).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct KnownLog {
+pub struct KnownLog {
     /// All of it.
-    pub(crate) entries: Vec<Bytes>,
+    pub entries: Vec<Bytes>,
     /// Whether the user compared the safety number.
-    pub(crate) verified: bool,
+    pub verified: bool,
 }
 
 impl KnownLog {
     /// What the entries come to.
-    pub(crate) fn replay(&self, user: UserId) -> Result<DeviceLog, StateError> {
+    ///
+    /// # Errors
+    /// [`StateError::Damaged`].
+    pub fn replay(&self, user: UserId) -> Result<DeviceLog, StateError> {
         DeviceLog::replay(user, self.entries.iter().map(|entry| &entry[..]))
             .map_err(|_| StateError::Damaged("a device log"))
     }
 
     /// The devices that were ever added, in order, each once.
-    pub(crate) fn devices(&self) -> impl Iterator<Item = DeviceId> {
+    pub fn devices(&self) -> impl Iterator<Item = DeviceId> {
         let mut seen = BTreeSet::new();
         let devices = self.certificates().map(|certificate| certificate.device());
         devices.filter(move |device| seen.insert(*device))
@@ -53,19 +56,21 @@ impl KnownLog {
 /// A log as the server gives it, page by page, from its beginning: it is short, and so another that was put in its place shows,
 /// however long that is.
 #[derive(Debug)]
-pub(crate) struct Received {
+pub struct Received {
     user: UserId,
     entries: Vec<Bytes>,
     bytes: usize,
 }
 
 impl Received {
-    pub(crate) fn new(user: UserId) -> Self {
+    /// Of a user.
+    #[must_use]
+    pub fn new(user: UserId) -> Self {
         Self { user, entries: Vec::new(), bytes: 0 }
     }
 
     /// What to ask for next.
-    pub(crate) fn request(&self) -> FetchDeviceLogs {
+    pub fn request(&self) -> FetchDeviceLogs {
         let from_position = u32::try_from(self.entries.len()).unwrap_or(MAX_ENTRIES);
         FetchDeviceLogs { user_ids: vec![self.user.to_bytes()], from_position }
     }
@@ -74,7 +79,7 @@ impl Received {
     ///
     /// # Errors
     /// [`Error::DeviceLogInvalid`] if it is more than a log has (DLOG-012).
-    pub(crate) fn take(&mut self, page: DeviceLogs) -> Result<bool, Error> {
+    pub fn take(&mut self, page: DeviceLogs) -> Result<bool, Error> {
         let theirs = |id: &Bytes| id[..] == self.user.as_bytes()[..];
         let Some(part) = page.logs.into_iter().find(|part| theirs(&part.user_id)) else {
             return Ok(false);
@@ -110,7 +115,7 @@ impl Received {
     ///
     /// # Errors
     /// [`Error::DeviceLogInvalid`], [`Error::DeviceLog`]: what is known stays.
-    pub(crate) fn judge(
+    pub fn judge(
         &self,
         server: &str,
         known: Option<&KnownLog>,

@@ -123,6 +123,9 @@ impl Device {
             Event::Invited { .. }
             | Event::DeviceLogChanged { .. }
             | Event::Relayed { .. }
+            | Event::InboxItem { .. }
+            | Event::KeyPackagesLow { .. }
+            | Event::ForkCheckMismatch { .. }
             | Event::Live(_) => Ok(()),
             Event::Closed(reason) => self.handle_closed(&reason, link, scene),
         }

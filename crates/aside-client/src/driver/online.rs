@@ -173,6 +173,8 @@ impl Driver {
                 session::Event::Pushed(entry) => self.sync.pushed(&entry, &mut self.out).await?,
                 session::Event::Gap { conversation, head_seq } => {
                     self.sync.gap(conversation, head_seq);
+                    // Nothing else tells of what was left out with it (INBOX-007).
+                    self.inbox_item(None);
                     self.people.missed();
                 }
                 session::Event::Live(live) => self.live(live).await?,
@@ -194,7 +196,7 @@ impl Driver {
                     let who = self.person(user).await?;
                     self.out.tell(Event::DeviceLogChanged { who });
                 }
-                session::Event::InboxItem { .. } => self.inbox_item(),
+                session::Event::InboxItem { conversation } => self.inbox_item(Some(conversation)),
                 session::Event::KeyPackagesLow { suite } => self.key_packages_low(suite),
                 session::Event::ForkCheckMismatch { conversation, epoch, .. } => {
                     self.fork_found(conversation, epoch);

@@ -134,6 +134,9 @@ impl Driver {
                 engine.entries(conversation, kept.into_iter().map(entry));
             }
             engine.work()?;
+            for (conversation, head) in engine.heads() {
+                self.sync.heard_of(conversation, head);
+            }
             let Some(writes) = engine.take_writes() else { break };
             self.store.keep_private(&writes).await?;
             engine.written();
@@ -387,9 +390,12 @@ impl Driver {
         }
     }
 
-    pub(super) fn inbox_item(&mut self) {
-        if let Some(engine) = &mut self.private.engine {
-            engine.inbox_item();
+    /// Something came into the inbox, or may have.
+    pub(super) fn inbox_item(&mut self, conversation: Option<ConversationId>) {
+        let Some(engine) = &mut self.private.engine else { return };
+        engine.inbox_item();
+        if conversation.is_some_and(|conversation| !engine.follows(conversation)) {
+            self.sync.list_anew();
         }
     }
 

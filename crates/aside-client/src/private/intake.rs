@@ -50,7 +50,7 @@ impl Conversation {
         let mut any = false;
         while self.stall.is_none() && !self.contradicted {
             let Some(entry) = self.queue.front().cloned() else { break };
-            if self.cursor > 0 && entry.seq != self.cursor + 1 {
+            if entry.seq != self.cursor + 1 {
                 self.missed(cx);
             }
             match self.entry(cx, &entry) {
@@ -60,7 +60,7 @@ impl Conversation {
                     self.refreshed.clear();
                     (self.is_dirty, any) = (true, true);
                 }
-                Err(Hold::Stall(stall)) => self.stall = Some(stall),
+                Err(Hold::Stall(stall)) => self.wait_for(stall),
                 Err(Hold::Contradiction(what)) => {
                     (self.contradicted, self.is_dirty) = (true, true);
                     cx.tell(self.id, Event::Contradiction { seq: entry.seq, what });
@@ -74,16 +74,14 @@ impl Conversation {
         Ok(any)
     }
 
-    /// Entries before this one are no longer kept: where the group is by now is not known.
+    /// Entries before this one are no longer kept: where the group is by now is not known, and a state of then leads nowhere.
     fn missed(&mut self, cx: &mut Context<'_>) {
-        self.roster.at = None;
-        self.roster.makers.clear();
-        self.roster.rejected.clear();
-        if self.group.is_some() {
+        self.roster.at_is_vague = true;
+        if self.cursor > 0 && self.group.is_some() {
             self.drop_group(cx);
             self.repair.get_or_insert(Repair::Behind);
+            (self.refused, self.removal, self.submitted) = (None, None, None);
         }
-        (self.refused, self.removal, self.submitted) = (None, None, None);
     }
 
     fn entry(&mut self, cx: &mut Context<'_>, entry: &Entry) -> Taken {
@@ -157,7 +155,8 @@ impl Conversation {
         let generation = u32::try_from(header.generation).map_err(wrong)?;
         let leaves = owners(&header.leaves).ok_or(Hold::Contradiction("the leaves of a group"))?;
         let suite = u16::try_from(header.suite).ok().and_then(aside_mls::Suite::from_number);
-        if self.roster.at.is_some_and(|(known, _)| generation <= known) {
+        let known = self.roster.at.filter(|_| !self.roster.at_is_vague);
+        if known.is_some_and(|(known, _)| generation <= known) {
             return Err(Hold::Contradiction("a group's generation"));
         }
         let claim = ClaimedChange {
@@ -194,10 +193,10 @@ impl Conversation {
             }
             self.adopt(cx, group, seq, how)?;
         } else if leaves.contains(&cx.me) {
-            self.repair = Some(match by.owner == cx.me {
-                true => Repair::StateLost,
-                false => Repair::NoWelcome,
-            });
+            match by.owner == cx.me {
+                true => self.lost(),
+                false => self.repair = Some(Repair::NoWelcome),
+            }
         }
         self.goals.remove(&Goal::Begin).then(|| {
             cx.tell(self.id, Event::Done { goal: Goal::Begin, outcome: Ok(()) });
@@ -244,7 +243,7 @@ impl Conversation {
             removed: owners(&header.removed).ok_or(WRONG)?,
         };
         let at = (generation, header.epoch);
-        if self.roster.at.is_some_and(|known| known != at) {
+        if !self.roster.goes_on(at) {
             return Err(Hold::Contradiction("the epoch of a commit"));
         }
         let taken = self.take_commit(cx, (seq, by), at, (&header, payload), &claim)?;
@@ -282,7 +281,7 @@ impl Conversation {
             match self.submitted.take_if(|submitted| submitted.key == by.key) {
                 Some(submitted) => return self.own_commit(cx, seq, submitted),
                 None if is_current || claim.added.contains(&cx.me) => {
-                    self.repair = Some(Repair::StateLost);
+                    self.lost();
                     self.drop_group(cx);
                 }
                 None => {}
@@ -345,7 +344,7 @@ impl Conversation {
                 Ok(true)
             }
             _ => {
-                self.repair = Some(Repair::StateLost);
+                self.lost();
                 self.drop_group(cx);
                 Ok(false)
             }
@@ -374,7 +373,7 @@ impl Conversation {
                 return self.refuse(cx, (seq, by), Reason::CredentialRefused, &claim.added);
             }
             Err(Reason::Own) => {
-                self.repair = Some(Repair::StateLost);
+                self.lost();
                 self.drop_group(cx);
                 return Ok(false);
             }
@@ -518,13 +517,12 @@ impl Conversation {
         let header = v1::PrivateHeader::decode(&payload.header[..]).map_err(|_| WRONG)?;
         let generation = u32::try_from(header.generation).map_err(|_| WRONG)?;
         let at = (generation, header.epoch);
-        if self.roster.at.is_some_and(|known| known != at) {
+        if !self.roster.goes_on(at) {
             return Err(Hold::Contradiction("the epoch of a message"));
         }
         if header.message_id[..] != by.key.as_bytes()[..] {
             return Err(Hold::Contradiction("the id of a message"));
         }
-        self.roster.at = Some(at);
         self.confirm_removal(cx, by.owner, header.epoch)?;
         let reading = if by.owner == cx.me {
             self.own_message(cx, entry, by, at)?
@@ -570,16 +568,20 @@ impl Conversation {
         let Some(mine) = self.arrived(cx, by)? else {
             // Sent in a state that is lost: the keys that it used may be used no more (MLS table "own").
             if self.is_at(at) {
-                self.repair = Some(Repair::StateLost);
+                self.lost();
             }
             return Ok(Reading::Unreadable(Unreadable::Lost));
         };
-        if mine.payload.as_ref() != Some(&entry.payload) {
-            return Err(Hold::Contradiction("what this device said"));
-        }
         if mine.sent.is_none() {
             let (message_id, time_ms) = (by.key, entry.header.time_ms);
             cx.tell(self.id, Event::Sent { message_id, seq: entry.seq, time_ms });
+        }
+        if mine.payload.as_ref() != Some(&entry.payload) {
+            // Encrypted in a state that is lost, and said before the copy was made.
+            if self.is_at(at) {
+                self.lost();
+            }
+            return Ok(Reading::Unreadable(Unreadable::Lost));
         }
         let position = cx.logs.with(cx.me.user, |log| log.head().position).unwrap_or_default();
         Ok(Reading::Said(Said {
@@ -645,7 +647,7 @@ impl Conversation {
         let decrypted = group.decrypt(&payload.ciphertext, &payload.header, by);
         let message = decrypted.map_err(|reason| {
             if reason == Reason::Own {
-                self.repair = Some(Repair::StateLost);
+                self.lost();
             }
             Unreadable::Refused(reason)
         })?;
@@ -714,7 +716,7 @@ pub(super) fn suspects<'a>(
 }
 
 /// What others are told of a commit that can't be followed.
-fn reject_code(reason: Reason) -> v1::RejectCode {
+pub(super) fn reject_code(reason: Reason) -> v1::RejectCode {
     match reason {
         Reason::HeaderMismatch | Reason::ClaimMismatch | Reason::SenderMismatch => {
             v1::RejectCode::HeaderMismatch

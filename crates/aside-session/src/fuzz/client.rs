@@ -205,6 +205,9 @@ impl Client {
             Event::Gap { .. }
             | Event::WatermarkMoved { .. }
             | Event::DeviceLogChanged { .. }
+            | Event::InboxItem { .. }
+            | Event::KeyPackagesLow { .. }
+            | Event::ForkCheckMismatch { .. }
             | Event::Invited { .. }
             | Event::InboxItem { .. }
             | Event::KeyPackagesLow { .. }

@@ -112,9 +112,17 @@ const LAYERS: &[Layer] = &[
     },
     Layer {
         name: "simulation",
-        may: &["aside-proto", "aside-crypto", "aside-session", "aside-store", "aside-server"],
+        may: &[
+            "aside-proto",
+            "aside-crypto",
+            "aside-mls",
+            "aside-session",
+            "aside-store",
+            "aside-server",
+            "aside-client",
+        ],
         tests_may: &[],
-        never: &["aside-client", "openssl-sys"],
+        never: &["openssl-sys"],
     },
     Layer {
         name: "xtask",

@@ -54,6 +54,13 @@ impl Sync {
         private.filter_map(head).collect()
     }
 
+    /// The server has an entry that it did not push: to a device outside of a group it pushes nothing (PRIV-008).
+    pub(in crate::driver) fn heard_of(&mut self, conversation: ConversationId, head_seq: u64) {
+        if let Some(room) = self.rooms.get_mut(&conversation) {
+            room.follower.handle_head_seq(head_seq);
+        }
+    }
+
     pub(in crate::driver) fn is_private(&self, conversation: ConversationId) -> bool {
         self.rooms.get(&conversation).is_some_and(|room| room.is_private)
     }
