@@ -286,11 +286,13 @@ impl Model {
         removes_itself: bool,
     ) -> Answer {
         let user = USERS[device];
-        if self.leaves.iter().any(|(leaf, cut_off)| *cut_off && !removed.contains(leaf)) {
+        let is_external = added.contains(&device);
+        if !is_external
+            && self.leaves.iter().any(|(leaf, cut_off)| *cut_off && !removed.contains(leaf))
+        {
             return Answer::Refused("removal pending");
         }
         let is_there = |leaf: &usize| self.leaves.contains_key(leaf);
-        let is_external = added.contains(&device);
         let adds_twice = added.iter().any(|leaf| {
             is_there(leaf) && !(is_external && *leaf == device && removed.contains(leaf))
         });
