@@ -39,7 +39,7 @@ use self::world::World;
 use crate::Report;
 
 /// Events with trouble in a run.
-const EVENTS: u32 = 1200;
+const EVENTS: u32 = 800;
 
 /// Runs a seed of a world of private conversations.
 ///

@@ -228,6 +228,10 @@ impl World {
         for note in scene.notes {
             trace.note(clock.now().monotonic_ms, note);
         }
+        if std::mem::take(&mut self.devices[index].wants_crash) {
+            self.note_of(index, "is broken, and crashes");
+            self.crash_device(index);
+        }
         done
     }
 

@@ -6,6 +6,8 @@ use aside_proto::{
     v1::{self, ErrorCode, client_frame::Body, server_frame},
 };
 
+use prost::Message as _;
+
 use super::{
     Engine,
     conversation::{Conversation, Info, Request, Stall, Step},
@@ -216,7 +218,7 @@ impl Conversation {
                 self.fail_goals(error, told);
             }
             Step::Submit => self.submit_refused(error, told),
-            Step::Send(message_id) => self.send_refused(message_id, error, told),
+            Step::Send(message_id) => self.send_refused(message_id, &request.body, error, told),
             Step::Reject => self.reject = None,
             Step::Report => self.report = None,
             Step::Info => {
@@ -290,6 +292,7 @@ impl Conversation {
     fn send_refused(
         &mut self,
         message_id: IdempotencyKey,
+        request: &Body,
         error: v1::Error,
         told: &mut std::collections::VecDeque<super::Told>,
     ) {
@@ -302,8 +305,9 @@ impl Conversation {
                 self.outgoing[at].payload = None;
                 let knew = self.roster.cut_off.len();
                 self.note_cut_off(&error);
+                let is_of_now = epoch_of(request).is_some() && epoch_of(request) == self.roster.at;
                 let is_news = self.roster.cut_off.len() > knew || error.head_seq > self.cursor;
-                self.sent_in_vain = (!is_news).then_some((message_id, self.cursor));
+                self.sent_in_vain = (is_of_now && !is_news).then_some((message_id, self.cursor));
             }
             ErrorCode::NotInGroup => {
                 self.outgoing[at].payload = None;
@@ -317,6 +321,14 @@ impl Conversation {
             }
         }
     }
+}
+
+/// The generation and epoch that a message was encrypted for.
+fn epoch_of(request: &Body) -> Option<(u32, u64)> {
+    let Body::SendPrivate(send) = request else { return None };
+    let payload = v1::PrivatePayload::decode(send.payload.clone()).ok()?;
+    let header = v1::PrivateHeader::decode(payload.header).ok()?;
+    Some((u32::try_from(header.generation).ok()?, header.epoch))
 }
 
 /// How long to wait before the same request is sent again, if that is worth it (LIM-007).

@@ -3,10 +3,7 @@
 use anyhow::Result;
 
 use super::World;
-use crate::{
-    link::Link,
-    private::{operations::OPERATIONS, sabotage::PrivateSabotage},
-};
+use crate::{link::Link, private::operations::OPERATIONS};
 
 /// Something that can happen.
 #[derive(Debug, Clone, Copy)]
@@ -314,9 +311,6 @@ impl World {
         })?;
         if let Some(what) = done {
             self.note_of(index, what);
-        }
-        if self.sabotage == Some(PrivateSabotage::ForgetToSave) && self.rng.one_in(8) {
-            self.crash_device(index);
         }
         Ok(())
     }
