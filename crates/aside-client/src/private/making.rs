@@ -649,8 +649,11 @@ impl Conversation {
     ) -> Option<Request> {
         self.broken = Some((why, reason, self.roster.at));
         self.info = None;
-        let suspects = super::intake::suspects(cx, leaves);
-        cx.tell(self.id, Event::RepairFailed { why, reason, suspects });
+        if self.told_broken != self.broken {
+            self.told_broken = self.broken;
+            let suspects = super::intake::suspects(cx, leaves);
+            cx.tell(self.id, Event::RepairFailed { why, reason, suspects });
+        }
         None
     }
 
