@@ -104,7 +104,7 @@ async fn find(kept: &Kept, args: &Args) -> Result<Vec<Entry>> {
 
 /// One that was found, with where and when it was said.
 pub(crate) fn hit(style: Style, entry: &Entry) -> Option<String> {
-    let place = format!("#{} [{}]", neutralise_line(&entry.room), entry.seq);
+    let place = format!("{} [{}]", style.place(entry.kind, &entry.room), entry.seq);
     let time = output::day_and_clock(entry.time_ms);
     let text = style.past_entry(entry)?;
     Some(format!("{} {} {text}", style.dim(time), style.dim(place)))

@@ -606,3 +606,77 @@ async fn a_passphrase_guards_what_is_kept() {
     assert_eq!(status().await, unguarded);
     assert!(stdout(&run("rooms", &[]).await).contains("lobby"));
 }
+
+/// The lines that chat prints, as one text.
+async fn chat(world: &World, who: &str, typed: &str) -> String {
+    stdout(&output(world.aside("chat", who, &[]), typed).await)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn private_conversations_are_their_members_alone() {
+    let world = World::new().await;
+    for who in ["alice", "bob"] {
+        stdout(&world.run("send", who, &["lobby", "hello", "--register", "--join"]).await);
+    }
+    let unapproved = world.run("dm", "alice", &["bob", "psst"]).await;
+    let (_, said) = failure(&unapproved);
+    assert!(said.contains("approved"), "{said}");
+    for who in ["alice", "bob"] {
+        stdout(&world.run("recovery new", who, &[]).await);
+        // Its keys are with the server once what was asked after was answered.
+        chat(&world, who, "/rooms\n").await;
+    }
+    let sent = stdout(&world.run("dm", "alice", &["bob", "psst", "--json"]).await);
+    let sent: Value = serde_json::from_str(&sent).unwrap();
+    let tail = stdout(&world.run("tail", "bob", &["@alice", "--json"]).await);
+    let entries: Vec<Value> =
+        tail.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let last = entries.last().unwrap();
+    assert_eq!((&last["text"], &last["seq"]), (&"psst".into(), &sent["seq"]));
+    assert_eq!((&last["conversation_kind"], &last["verified"]), (&"direct".into(), &true.into()));
+    stdout(&output(world.aside("send", "bob", &["@alice"]), "here\n").await);
+    let rooms = stdout(&world.run("rooms", "alice", &["--json"]).await);
+    let rooms: Vec<Value> = serde_json::from_str(&rooms).unwrap();
+    let bob = rooms.iter().find(|room| room["name"] == "bob").unwrap();
+    assert_eq!((&bob["kind"], &bob["server_readable"]), (&"direct".into(), &false.into()));
+    let listed = stdout(&world.run("rooms", "alice", &[]).await);
+    assert!(listed.contains("bob  2 members, private, of two"), "{listed}");
+
+    let said = chat(
+        &world,
+        "alice",
+        "/group new tea & cake\nbefore bob\n/group invite bob\n/group promote bob\nwelcome\n/users\n/health\n",
+    )
+    .await;
+    for shown in [
+        "private tea & cake is a private group",
+        "bob is in it now",
+        "bob is admin of this group now",
+        "bob  online, admin",
+        "this device is up to date",
+        "fork check",
+    ] {
+        let offline = shown.replace("online", "offline");
+        assert!(said.contains(shown) || said.contains(&offline), "{shown:?} in:\\n{said}");
+    }
+    let tail = stdout(&world.run("tail", "bob", &["Tea & Cake"]).await);
+    assert!(
+        tail.contains("alice: welcome") && tail.contains("alice calls the group tea & cake"),
+        "{tail}"
+    );
+    assert!(!tail.contains("before bob"), "{tail}");
+    let health = async |who: &str| -> Value {
+        let health = stdout(&world.run("health", who, &["tea & cake", "--json"]).await);
+        serde_json::from_str(&health).unwrap()
+    };
+    let (hers, his) = (health("alice").await, health("bob").await);
+    assert_eq!((&hers["epoch"], &hers["own_epoch"]), (&his["epoch"], &his["own_epoch"]));
+    assert!(hers["fork_check"].is_string() && hers["fork_check"] == his["fork_check"], "{hers}");
+    let (_, said) = failure(&world.run("health", "bob", &["lobby"]).await);
+    assert!(said.contains("the server can read"), "{said}");
+    let said =
+        chat(&world, "bob", "/join tea & cake\n/group name Tee\nyes\n/group remove alice\n").await;
+    assert!(said.contains("NOT_PERMITTED") || said.contains("not"), "{said}");
+    let tail = stdout(&world.run("tail", "alice", &["tee", "-n", "2"]).await);
+    assert!(tail.contains("bob calls the group Tee") && tail.contains("bob: yes"), "{tail}");
+}

@@ -3,6 +3,7 @@
 mod approving;
 pub(crate) mod command;
 mod input;
+pub(crate) mod private;
 mod progress;
 pub(crate) mod rooming;
 mod saying;
@@ -12,7 +13,7 @@ pub(crate) mod worker;
 use std::{collections::HashMap, ops::ControlFlow};
 
 use anyhow::{Result, bail};
-use aside_client::{Client, Connection, ConversationId, Event, Events};
+use aside_client::{Client, Connection, ConversationId, Event, Events, Kind, Room};
 use tokio::sync::{mpsc, watch};
 
 use self::{
@@ -67,6 +68,13 @@ pub(crate) async fn run(args: Args) -> Result<()> {
 pub(crate) struct Current {
     pub(crate) conversation: ConversationId,
     pub(crate) name: String,
+    pub(crate) kind: Kind,
+}
+
+impl From<&Room> for Current {
+    fn from(room: &Room) -> Self {
+        Self { conversation: room.conversation, name: room.name.clone(), kind: room.kind }
+    }
 }
 
 /// What holds the next prompt back.

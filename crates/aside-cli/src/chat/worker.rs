@@ -128,7 +128,7 @@ impl Worker {
                     self.said(said).await;
                 }
                 other => {
-                    let goes_elsewhere = matches!(other, Command::Join(_) | Command::Create(_));
+                    let goes_elsewhere = other.goes_elsewhere();
                     let done = self.attempt(other).await;
                     // Whoever does not sit there has said already what was meant for that room: it is not for this one.
                     if done.is_err() && goes_elsewhere && !self.interactive {
@@ -234,6 +234,7 @@ impl Worker {
                 self.say(format!("{} is taken up anew", neutralise_line(&room.name))).await;
             }
             Command::Rooming(asked) => self.rooming(asked).await?,
+            Command::Private(asked) => self.private(asked).await?,
             Command::Enter(room) => self.current = Some(room),
             Command::Say(_) | Command::About(..) | Command::Quit => {}
         }
@@ -242,8 +243,8 @@ impl Worker {
 
     /// Talks in the first room that is followed, or says how to get into one.
     async fn begin(&mut self) -> Result<()> {
-        if let Some((conversation, name)) = self.client.followed().await?.into_iter().next() {
-            self.set_current(Some(Current { conversation, name })).await;
+        if let Some(first) = self.first_followed(None).await? {
+            self.set_current(Some(first)).await;
             return Ok(());
         }
         let rooms = self.client.rooms(false).await?;
@@ -280,22 +281,27 @@ impl Worker {
         Ok(())
     }
 
-    async fn leave(&mut self, name: Option<String>) -> Result<()> {
+    pub(super) async fn leave(&mut self, name: Option<String>) -> Result<()> {
         let left = match name {
-            Some(name) => {
-                let room = session::find_room(&self.client, &name).await?;
-                Current { conversation: room.conversation, name: room.name }
-            }
+            Some(name) => Current::from(&session::find_room(&self.client, &name).await?),
             None => self.here()?.clone(),
         };
         self.client.leave(left.conversation).await?;
         self.say(format!("you left {}", neutralise_line(&left.name))).await;
         if self.current.as_ref() == Some(&left) {
-            let next = self.client.followed().await?;
-            let next = next.into_iter().find(|(other, _)| *other != left.conversation);
-            self.set_current(next.map(|(conversation, name)| Current { conversation, name })).await;
+            let next = self.first_followed(Some(left.conversation)).await?;
+            self.set_current(next).await;
         }
         Ok(())
+    }
+
+    /// The first room that is followed, but for one.
+    async fn first_followed(&self, but: Option<ConversationId>) -> Result<Option<Current>> {
+        let followed = self.client.followed().await?.into_iter();
+        let mut others = followed.filter(|(conversation, _)| Some(*conversation) != but);
+        let Some((conversation, name)) = others.next() else { return Ok(None) };
+        let kind = self.client.kind(conversation).await?;
+        Ok(Some(Current { conversation, name, kind }))
     }
 
     async fn users(&self, name: Option<String>) -> Result<()> {
@@ -450,9 +456,8 @@ impl Worker {
         Ok(())
     }
 
-    async fn enter(&mut self, room: &Room) {
-        let current = Current { conversation: room.conversation, name: room.name.clone() };
-        self.set_current(Some(current)).await;
+    pub(super) async fn enter(&mut self, room: &Room) {
+        self.set_current(Some(room.into())).await;
     }
 
     async fn set_current(&mut self, current: Option<Current>) {

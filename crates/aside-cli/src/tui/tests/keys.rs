@@ -45,6 +45,7 @@ fn without_a_server_it_begins_with_what_is_kept() {
     let garden = Overview {
         conversation: conversation(GARDEN),
         name: "garden".to_owned(),
+        kind: Kind::PublicRoom,
         unread: Some(1),
         read: 1,
         head: 2,

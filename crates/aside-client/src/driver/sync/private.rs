@@ -9,7 +9,11 @@ use bytes::Bytes;
 use prost::Message as _;
 
 use super::{Listing, Members, Sync};
-use crate::{Error, driver::outlet::Outlet, model::Kind};
+use crate::{
+    Error,
+    driver::outlet::Outlet,
+    model::{Kind, unnamed},
+};
 
 impl Sync {
     /// Whether private conversations are followed from now on.
@@ -67,6 +71,16 @@ impl Sync {
 
     pub(in crate::driver) fn name_of(&self, conversation: ConversationId) -> String {
         self.rooms.get(&conversation).map(|room| room.name.clone()).unwrap_or_default()
+    }
+
+    /// How far each was read: only then is it caught up with.
+    pub(in crate::driver) fn taken_in(&mut self, all: impl Iterator<Item = (ConversationId, u64)>) {
+        for (conversation, seq) in all {
+            if let Some(room) = self.rooms.get_mut(&conversation) {
+                room.taken_in = seq;
+            }
+        }
+        self.wake_waiters();
     }
 
     /// The user's conversations are listed anew.
@@ -171,11 +185,4 @@ impl Sync {
         }
         Ok(())
     }
-}
-
-/// What a private conversation is called until its name is known.
-fn unnamed(conversation: ConversationId, kind: Kind) -> String {
-    let id = conversation.to_string();
-    let what = if kind == Kind::Direct { "direct" } else { "group" };
-    format!("{what}-{}", &id[id.len() - 6..])
 }
