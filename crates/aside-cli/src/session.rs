@@ -212,7 +212,8 @@ pub(crate) async fn find_room(client: &Client, name: &str) -> Result<Room> {
         match client.room(name).await {
             Ok(room) => found.extend(room),
             // No room is called so, but a group may be.
-            Err(error) if error.is_refusal(v1::ErrorCode::RoomNameInvalid) && !found.is_empty() => {}
+            Err(error) if error.is_refusal(v1::ErrorCode::RoomNameInvalid) && !found.is_empty() => {
+            }
             Err(error) => return Err(error.into()),
         }
     }
