@@ -2,8 +2,8 @@
 
 use anyhow::{Result, bail};
 use aside_client::{
-    Client, ConversationId, DeviceId, Entry, Error, IdempotencyKey, PresenceSettings, Retention,
-    Role, Room, SafetyNumber, UserId, display::neutralise_line, v1,
+    Client, ConversationId, DeviceId, Entry, Error, IdempotencyKey, PresenceSettings, Role, Room,
+    SafetyNumber, UserId, display::neutralise_line, v1,
 };
 use tokio::sync::{mpsc, watch};
 
@@ -26,8 +26,8 @@ use crate::{
 pub(crate) enum Done {
     /// To be shown.
     Says(String),
-    /// To be shown: something failed.
-    Warns(String),
+    /// To be shown: something failed, which has this exit code by itself.
+    Warns(String, u8),
     /// A message is on its way.
     Sends {
         /// Its id.
@@ -68,8 +68,6 @@ pub(crate) struct Worker {
     compared: Option<(UserId, SafetyNumber)>,
     /// As /outbox numbered them last.
     outbox: Vec<IdempotencyKey>,
-    /// What /retention would set where, as it was said last.
-    pub(super) retaining: Option<(ConversationId, Retention)>,
 }
 
 impl Worker {
@@ -80,7 +78,7 @@ impl Worker {
         results: mpsc::Sender<Done>,
     ) -> Self {
         let (devices, shown, compared, outbox) = Default::default();
-        let (away, current, retaining) = Default::default();
+        let (away, current) = Default::default();
         Self {
             client,
             style,
@@ -92,7 +90,6 @@ impl Worker {
             shown,
             compared,
             outbox,
-            retaining,
         }
     }
 
@@ -168,7 +165,7 @@ impl Worker {
             Some(error) => failure::line(error),
             None => neutralise_line(&format!("{error:#}")).into_owned(),
         };
-        self.tell(Done::Warns(text)).await;
+        self.tell(Done::Warns(text, failure::code_of(error))).await;
     }
 
     async fn execute(&mut self, command: Command) -> Result<()> {
@@ -424,7 +421,7 @@ impl Worker {
 
     async fn verify(&mut self, handle: &str) -> Result<()> {
         let user = verify::find(&self.client, handle).await?;
-        let safety = self.client.safety(user).await?;
+        let safety = verify::safety(&self.client, user, handle).await?;
         self.compared = Some((user, safety.number));
         self.say(verify::show(handle, &safety, self.style)).await;
         Ok(())

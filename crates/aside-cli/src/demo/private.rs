@@ -2,7 +2,8 @@
 
 use anyhow::{Context as _, Result};
 use aside_client::{
-    ConversationId, Entry, Event, GroupProfile, Strength, What, new_recovery_phrase, private,
+    Content, ConversationId, Entry, Event, GroupProfile, Strength, What, new_recovery_phrase,
+    private,
     v1::{self, client_frame::Body},
 };
 use prost::Message as _;
@@ -205,9 +206,11 @@ impl Demo<'_> {
         let [alice, bob, carol] = people.each();
         let person = if name == "bob" { bob } else { carol };
         let user = person.client.identity().user;
-        alice.client.add_member(group, user).await?;
         person.noticed.clear();
+        alice.client.add_member(group, user).await?;
         self.stage.note("alice", format!("adds {name}"))?;
+        // PRIV-018
+        person.notices("what the group is called", is_profile).await?;
         Ok(())
     }
 }
@@ -231,6 +234,11 @@ fn is(event: &Event, wanted: impl Fn(&private::Event) -> bool) -> bool {
 fn is_told(event: &Event, group: ConversationId) -> bool {
     let Event::Private { conversation, what, .. } = event else { return false };
     *conversation == group && matches!(what, private::Event::Joined { .. })
+}
+
+fn is_profile(event: &Event) -> bool {
+    let Event::Entry(entry) = event else { return false };
+    matches!(&entry.what, What::Message { content: Content::Profile { counts: true, .. }, .. })
 }
 
 fn why_unreadable(entry: &Entry) -> Option<String> {

@@ -126,7 +126,7 @@ fn nothing_that_others_made_can_act() {
     let members = vec![Member { handle: name.to_owned(), ..member(BOB, Role::Member, true) }];
     result(&mut state, Outcome::Members(conversation(LOBBY), Ok(members)));
     update(&mut state, Input::Done(Done::Says(text.to_owned())));
-    update(&mut state, Input::Done(Done::Warns(text.to_owned())));
+    update(&mut state, Input::Done(Done::Warns(text.to_owned(), 1)));
     update(&mut state, Input::Paste(text.to_owned()));
     for size in [(120, 40), (20, 40)] {
         let shown = screen(&mut state, size.0, size.1);

@@ -67,7 +67,7 @@ pub(super) fn done(state: &mut State, done: Done) -> Vec<Effect> {
             }
             state.say(text, false);
         }
-        Done::Warns(text) => {
+        Done::Warns(text, _) => {
             // The room that was to be entered at the start may not be there: then any will do.
             let entering = state.entering.take();
             state.alert = Some(text);
