@@ -101,7 +101,9 @@ impl Role {
         }
     }
 
-    pub(crate) const fn of(role: v1::Role) -> Option<Self> {
+    /// What a message names; none if it names none.
+    #[must_use]
+    pub const fn of(role: v1::Role) -> Option<Self> {
         match role {
             v1::Role::Unspecified => None,
             v1::Role::Member => Some(Self::Member),
@@ -168,6 +170,8 @@ impl fmt::Display for Person {
 pub struct Entry {
     /// The conversation.
     pub conversation: ConversationId,
+    /// What it is.
+    pub kind: Kind,
     /// Its name, as it is now. To be neutralised before it is displayed.
     pub room: String,
     /// The entry's place in it.
@@ -576,6 +580,18 @@ pub enum Connection {
         /// When the next attempt follows.
         retry_in: Duration,
     },
+}
+
+/// What a private conversation is called until its name is known.
+pub(crate) fn unnamed(conversation: ConversationId, kind: Kind) -> String {
+    let id = conversation.to_string();
+    let what = if kind == Kind::Direct { "direct" } else { "group" };
+    format!("{what}-{}", &id[id.len() - 6..])
+}
+
+/// Whether a private conversation has a name of its own here.
+pub(crate) fn is_named(room: &Room) -> bool {
+    !room.name.is_empty() && room.name != unnamed(room.conversation, room.kind)
 }
 
 /// Whether a conversation is none that the server can read. This version shows none of these.

@@ -39,7 +39,7 @@ use std::{
 };
 
 use aside_crypto::{Certificate, DeviceLog};
-use aside_mls::{Device, Judge, Owner, SigningKey};
+use aside_mls::{Device, Judge, SigningKey};
 use aside_proto::{
     id::{ConversationId, IdempotencyKey, UserId},
     limits, v1,
@@ -54,6 +54,7 @@ use self::{
 };
 use crate::{GroupProfile, StateError};
 
+pub use aside_mls::{Owner, Reason};
 pub use conversation::Entry;
 pub use event::{Event, Goal, GoalError, Health, How, Repair, Told};
 pub use reading::{Reading, Said, Unreadable};
@@ -551,6 +552,12 @@ impl Engine {
     #[must_use]
     pub fn profile(&self, id: ConversationId) -> Option<&GroupProfile> {
         self.conversations.get(&id)?.naming.profile()
+    }
+
+    /// Up to which entry each conversation was taken in; one of which nothing more is, wholly.
+    pub fn taken_in(&self) -> impl Iterator<Item = (ConversationId, u64)> {
+        let seq = |it: &Conversation| if it.contradicted { u64::MAX } else { it.cursor };
+        self.conversations.iter().map(move |(id, it)| (*id, seq(it)))
     }
 
     /// The conversations that are followed.
