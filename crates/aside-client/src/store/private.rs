@@ -14,7 +14,9 @@ use bytes::Bytes;
 use prost::Message as _;
 use sqlx::{Row as _, Sqlite, Transaction, sqlite::SqliteRow};
 
-use super::{Kept, StateError, Store, StoredSignature, array, seal::Place, signed, unsigned};
+use super::{
+    Kept, NewEntry, StateError, Store, StoredSignature, array, seal::Place, signed, unsigned,
+};
 use crate::private::{ConversationWrites, Reading, Said, Stored, StoredConversation, Writes};
 
 /// A private message that may hold what is looked for, with what it says.
@@ -268,6 +270,7 @@ impl Store {
     }
 
     /// Forgets all that is kept of a private conversation: its groups, what was said, what was to be said.
+    #[cfg(any(test, feature = "testing"))]
     pub(crate) async fn forget_private(
         &self,
         conversation: ConversationId,
@@ -277,11 +280,29 @@ impl Store {
         Ok(())
     }
 
-    /// This device is another from now on, which is in no group: what was read stays.
-    pub(super) async fn forget_device(&self) -> Result<(), StateError> {
-        let sql = "DELETE FROM private_device; DELETE FROM private_key_packages; DELETE FROM private_groups; \
-                   DELETE FROM private_outgoing; UPDATE private_conversations SET record = NULL";
-        sqlx::raw_sql(sql).execute(&self.durable).await?;
+    /// Writes down at entries that were just kept what readings say that came before them.
+    pub(super) async fn note_read_before(
+        &self,
+        transaction: &mut Transaction<'_, Sqlite>,
+        conversation: ConversationId,
+        entries: &[NewEntry],
+    ) -> Result<(), StateError> {
+        let is_private = |entry: &&NewEntry| entry.accepted.kind() == v1::EntryKind::PrivateMessage;
+        let mut private = entries.iter().filter(is_private).map(|entry| entry.accepted.seq);
+        let Some(first) = private.next() else { return Ok(()) };
+        let sql = "SELECT seq, reading FROM private_readings r JOIN private_conversations c ON c.id = r.conversation \
+                   WHERE conversation_id = ? AND seq BETWEEN ? AND ?";
+        let rows = sqlx::query(sql)
+            .bind(&conversation.as_bytes()[..])
+            .bind(signed(first))
+            .bind(signed(private.next_back().unwrap_or(first)))
+            .fetch_all(&mut **transaction)
+            .await?;
+        for row in rows {
+            let seq = unsigned(row.try_get("seq")?);
+            let reading = self.opened(Place::Reading(conversation, seq), &row, "reading")?;
+            note_reading(transaction, conversation, seq, &Reading::decode(&reading)?).await?;
+        }
         Ok(())
     }
 
@@ -293,6 +314,23 @@ impl Store {
     ) -> Result<Secret, StateError> {
         self.sealer.open(place, row.try_get(column)?)
     }
+}
+
+/// This device is another from now on, which is in no group: what was read stays.
+pub(super) async fn forget_device(
+    transaction: &mut Transaction<'_, Sqlite>,
+) -> Result<(), StateError> {
+    let all = [
+        "DELETE FROM private_device",
+        "DELETE FROM private_key_packages",
+        "DELETE FROM private_groups",
+        "DELETE FROM private_outgoing",
+        "UPDATE private_conversations SET record = NULL",
+    ];
+    for sql in all {
+        sqlx::query(sql).execute(&mut **transaction).await?;
+    }
+    Ok(())
 }
 
 fn conversation(row: &SqliteRow) -> Result<ConversationId, StateError> {
