@@ -247,7 +247,9 @@ impl Engine {
             is_dirty: true,
             ..Conversation::new(id)
         });
-        conversation.roster.kind = kind;
+        if conversation.roster.kind == v1::ConversationKind::Unspecified {
+            conversation.roster.kind = kind;
+        }
         let known = conversation.server_head.unwrap_or_default();
         conversation.server_head = Some(known.max(head));
     }
@@ -274,6 +276,9 @@ impl Engine {
             }
             for outgoing in conversation.outgoing.drain(..) {
                 writes.outgoing.insert(outgoing.message_id, None);
+                if outgoing.sent.is_some() {
+                    continue;
+                }
                 let error = v1::Error {
                     code: v1::ErrorCode::NoSuchConversation.into(),
                     message: "this user is not in the conversation any more".to_owned(),
@@ -368,15 +373,23 @@ impl Engine {
             }
         }
         if !any && conversation.queue.is_empty() {
-            conversation.roster.at_is_vague |= conversation.cursor < conversation.head;
+            conversation.skipped |= conversation.cursor < conversation.head;
             conversation.cursor = conversation.head;
+        } else if !any {
+            // There is nothing more before what waits is taken in.
+            conversation.head = last;
         }
+    }
+
+    /// The user's conversations were listed, and those that are private are followed: Welcomes to others lead nowhere.
+    pub fn listed(&mut self) {
+        self.inbox.keep(&self.conversations);
     }
 
     /// Whose device log is to be fetched, and held against what is pinned of it. Then [`learn`](Self::learn), or
     /// [`no_log`](Self::no_log).
     pub fn poll_log(&mut self) -> Option<UserId> {
-        if !self.is_online {
+        if !self.is_online || self.now_ms < self.not_before_ms {
             return None;
         }
         // One that has changed while it is fetched is fetched once more after that.
@@ -417,6 +430,13 @@ impl Engine {
     /// A user's device log was asked for, and there is none that may be used: what is known stays.
     pub fn no_log(&mut self, user: UserId) {
         self.logs_settled(user);
+    }
+
+    /// The server asks to wait before a user's device log is fetched.
+    pub fn log_later(&mut self, user: UserId, wait_ms: u64) {
+        self.fetching.remove(&user);
+        self.wanted.insert(user);
+        self.not_before_ms = self.not_before_ms.max(self.now_ms + wait_ms);
     }
 
     fn logs_settled(&mut self, user: UserId) {
@@ -486,6 +506,7 @@ impl Engine {
             conversation.ask_again_for(user);
             self.wanted.insert(user);
         }
+        conversation.held_at = None;
         conversation.is_dirty |= conversation.goals.insert(goal);
         true
     }
@@ -494,18 +515,22 @@ impl Engine {
     pub fn rejoin(&mut self, id: ConversationId) -> bool {
         let Some(conversation) = self.conversations.get_mut(&id) else { return false };
         (conversation.repair, conversation.broken) = (Some(Repair::Asked), None);
-        conversation.is_dirty = true;
+        (conversation.held_at, conversation.sent_in_vain) = (None, None);
+        (conversation.is_removed, conversation.is_dirty) = (false, true);
         true
     }
 
     /// What is known of a conversation is forgotten, for its log is read anew; what was read of it stays.
     pub fn forget(&mut self, id: ConversationId) {
-        if let Some(mut conversation) = self.conversations.remove(&id) {
+        if let Some(conversation) = self.conversations.get_mut(&id) {
             let writes = self.writes.conversations.entry(id).or_default();
             if let Some(group) = conversation.group.take() {
                 writes.groups.insert(group.id().generation, None);
             }
-            writes.record = Some(Conversation::new(id).record());
+            let outgoing = std::mem::take(&mut conversation.outgoing);
+            let next_order = conversation.next_order;
+            *conversation = Conversation { outgoing, next_order, ..Conversation::new(id) };
+            conversation.is_dirty = true;
         }
     }
 
@@ -581,6 +606,10 @@ impl Engine {
                 IdempotencyKey::new(aside_proto::id::uuid_v7(now_ms, bytes))
             };
             self.packages.make(&self.device, &self.limits, now_ms / 1000, &mut key);
+            if self.inbox.is_empty() {
+                let a_week_ago = (now_ms / 1000).saturating_sub(7 * 24 * 60 * 60);
+                self.device.forget_expired_key_packages(a_week_ago);
+            }
         }
         let mut changes = self.device.take_changes();
         self.writes.key_packages.append(&mut changes.key_packages);

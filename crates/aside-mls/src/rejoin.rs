@@ -1,5 +1,7 @@
 //! Coming into a group without being let in: an external commit.
 
+use std::collections::BTreeSet;
+
 use mls_rs::{MlsMessage, extension::built_in::RatchetTreeExt, group::Member};
 use mls_rs_core::extension::ExtensionType;
 
@@ -16,6 +18,7 @@ pub struct Rejoin<'a, P: Crypto = DefaultCrypto> {
     group_info: MlsMessage,
     claim: ClaimedChange,
     old_leaf: Option<u32>,
+    leaves: BTreeSet<Owner>,
 }
 
 impl<'a, P: Crypto> Rejoin<'a, P> {
@@ -37,18 +40,30 @@ impl<'a, P: Crypto> Rejoin<'a, P> {
         identities.admit(&signer.signing_identity).map_err(refused)?;
         let is_own = |member: &Member| identities.owner(&member.signing_identity) == Ok(own);
         let old_leaf = tree.roster().members_iter().find(is_own).map(|member| member.index);
+        let leaves: Result<BTreeSet<_>, _> = tree
+            .roster()
+            .members_iter()
+            .map(|member| identities.owner(&member.signing_identity).map_err(refused))
+            .collect();
+        let leaves = leaves?;
         let claim = ClaimedChange {
             epoch: info.group_context().epoch,
             added: [own].into(),
             removed: old_leaf.map(|_| own).into_iter().collect(),
         };
-        Ok(Self { device, suite, id, group_info, claim, old_leaf })
+        Ok(Self { device, suite, id, group_info, claim, old_leaf, leaves })
     }
 
     /// What the commit does, for its header.
     #[must_use]
     pub const fn claim(&self) -> &ClaimedChange {
         &self.claim
+    }
+
+    /// The devices in the group's tree: to be held against what the server says of them (MLS-039).
+    #[must_use]
+    pub const fn leaves(&self) -> &BTreeSet<Owner> {
+        &self.leaves
     }
 
     /// Makes the commit. The group is the one after it: keep it only if the server accepts the commit. It takes no time:

@@ -142,6 +142,9 @@ impl Driver {
             engine.written();
         }
         self.private_follow().await?;
+        if let Some(engine) = self.private.engine.as_mut().filter(|_| self.sync.is_listed()) {
+            engine.listed();
+        }
         while let Some((conversation, event)) =
             self.private.engine.as_mut().and_then(Engine::poll_event)
         {
@@ -303,11 +306,11 @@ impl Driver {
     }
 
     fn log_missed(&mut self, user: UserId, error: &v1::Error) {
-        let again = super::calls::retry_after(error).is_some();
+        let wait = super::calls::retry_after(error);
         if let Some(engine) = &mut self.private.engine {
-            match again {
-                true => engine.log_changed(user),
-                false => engine.no_log(user),
+            match wait.map(|wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)) {
+                Some(wait) => engine.log_later(user, wait),
+                None => engine.no_log(user),
             }
         }
     }

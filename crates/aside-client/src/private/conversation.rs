@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use aside_crypto::{FRANKING_KEY_BYTES, Hash};
+use aside_crypto::{FRANKING_KEY_BYTES, Hash, direct_id};
 use aside_mls::{Device, Group, GroupId, Owner, Reason, Secret};
 use aside_proto::{
     id::{ConversationId, DeviceId, IdempotencyKey, UserId, uuid_v7},
-    v1::{self, client_frame::Body},
+    v1::{self, ConversationKind, client_frame::Body},
 };
 use bytes::Bytes;
 
@@ -146,6 +146,8 @@ pub(super) struct Hand {
     pub(super) asked: BTreeMap<(UserId, Option<DeviceId>), Option<v1::NoKeyPackage>>,
     /// Users of whom it was told that they have no device.
     pub(super) told: BTreeSet<UserId>,
+    /// How many that were claimed were too old.
+    pub(super) expired: usize,
     /// Devices whose KeyPackages were refused here.
     pub(super) refused: BTreeMap<Owner, Reason>,
 }
@@ -181,6 +183,14 @@ pub(super) struct Conversation {
     pub(super) refused: Option<Refused>,
     pub(super) removal: Option<Removal>,
     pub(super) reject: Option<(u64, v1::RejectCode)>,
+    /// Whether this device was removed, and its user did not ask to come back.
+    pub(super) is_removed: bool,
+    /// Entries are gone that were not taken in.
+    pub(super) skipped: bool,
+    /// Where something was refused that would be refused again: nothing of it is made there.
+    pub(super) held_at: Option<(u32, u64)>,
+    /// The message that was refused last for an epoch that the log is at, as far as it was taken in.
+    pub(super) sent_in_vain: Option<(IdempotencyKey, u64)>,
     /// The last commit that was rejected since it leaves no way in, on this connection.
     pub(super) accused: Option<u64>,
     pub(super) report: Option<(u32, u64, [u8; 32])>,
@@ -228,6 +238,10 @@ impl Conversation {
             removal: None,
             reject: None,
             accused: None,
+            is_removed: false,
+            skipped: false,
+            held_at: None,
+            sent_in_vain: None,
             report: None,
             info: None,
             info_asked_at: 0,
@@ -244,6 +258,13 @@ impl Conversation {
             is_dirty: false,
             group_is_dirty: false,
         }
+    }
+
+    /// The other user of a DIRECT, whom its id names (PRIV-003): whatever the server lists, it is one with nobody else.
+    pub(super) fn peer(&self, me: UserId) -> Option<UserId> {
+        let is_peer = |user: &UserId| *user != me && direct_id(me, *user) == self.id;
+        let members = self.roster.members.keys().copied();
+        members.filter(|_| self.roster.kind == ConversationKind::Direct).find(is_peer)
     }
 
     pub(super) fn group_id(&self, generation: u32) -> GroupId {
@@ -271,7 +292,9 @@ impl Conversation {
     /// Whether the group is at the epoch that the log is at.
     pub(super) fn is_in_group(&self) -> bool {
         let at = self.group.as_ref().map(|group| (group.id().generation, group.epoch()));
-        at.is_some() && at == self.roster.at && self.removal.is_none() && self.refused.is_none()
+        let is_certain = !self.roster.at_is_vague && !self.skipped;
+        let holds = self.removal.is_none() && self.refused.is_none();
+        at.is_some() && at == self.roster.at && is_certain && holds
     }
 
     /// The leaves of the group that this device is in.
@@ -295,6 +318,7 @@ impl Conversation {
         self.info = None;
         self.broken = None;
         self.accused = None;
+        (self.held_at, self.sent_in_vain) = (None, None);
         self.hand.asked.clear();
         self.stall = None;
         self.looked_for = 0;

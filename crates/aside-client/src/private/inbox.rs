@@ -79,13 +79,25 @@ impl Inbox {
         self.items.retain(|(of, seq), _| *of != conversation || *seq > cursor);
     }
 
+    /// Whether it was read to its end, and nothing of it waits.
+    pub(super) fn is_empty(&self) -> bool {
+        self.is_known && self.items.is_empty()
+    }
+
+    /// What leads to no conversation that is followed is of no use.
+    pub(super) fn keep<T>(&mut self, followed: &BTreeMap<ConversationId, T>) {
+        if self.is_known {
+            self.items.retain(|(of, _), _| followed.contains_key(of));
+        }
+    }
+
     /// How far the server may forget what it holds, if that is further than it was told.
     pub(super) fn ack(&self) -> Option<u64> {
         if self.ack_in_flight.is_some() || !self.is_known {
             return None;
         }
         let waiting = self.items.values().map(|(position, _)| *position).min();
-        let up_to = waiting.map_or(self.after, |first| first - 1);
+        let up_to = waiting.map_or(self.after, |first| first.saturating_sub(1));
         (up_to > self.acked).then_some(up_to)
     }
 

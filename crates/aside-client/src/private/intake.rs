@@ -48,6 +48,9 @@ impl Conversation {
     /// Takes in as many of the entries that are there as can be.
     pub(super) fn take_in(&mut self, cx: &mut Context<'_>) -> Result<bool, StateError> {
         let mut any = false;
+        if std::mem::take(&mut self.skipped) {
+            self.missed(cx);
+        }
         while self.stall.is_none() && !self.contradicted {
             let Some(entry) = self.queue.front().cloned() else { break };
             if entry.seq != self.cursor + 1 {
@@ -127,6 +130,7 @@ impl Conversation {
         self.roster.removal_pending(user, &devices, pending.left);
         if devices.contains(&cx.me) || (pending.left && user == cx.me.user) {
             self.out(cx)?;
+            self.is_removed = true;
             cx.tell(self.id, Event::Removed { by: None });
         }
         Ok(())
@@ -173,7 +177,10 @@ impl Conversation {
         };
         let before = self.roster.at.map(|(generation, _)| generation);
         let culprit = header.culprit.as_ref().and_then(owner);
+        // What is wrong with the Welcome is still to be said.
+        let reject = self.reject.filter(|(of, _)| *of == seq);
         self.out(cx)?;
+        self.reject = reject;
         if before.is_some_and(|before| before > 0) {
             cx.tell(self.id, Event::Reset { by: by.owner, culprit });
         }
@@ -211,6 +218,7 @@ impl Conversation {
         self.group_is_dirty = true;
         self.joined_at = seq;
         (self.repair, self.broken, self.refused, self.removal) = (None, None, None, None);
+        self.is_removed = false;
         if let How::Came(repair) = how {
             self.last_repair = Some((repair, seq));
         }
@@ -243,6 +251,10 @@ impl Conversation {
             removed: owners(&header.removed).ok_or(WRONG)?,
         };
         let at = (generation, header.epoch);
+        let is_here = header.conversation_id[..] == self.id.as_bytes()[..];
+        if header.message_id[..] != by.key.as_bytes()[..] || !is_here {
+            return Err(Hold::Contradiction("the ids of a commit"));
+        }
         if !self.roster.goes_on(at) {
             return Err(Hold::Contradiction("the epoch of a commit"));
         }
@@ -412,8 +424,19 @@ impl Conversation {
     }
 
     fn rejected(&mut self, cx: &mut Context<'_>, by: Owner, payload: &v1::CommitRejectedPayload) {
-        self.roster.rejected.insert(payload.seq);
         let maker = self.roster.makers.get(&payload.seq).copied();
+        if maker.is_some() {
+            self.roster.rejected.insert(payload.seq);
+        }
+        let is_last =
+            self.roster.makers.last_key_value().is_some_and(|(seq, _)| *seq == payload.seq);
+        if is_last && payload.code() == v1::RejectCode::WelcomeInvalid && self.is_in_group() {
+            // Nobody comes in by what the last commit left: the next one leaves another.
+            let mut others = self.leaves().into_iter().filter(|leaf| Some(*leaf) != maker);
+            if others.next() == Some(cx.me) {
+                self.goals.insert(Goal::Renew);
+            }
+        }
         if let Some(group) = &mut self.group
             && self.removal.take_if(|removal| removal.seq == payload.seq).is_some()
         {
@@ -449,6 +472,7 @@ impl Conversation {
         self.group_is_dirty = true;
         self.write(cx)?;
         self.out(cx)?;
+        self.is_removed = true;
         cx.tell(self.id, Event::Removed { by: Some(removal.by) });
         Ok(())
     }
@@ -509,7 +533,13 @@ impl Conversation {
         let seq = entry.seq;
         if entry.payload.is_empty() {
             // Redacted: there is nothing to read. If it was this device's, it arrived.
-            self.arrived(cx, by).map(|_| ())?;
+            let known = self.arrived(cx, by)?;
+            let is_ours = by.owner == cx.me && known.is_none();
+            if is_ours && self.group.is_some() && seq > self.joined_at {
+                // Sent in a state that is lost, as any other that is not known here.
+                self.lost();
+                self.drop_group(cx);
+            }
             return Ok(());
         }
         const WRONG: Hold = Hold::Contradiction("the header of a message");
@@ -520,8 +550,9 @@ impl Conversation {
         if !self.roster.goes_on(at) {
             return Err(Hold::Contradiction("the epoch of a message"));
         }
-        if header.message_id[..] != by.key.as_bytes()[..] {
-            return Err(Hold::Contradiction("the id of a message"));
+        let is_here = header.conversation_id[..] == self.id.as_bytes()[..];
+        if header.message_id[..] != by.key.as_bytes()[..] || !is_here {
+            return Err(Hold::Contradiction("the ids of a message"));
         }
         self.confirm_removal(cx, by.owner, header.epoch)?;
         let reading = if by.owner == cx.me {
@@ -537,6 +568,7 @@ impl Conversation {
             Reading::Unreadable(Unreadable::NotHere)
         };
         if let Reading::Said(said) = &reading
+            && said.approved
             && let Some(profile) = self.naming.said(self.roster.kind, (seq, by.owner), said)
         {
             cx.tell(self.id, Event::Named { profile, by: by.owner });

@@ -17,6 +17,8 @@ pub(super) struct Logs(Mutex<Known>);
 #[derive(Default)]
 struct Known {
     logs: HashMap<UserId, DeviceLog>,
+    /// Those in whose place another identity came: their devices are still told, so that they can be removed.
+    former: HashMap<UserId, Vec<DeviceLog>>,
     /// What certificates were found to be: MLS asks about all of a group's again and again.
     judged: HashMap<Vec<u8>, Judged>,
 }
@@ -35,7 +37,12 @@ impl Logs {
         let mut known = self.lock();
         let user = log.user();
         known.judged.retain(|_, judged| judged.owner.user != user);
-        known.logs.insert(user, log);
+        let identity = log.identity();
+        if let Some(before) = known.logs.insert(user, log)
+            && before.identity() != identity
+        {
+            known.former.entry(user).or_default().push(before);
+        }
     }
 
     pub(super) fn has(&self, user: UserId) -> bool {
@@ -65,7 +72,13 @@ impl Known {
             let decoded = Certificate::decode(certificate).ok()?;
             let (user, device) = (decoded.user(), decoded.device());
             let log = self.logs.get(&user)?;
-            let standing = log.judge_certificate(device, certificate, log.head().position);
+            let judge =
+                |log: &DeviceLog| log.judge_certificate(device, certificate, log.head().position);
+            let mut standing = judge(log);
+            let former = self.former.get(&user).into_iter().flatten();
+            if !is_known(standing) && former.map(judge).any(is_known) {
+                standing = Standing::Ended { by: log.head().position };
+            }
             let keys = decoded.mls_keys().iter().map(|key| (key.suite, key.public_key.clone()));
             let judged = Judged { owner: Owner { user, device }, standing, keys: keys.collect() };
             self.judged.insert(certificate.to_vec(), judged);
@@ -81,11 +94,7 @@ impl Judge for Logs {
         let judged = known.judged(leaf.certificate).ok_or(CredentialRefused)?;
         let theirs = |key: &&(u16, Vec<u8>)| key.0 == leaf.suite.number();
         let key = judged.keys.iter().find(theirs).ok_or(CredentialRefused)?;
-        let in_log = matches!(
-            judged.standing,
-            Standing::Active | Standing::Renewed { .. } | Standing::Ended { .. }
-        );
-        if in_log && key.1 == leaf.signature_key {
+        if is_known(judged.standing) && key.1 == leaf.signature_key {
             Ok(judged.owner)
         } else {
             Err(CredentialRefused)
@@ -100,4 +109,9 @@ impl Judge for Logs {
             _ => Err(CredentialRefused),
         }
     }
+}
+
+/// Whether the log has the certificate.
+const fn is_known(standing: Standing) -> bool {
+    matches!(standing, Standing::Active | Standing::Renewed { .. } | Standing::Ended { .. })
 }

@@ -19,6 +19,9 @@ use super::{
 };
 use crate::StateError;
 
+/// KeyPackages that were too old, after which no others are claimed.
+const MAX_EXPIRED: usize = 128;
+
 /// What came of an attempt to make something.
 type Made = Result<Option<Request>, Hold>;
 
@@ -85,8 +88,10 @@ impl Conversation {
             return Ok(None);
         }
         let mut users: BTreeSet<UserId> = [cx.me.user].into();
-        match self.roster.kind {
-            ConversationKind::Direct => users.extend(self.roster.members.keys()),
+        match (self.roster.kind, self.peer(cx.me.user)) {
+            (ConversationKind::Direct, Some(peer)) => drop(users.insert(peer)),
+            // Its id says that it is another's.
+            (ConversationKind::Direct, None) => return Ok(None),
             _ => users.extend(self.added_users()),
         }
         if let Some(claim) = self.claim(cx, users.iter().map(|user| (*user, None))) {
@@ -177,6 +182,12 @@ impl Conversation {
 
     fn drop_package(&mut self, owner: Owner, reason: Reason) {
         self.hand.packages.remove(&owner);
+        if reason == Reason::Expired && self.hand.expired < MAX_EXPIRED {
+            // The oldest come first: the next may do.
+            self.hand.expired += 1;
+            self.hand.asked.retain(|(of, _), _| *of != owner.user);
+            return;
+        }
         self.hand.refused.insert(owner, reason);
     }
 
@@ -198,9 +209,16 @@ impl Conversation {
     }
 
     fn due_in_group(&mut self, cx: &mut Context<'_>) -> Made {
+        let wanted = self.waits() || !self.goals.is_empty();
+        let is_direct = self.roster.kind == ConversationKind::Direct;
+        if !wanted && !is_direct && self.roster.cut_off.is_empty() {
+            return Ok(None);
+        }
         self.settle_goals(cx);
         let leaves = self.leaves();
-        let wanted = self.waits() || !self.goals.is_empty();
+        if self.held_at.is_some() && self.held_at == self.roster.at {
+            return self.due_message(cx, &leaves);
+        }
         let mut remove: BTreeSet<_> =
             self.roster.cut_off.iter().copied().filter(|leaf| leaves.contains(leaf)).collect();
         let forced = !remove.is_empty();
@@ -209,7 +227,7 @@ impl Conversation {
         if forced && first != Some(&cx.me) && !wanted {
             return Ok(None);
         }
-        let users: BTreeSet<_> = self.users_to_add(&leaves);
+        let users: BTreeSet<_> = self.users_to_add(cx, &leaves);
         if let Some(claim) = self.claim(cx, users.iter().map(|user| (*user, None))) {
             return Ok(Some(claim));
         }
@@ -230,12 +248,10 @@ impl Conversation {
     }
 
     /// Whom somebody wants in, and the other one of a DIRECT.
-    fn users_to_add(&self, leaves: &BTreeSet<Owner>) -> BTreeSet<UserId> {
+    fn users_to_add(&self, cx: &Context<'_>, leaves: &BTreeSet<Owner>) -> BTreeSet<UserId> {
         let mut users: BTreeSet<_> = self.added_users().collect();
         // Of a GROUP, who was put out must not be let in again by itself.
-        if self.roster.kind == ConversationKind::Direct {
-            users.extend(self.roster.members.keys());
-        }
+        users.extend(self.peer(cx.me.user));
         users.retain(|user| leaves.iter().all(|leaf| leaf.user != *user));
         users
     }
@@ -394,6 +410,10 @@ impl Conversation {
         let Some(at) = self.outgoing.iter().position(|it| it.sent.is_none()) else {
             return Ok(None);
         };
+        // What was refused as things are is refused again.
+        if self.sent_in_vain == Some((self.outgoing[at].message_id, self.cursor)) {
+            return Ok(None);
+        }
         let alone = self.roster.kind == ConversationKind::Direct
             && leaves.iter().all(|leaf| leaf.user == cx.me.user);
         if alone && self.outgoing[at].payload.is_none() {
@@ -484,18 +504,24 @@ impl Conversation {
 
     /// Not in the group, or not at its epoch: come in, or begin it anew.
     fn due_outside(&mut self, cx: &mut Context<'_>) -> Made {
-        let cornered = match self.broken {
-            Some((_, reason, at)) if at == self.roster.at => {
-                if !self.accuse(cx, reason) || self.reject.is_some() {
-                    return self.due_rejection(cx);
-                }
-                true
-            }
-            _ => false,
-        };
-        let stuck = self.refused.is_some() && self.repair.is_none();
-        if (stuck || cornered) && !self.may_reset(cx) {
+        let asked = self.repair == Some(Repair::Asked);
+        if self.is_removed && !asked {
+            return Ok(None);
+        }
+        let broken = self.broken.filter(|(.., at)| *at == self.roster.at);
+        if let Some((_, reason, _)) = broken
+            && self.refused.is_none()
+        {
+            // There is no way in from here, whatever is tried: others are told, and the next commit may leave one.
+            self.accuse(cx, reason);
+            return self.due_rejection(cx);
+        }
+        let stuck = self.refused.is_some() && (self.repair.is_none() || broken.is_some());
+        if stuck && !self.may_reset(cx) {
             // Others will say whether the commit holds: a reset comes, or they go on from it.
+            return Ok(None);
+        }
+        if self.held_at.is_some() && self.held_at == self.roster.at {
             return Ok(None);
         }
         let Some(Info { info, asked_at }) = self.info.clone() else {
@@ -507,80 +533,72 @@ impl Conversation {
                 body: Body::GetGroupInfo(body),
             }));
         };
-        let leaves: Option<Vec<_>> = info.leaves.iter().map(owner).collect();
-        let cut_off: Option<Vec<_>> = info.pending_removals.iter().map(owner).collect();
-        let (Some(leaves), Some(cut_off)) = (leaves, cut_off) else {
+        let leaves: Option<BTreeSet<_>> = info.leaves.iter().map(owner).collect();
+        let cut_off: Option<BTreeSet<_>> = info.pending_removals.iter().map(owner).collect();
+        let (Some(leaves), Some(cut_off), Ok(generation)) =
+            (leaves, cut_off, u32::try_from(info.generation))
+        else {
             self.info = None;
-            return Err(Hold::Contradiction("the leaves of a group"));
+            return Err(Hold::Contradiction("what there is to know of a group"));
         };
-        let Ok(generation) = u32::try_from(info.generation) else {
-            return Err(Hold::Contradiction("a group's generation"));
-        };
-        if self.roster.at.is_none() || generation == 0 {
-            (self.roster.at, self.roster.at_is_vague) = (Some((generation, info.epoch)), true);
-            self.roster.cut_off = cut_off.iter().copied().collect();
-            self.is_dirty = true;
-            if generation == 0 {
-                self.info = None;
-                return Ok(None);
-            }
-        }
-        let at = self.roster.at.unwrap_or_default();
-        if (generation, info.epoch) > at {
+        let at = (generation, info.epoch);
+        let known = self.roster.at.unwrap_or_default();
+        let is_vague = self.roster.at.is_none() || self.roster.at_is_vague;
+        if at > known && !is_vague {
             // Of a later moment than what was taken in: that goes first.
             self.info = None;
             self.expect(self.cursor + 1);
             return Ok(None);
         }
-        if (generation, info.epoch) < at && asked_at < self.cursor {
+        if at < known && asked_at < self.cursor {
             self.info = None;
             return self.due_outside(cx);
         }
-        if (generation, info.epoch) < at {
+        if at < known {
+            // It leads back (MLS-030).
             let repair = self.repair.unwrap_or(Repair::NewDevice);
-            return Ok(self.break_down(cx, (repair, Reason::StaleEpoch), &leaves));
+            return Ok(self.break_down(cx, (repair, Reason::NotAMember), &leaves));
         }
-        if cornered && !leaves.contains(&cx.me) {
+        if is_vague {
+            (self.roster.at, self.roster.at_is_vague) = (Some(at), true);
+            self.roster.cut_off.clone_from(&cut_off);
+            self.is_dirty = true;
+        }
+        if generation == 0 || leaves.is_empty() {
+            // Nobody is there to come to: whoever has something to say begins anew (DS-024).
             self.info = None;
-            self.broken = Some((Repair::Behind, Reason::NotAMember, self.roster.at));
-            return Ok(None);
+            return self.begin(cx);
         }
-        if stuck || cornered {
-            // Only who was found out by this device itself is left out.
-            let culprit = self.refused.map(|refused| refused.by);
-            return self.reset(cx, &info, &leaves, culprit);
+        if stuck {
+            // Nobody but those whom this device knows to have been there; and only what no other can have meant otherwise makes a
+            // culprit of its maker: logs may be known to some and not yet to others.
+            let before = self.leaves();
+            let stay = leaves.intersection(&before).copied().collect();
+            let refused = self.refused.filter(|it| it.reason != Reason::CredentialRefused);
+            return self.reset(cx, &info, &stay, refused.map(|refused| refused.by));
         }
         self.come_in(cx, &info, &leaves, &cut_off)
     }
 
     /// The commit that led to where the log is left no GroupInfo that this device can come in by: all are told, once (DS-020).
-    /// False if it is otherwise, and this device waits for what others do.
-    fn accuse(&mut self, cx: &Context<'_>, reason: Reason) -> bool {
-        let waits = matches!(
+    fn accuse(&mut self, cx: &Context<'_>, reason: Reason) {
+        // Logs may be known to some and not yet to others; and what this device lacks is nobody's fault.
+        let is_evidence = !matches!(
             reason,
-            Reason::NotAMember
-                | Reason::StaleEpoch
-                | Reason::FutureEpoch
-                | Reason::WrongSuite
-                | Reason::UnknownKeyPackage
+            Reason::NotAMember | Reason::CredentialRefused | Reason::UnknownKeyPackage
         );
-        let Some((seq, by)) = self.roster.makers.last_key_value() else { return false };
-        if waits || *by == cx.me {
-            return false;
-        }
-        if !self.roster.rejected.contains(seq) && self.accused != Some(*seq) {
+        let Some((seq, by)) = self.roster.makers.last_key_value() else { return };
+        let is_new = !self.roster.rejected.contains(seq) && self.accused != Some(*seq);
+        if is_evidence && *by != cx.me && is_new {
             self.accused = Some(*seq);
             self.reject = Some((*seq, v1::RejectCode::WelcomeInvalid));
         }
-        true
     }
 
     /// DS-022: whether this device may begin the group anew, since it can't follow a commit that was rejected.
     fn may_reset(&self, cx: &Context<'_>) -> bool {
-        let refused = self.refused.map(|refused| (refused.seq, refused.by));
-        let last = self.roster.makers.last_key_value().map(|(seq, by)| (*seq, *by));
-        let Some((seq, by)) = refused.or(last) else { return false };
-        if !self.roster.rejected.contains(&seq) || by == cx.me {
+        let Some(refused) = self.refused.filter(|_| self.group.is_some()) else { return false };
+        if !self.roster.rejected.contains(&refused.seq) || refused.by == cx.me {
             return false;
         }
         let roster = &self.roster;
@@ -600,7 +618,7 @@ impl Conversation {
         &mut self,
         cx: &mut Context<'_>,
         info: &v1::GroupInfo,
-        leaves: &[Owner],
+        leaves: &BTreeSet<Owner>,
         culprit: Option<Owner>,
     ) -> Made {
         let roster = &self.roster;
@@ -626,7 +644,7 @@ impl Conversation {
         &mut self,
         cx: &mut Context<'_>,
         (why, reason): (Repair, Reason),
-        leaves: &[Owner],
+        leaves: &BTreeSet<Owner>,
     ) -> Option<Request> {
         self.broken = Some((why, reason, self.roster.at));
         self.info = None;
@@ -640,15 +658,19 @@ impl Conversation {
         &mut self,
         cx: &mut Context<'_>,
         info: &v1::GroupInfo,
-        leaves: &[Owner],
-        cut_off: &[Owner],
+        leaves: &BTreeSet<Owner>,
+        cut_off: &BTreeSet<Owner>,
     ) -> Made {
         let repair = self.repair.unwrap_or(Repair::NewDevice);
+        let asked = self.repair == Some(Repair::Asked);
+        if asked
+            && self.roster.is_owner(cx.me.user)
+            && leaves.iter().all(|it| it.user != cx.me.user)
+        {
+            // Nobody need let an OWNER in who has lost all devices, and says so.
+            return self.reset(cx, info, leaves, None);
+        }
         if leaves.iter().chain(cut_off).all(|leaf| leaf.user != cx.me.user) {
-            if self.repair == Some(Repair::Asked) && self.roster.is_owner(cx.me.user) {
-                // Nobody is there to let an OWNER in who has lost all devices.
-                return self.reset(cx, info, leaves, None);
-            }
             // Somebody has to let this user in.
             self.info = None;
             self.broken = Some((repair, Reason::NotAMember, self.roster.at));
@@ -658,7 +680,12 @@ impl Conversation {
         self.need_logs(cx, users.iter().copied())?;
         let Some((generation, epoch)) = self.roster.at else { return Ok(None) };
         let id = self.group_id(generation);
+        let listed = leaves.union(cut_off).copied().collect();
         let made = cx.device.rejoin(&info.group_info, id, epoch, None).and_then(|rejoin| {
+            // Who is in the tree is to be seen by all (MLS-039).
+            if *rejoin.leaves() != listed {
+                return Err(Reason::ClaimMismatch.into());
+            }
             let key = cx.idempotency_key();
             let claim = rejoin.claim().clone();
             let header = v1::CommitHeader {

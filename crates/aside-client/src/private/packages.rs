@@ -112,22 +112,20 @@ impl Packages {
         key: &mut dyn FnMut() -> IdempotencyKey,
     ) {
         for it in self.suites.iter_mut().filter(|it| it.submitted.is_none() && !it.is_refused) {
-            let is_old = it.last_resort_at.is_none_or(|at| at + LAST_RESORT_SECONDS < now_s);
+            // What was made in the future was made by a clock that was wrong.
+            let is_fresh = |at| at <= now_s + 24 * 60 * 60 && now_s < at + LAST_RESORT_SECONDS;
+            let is_old = !it.last_resort_at.is_some_and(is_fresh);
             if !(is_old || it.is_low || it.replaces) {
                 continue;
             }
             let low = limits.key_packages_low;
             let room = limits.max_key_packages.saturating_sub(low);
             let most = low.saturating_add(BATCH).min(room).max(1);
-            let count = match is_old && !it.is_low && !it.replaces {
-                true => 0,
-                false => most,
-            };
+            // All are as old as that, or older.
+            it.replaces |= is_old;
             let make = |last_resort| device.key_package(it.suite, last_resort, now_s);
-            let made: Result<Vec<_>, _> =
-                (0..count).map(|_| make(false).map(Bytes::from)).collect();
-            let last_resort =
-                (is_old || it.replaces).then(|| make(true).map(Bytes::from)).transpose();
+            let made: Result<Vec<_>, _> = (0..most).map(|_| make(false).map(Bytes::from)).collect();
+            let last_resort = it.replaces.then(|| make(true).map(Bytes::from)).transpose();
             let (Ok(key_packages), Ok(last_resort)) = (made, last_resort) else {
                 it.is_refused = true;
                 continue;

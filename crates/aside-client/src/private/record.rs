@@ -68,6 +68,8 @@ pub(super) struct Record {
     naming: Option<naming::Record>,
     #[prost(bool, tag = "22")]
     at_is_vague: bool,
+    #[prost(bool, tag = "23")]
+    is_removed: bool,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -255,6 +257,7 @@ impl Conversation {
             contradicted: self.contradicted,
             naming: self.naming.record(),
             at_is_vague: *at_is_vague,
+            is_removed: self.is_removed,
         };
         Secret::new(record.encode_to_vec())
     }
@@ -278,6 +281,7 @@ impl Conversation {
             makers: makers.ok_or(DAMAGED)?,
             rejected: record.rejected.into_iter().collect(),
         };
+        self.is_removed = record.is_removed;
         self.cursor = record.cursor;
         self.head = record.cursor;
         self.joined_at = record.joined_at;
@@ -327,7 +331,8 @@ impl Submitted {
             _ => return Err(DAMAGED),
         };
         let kept = (!record.candidate.is_empty()).then(|| Secret::new(record.candidate));
-        let group = kept.as_ref().map(|kept| device.load(kept)).transpose().map_err(|_| DAMAGED)?;
+        // One that can't be loaded any more is of no use: the device finds out when its entry comes.
+        let group = kept.as_ref().and_then(|kept| device.load(kept).ok());
         let repair = repair_of(record.repair);
         Ok(Self { key, body, group, candidate: kept, repair })
     }

@@ -211,8 +211,8 @@ impl Conversation {
         }
         match request.step {
             Step::Claim => {
-                let Body::ClaimKeyPackages(claim) = &request.body else { return };
-                self.claimed(claim, v1::KeyPackagesClaimed::default());
+                // Nothing is made without an answer.
+                self.held_at = self.roster.at;
                 self.fail_goals(error, told);
             }
             Step::Submit => self.submit_refused(error, told),
@@ -241,7 +241,8 @@ impl Conversation {
         }
         match error.code() {
             // What came before is taken in, and then it is made anew.
-            ErrorCode::WrongEpoch | ErrorCode::RemovalPending => {}
+            ErrorCode::WrongEpoch => {}
+            ErrorCode::RemovalPending => self.note_cut_off(&error),
             ErrorCode::NotInGroup => self.lost(),
             // The user is in it no longer: the client is told by other ways.
             ErrorCode::NoSuchConversation => {
@@ -262,8 +263,18 @@ impl Conversation {
                     self.hand.refused.insert(owner, Reason::CredentialRefused);
                 }
             }
-            _ => self.fail_goals(error, told),
+            _ => {
+                self.held_at = self.roster.at;
+                self.fail_goals(error, told);
+            }
         }
+    }
+
+    /// Leaves that the next commit has to remove, the server says: its log may have told of them before what is kept here.
+    fn note_cut_off(&mut self, error: &v1::Error) {
+        let cut_off = error.devices.iter().filter_map(super::record::owner);
+        self.roster.cut_off.extend(cut_off);
+        self.is_dirty = true;
     }
 
     fn fail_goals(&mut self, error: v1::Error, told: &mut std::collections::VecDeque<super::Told>) {
@@ -272,6 +283,7 @@ impl Conversation {
             told.push_back((self.id, Event::Done { goal, outcome }));
         }
         self.hand.packages.clear();
+        self.hand.asked.clear();
         self.is_dirty = true;
     }
 
@@ -288,6 +300,10 @@ impl Conversation {
             // Encrypted anew, once what was missed is taken in.
             ErrorCode::StaleEpoch | ErrorCode::RemovalPending => {
                 self.outgoing[at].payload = None;
+                let knew = self.roster.cut_off.len();
+                self.note_cut_off(&error);
+                let is_news = self.roster.cut_off.len() > knew || error.head_seq > self.cursor;
+                self.sent_in_vain = (!is_news).then_some((message_id, self.cursor));
             }
             ErrorCode::NotInGroup => {
                 self.outgoing[at].payload = None;

@@ -46,7 +46,7 @@ impl Roster {
 
     /// Whether something of this epoch may be the next entry. From then on it is what the log says.
     pub(super) fn goes_on(&mut self, at: (u32, u64)) -> bool {
-        let goes_on = self.at_is_vague || self.at.is_none_or(|known| known == at);
+        let goes_on = self.at.is_none_or(|known| known == at || (self.at_is_vague && known < at));
         if goes_on {
             (self.at, self.at_is_vague) = (Some(at), false);
         }

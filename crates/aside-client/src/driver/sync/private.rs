@@ -69,6 +69,11 @@ impl Sync {
         self.rooms.get(&conversation).map(|room| room.name.clone()).unwrap_or_default()
     }
 
+    /// Whether all of the user's conversations are listed, and those that are private followed.
+    pub(in crate::driver) fn is_listed(&self) -> bool {
+        self.listing == Listing::Done && self.deferred.is_empty()
+    }
+
     /// The user's conversations are listed anew.
     pub(in crate::driver) fn list_anew(&mut self) {
         self.listing = Listing::Due(Bytes::new());
