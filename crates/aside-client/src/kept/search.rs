@@ -1,46 +1,64 @@
-//! Searching what is kept. What is found is what is shown: a text as an edit left it, and nothing that was redacted.
+//! Searching what is kept. What is found is what is shown: a text as an edit left it, and nothing that was redacted. Rooms have an
+//! index; private conversations have none, and are gone through.
 
-use std::collections::BTreeMap;
+mod query;
+mod readings;
+
+use std::collections::{BTreeMap, VecDeque};
 
 use aside_proto::{id::ConversationId, v1};
 use aside_session::client::timeline::Body;
 use prost::Message as _;
 
+use self::{query::Query, readings::Readings};
 use super::Kept;
 use crate::{
     Content, Entry, Error, StateError, What,
-    store::{HitAt, Searchable, Unsearched},
+    store::{Followed, Hit, HitAt, Searchable, Sought, Store, Unsearched},
     view,
 };
 
-/// Longest query, in bytes.
-const MAX_QUERY_BYTES: usize = 256;
-/// Most words in one.
-const MAX_WORDS: usize = 16;
 /// Entries on a page.
 const PAGE: usize = 50;
-/// Hits looked at for a page; more wait for the next.
-const MAX_LOOKS: usize = 1000;
+/// What a page may cost, so that whoever waits for it is not kept waiting: a private message that is read costs 1.
+const MAX_COST: u32 = 4000;
+/// And one that has to be put together from what refers to it.
+const COST_OF_VIEW: u32 = 4;
 /// Entries made findable in one transaction.
 const BATCH: u32 = 500;
 
 /// What a search found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hits {
-    /// Messages, the newest first.
+    /// Messages, the newest first. Of many that were gone through, none may be among them, and yet more be to come.
     pub entries: Vec<Entry>,
     /// Where to go on; none if that was all.
     pub next: Option<SearchPage>,
 }
 
 /// Where a search goes on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SearchPage(HitAt);
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SearchPage {
+    /// Among what the index finds.
+    rooms: Option<HitAt>,
+    /// Of private conversations, those before which entry are still to be gone through.
+    private: BTreeMap<ConversationId, u64>,
+}
+
+/// What the index finds, the newest first.
+struct Found<'a> {
+    store: &'a Store,
+    query: &'a Query,
+    conversation: Option<ConversationId>,
+    after: Option<HitAt>,
+    waiting: VecDeque<Hit>,
+    is_done: bool,
+}
 
 impl Kept {
     /// The messages whose text, as it is shown now, has all words of `query`, of the last any that begins so; the newest first.
     /// Case and accents do not count. In one conversation, or in all that are kept. The first search goes through all that is
-    /// kept, later ones through what has come since.
+    /// kept of rooms, later ones through what has come since; what is private each search reads anew.
     ///
     /// # Errors
     /// [`Error::QueryTooLong`], [`Error::State`].
@@ -50,32 +68,51 @@ impl Kept {
         conversation: Option<ConversationId>,
         page: Option<SearchPage>,
     ) -> Result<Hits, Error> {
-        let Some(words) = words(query)? else {
+        let Some(query) = Query::read(query)? else {
             return Ok(Hits { entries: Vec::new(), next: None });
         };
-        for known in self.store.conversations().await? {
-            if conversation.is_none_or(|conversation| conversation == known.conversation) {
-                self.index(known.conversation, &known.name).await?;
+        let mut conversations = self.store.conversations().await?;
+        conversations.retain(|known| conversation.is_none_or(|it| it == known.conversation));
+        for Followed { conversation, name, kind, .. } in &conversations {
+            if !kind.is_private() {
+                self.index(*conversation, name).await?;
             }
         }
-        let mut entries = Vec::new();
-        let mut after = page.map(|page| page.0);
-        let mut looks = 0;
-        while looks < MAX_LOOKS {
-            let hits = self.store.hits(&words, conversation, after, PAGE as u32).await?;
-            for hit in &hits {
-                looks += 1;
-                after = Some(hit.at);
-                entries.extend(self.shown(hit.conversation, hit.seq).await?);
-                if entries.len() == PAGE {
-                    return Ok(Hits { entries, next: after.map(SearchPage) });
+        let (after, before) = page.map(|page| (page.rooms, page.private)).unwrap_or_default();
+        let mut readings = Readings::of(&self.store, &conversations, &before);
+        let mut found = Found {
+            store: &self.store,
+            query: &query,
+            conversation,
+            after,
+            waiting: VecDeque::new(),
+            is_done: false,
+        };
+        let (mut entries, mut cost) = (Vec::new(), 0);
+        while entries.len() < PAGE && cost < MAX_COST {
+            match (found.next_at().await?, readings.next_at().await?) {
+                (None, None) => return Ok(Hits { entries, next: None }),
+                (Some(indexed), private) if private.is_none_or(|private| indexed >= private) => {
+                    let Some(hit) = found.next() else { break };
+                    cost += COST_OF_VIEW;
+                    entries.extend(self.shown(hit.conversation, hit.seq).await?);
+                }
+                _ => {
+                    let Some((conversation, sought)) = readings.next() else { break };
+                    cost += 1;
+                    if may_meet(&query, &sought)? {
+                        cost += COST_OF_VIEW;
+                        let entry = self.shown(conversation, sought.seq).await?;
+                        let is_met = |entry: &Entry| {
+                            shown_text(entry).is_some_and(|text| query.is_met_by(text))
+                        };
+                        entries.extend(entry.filter(is_met));
+                    }
                 }
             }
-            if hits.len() < PAGE {
-                return Ok(Hits { entries, next: None });
-            }
         }
-        Ok(Hits { entries, next: after.map(SearchPage) })
+        let next = SearchPage { rooms: found.after, private: readings.place() };
+        Ok(Hits { entries, next: Some(next) })
     }
 
     /// A message, if it is shown by itself.
@@ -149,30 +186,33 @@ fn shown_text(entry: &Entry) -> Option<&str> {
     }
 }
 
-/// A query as FTS5 takes it: each word for itself, the last as the beginning of one. None if there is nothing to look for.
-fn words(query: &str) -> Result<Option<String>, Error> {
-    let words: Vec<_> = query.split_whitespace().collect();
-    if query.len() > MAX_QUERY_BYTES || words.len() > MAX_WORDS {
-        return Err(Error::QueryTooLong);
-    }
-    let quoted: Vec<_> =
-        words.iter().map(|word| format!("\"{}\"", word.replace('"', "\"\""))).collect();
-    let any = query.contains(char::is_alphanumeric);
-    Ok(any.then(|| format!("{} *", quoted.join(" "))))
+/// Whether a private message may be found: by what it says itself, or by what others made of it.
+fn may_meet(query: &Query, sought: &Sought) -> Result<bool, StateError> {
+    let body = sought.said()?.and_then(|said| Body::read(&said.content));
+    Ok(match body {
+        Some(Body::Text { text, .. } | Body::Edit { text, .. }) => {
+            sought.referred || query.is_met_by(&text.body)
+        }
+        _ => false,
+    })
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+impl Found<'_> {
+    /// When the next was said.
+    async fn next_at(&mut self) -> Result<Option<u64>, StateError> {
+        if self.waiting.is_empty() && !self.is_done {
+            let (query, most) = (&self.query.fts, PAGE as u32);
+            let hits = self.store.hits(query, self.conversation, self.after, most).await?;
+            self.is_done = hits.len() < PAGE;
+            self.waiting = hits.into();
+        }
+        Ok(self.waiting.front().map(|hit| hit.at.time_ms))
+    }
 
-    #[test]
-    fn a_query_is_words_and_nothing_else() {
-        let words = |query| words(query).unwrap();
-        assert_eq!(words("tea AND text:x").as_deref(), Some("\"tea\" \"AND\" \"text:x\" *"));
-        assert_eq!(words("say \"tea\"").as_deref(), Some("\"say\" \"\"\"tea\"\"\" *"));
-        assert_eq!(words("  "), None);
-        assert_eq!(words("*"), None);
-        assert!(super::words(&"x".repeat(257)).is_err());
-        assert!(super::words(&"x ".repeat(17)).is_err());
+    /// The next, as [`next_at`](Self::next_at) has said it.
+    fn next(&mut self) -> Option<Hit> {
+        let hit = self.waiting.pop_front()?;
+        self.after = Some(hit.at);
+        Some(hit)
     }
 }

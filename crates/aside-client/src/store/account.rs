@@ -6,7 +6,7 @@ use sqlx::{Row as _, Sqlite, Transaction};
 use zeroize::Zeroizing;
 
 use super::{
-    StateError, Store, array,
+    StateError, Store, array, private,
     seal::{Place, Sealer},
 };
 use crate::Fingerprint;
@@ -70,9 +70,11 @@ impl Store {
         let sql = "INSERT INTO account (id, device_key) VALUES (1, ?) ON CONFLICT (id) DO UPDATE \
                    SET device_key = excluded.device_key, register_key = NULL, user_id = NULL, device_id = NULL, \
                    device_certificate = NULL";
-        sqlx::query(sql).bind(self.sealed(&device_key)).execute(&self.pool).await?;
-        sqlx::query("DELETE FROM mls_keys").execute(&self.pool).await?;
-        self.forget_device().await?;
+        let mut transaction = self.durable.begin_with("BEGIN IMMEDIATE").await?;
+        sqlx::query(sql).bind(self.sealed(&device_key)).execute(&mut *transaction).await?;
+        sqlx::query("DELETE FROM mls_keys").execute(&mut *transaction).await?;
+        private::forget_device(&mut transaction).await?;
+        transaction.commit().await?;
         Box::pin(self.account()).await
     }
 

@@ -84,6 +84,7 @@ impl Store {
             insert(&mut transaction, conversation, entry).await?;
         }
         redactions::note(&mut transaction, conversation, entries).await?;
+        self.note_read_before(&mut transaction, conversation, entries).await?;
         if let Some(Remembered { place, time_ms, head, missing, anchor }) = cursor {
             redactions::set_missing(&mut transaction, conversation, missing).await?;
             let sql = "UPDATE conversations SET seq = ?, chain = ?, time_ms = ?, statement = ?, statement_signature = ?, \

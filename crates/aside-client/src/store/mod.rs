@@ -41,7 +41,8 @@ pub use account::Identity;
 pub(crate) use conversations::Followed;
 pub(crate) use entries::{Kept, NewEntry, StoredSignature};
 pub(crate) use outbox::{Filed, Posting};
-pub(crate) use search::{HitAt, Searchable, Unsearched};
+pub(crate) use private::Sought;
+pub(crate) use search::{Hit, HitAt, Searchable, Unsearched};
 pub(crate) use watermarks::{MAX_UNREAD, Progress};
 
 const DATABASE: &str = "state.db";

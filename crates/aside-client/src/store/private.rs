@@ -14,8 +14,29 @@ use bytes::Bytes;
 use prost::Message as _;
 use sqlx::{Row as _, Sqlite, Transaction, sqlite::SqliteRow};
 
-use super::{Kept, StateError, Store, StoredSignature, array, seal::Place, signed, unsigned};
-use crate::private::{ConversationWrites, Reading, Stored, StoredConversation, Writes};
+use super::{
+    Kept, NewEntry, StateError, Store, StoredSignature, array, seal::Place, signed, unsigned,
+};
+use crate::private::{ConversationWrites, Reading, Said, Stored, StoredConversation, Writes};
+
+/// A private message that may hold what is looked for, with what it says.
+pub(crate) struct Sought {
+    pub(crate) seq: u64,
+    pub(crate) time_ms: u64,
+    /// Whether another entry refers to it.
+    pub(crate) referred: bool,
+    reading: Secret,
+}
+
+impl Sought {
+    /// What it said, if that could be read.
+    pub(crate) fn said(&self) -> Result<Option<Said>, StateError> {
+        match Reading::decode(&self.reading)? {
+            Reading::Said(said) => Ok(Some(said)),
+            Reading::Unreadable(_) => Ok(None),
+        }
+    }
+}
 
 impl Store {
     /// Keeps all of this, or nothing; it is on the disk when this returns. A reading of what is known to be redacted is left out
@@ -84,7 +105,7 @@ impl Store {
         for (seq, reading) in &writes.readings {
             let reading = Reading::decode(reading)?;
             let kept = match &reading {
-                Reading::Unreadable(_) => self.said_before(transaction, (number, id), *seq).await?,
+                Reading::Unreadable(_) => self.was_read_as(transaction, (number, id), *seq).await?,
                 Reading::Said(_) => None,
             };
             if kept.is_none() {
@@ -102,7 +123,7 @@ impl Store {
     }
 
     /// What a message said when it could be read: a log that is read anew does not take that away.
-    async fn said_before(
+    async fn was_read_as(
         &self,
         transaction: &mut Transaction<'_, Sqlite>,
         (number, id): (i64, ConversationId),
@@ -204,6 +225,38 @@ impl Store {
         readings.get(&seq).map(|reading| Reading::decode(reading)).transpose()
     }
 
+    /// The last messages of a private conversation below `before_seq` that are not redacted, the newest first.
+    pub(crate) async fn said_before(
+        &self,
+        conversation: ConversationId,
+        before_seq: u64,
+        limit: u32,
+    ) -> Result<Vec<Sought>, StateError> {
+        let sql = "SELECT r.seq, reading, header, \
+                   EXISTS (SELECT 1 FROM entries a WHERE a.conversation = e.conversation AND a.refers = e.seq) AS referred \
+                   FROM private_readings r JOIN private_conversations p ON p.id = r.conversation \
+                   JOIN conversations c ON c.conversation_id = p.conversation_id \
+                   JOIN entries e ON e.conversation = c.id AND e.seq = r.seq \
+                   WHERE p.conversation_id = ? AND r.seq < ? AND e.payload_hash IS NULL ORDER BY r.seq DESC LIMIT ?";
+        let rows = sqlx::query(sql)
+            .bind(&conversation.as_bytes()[..])
+            .bind(signed(before_seq))
+            .bind(limit)
+            .fetch_all(&self.pool)
+            .await?;
+        let sought = |row: &SqliteRow| {
+            let seq = unsigned(row.try_get("seq")?);
+            let header: &[u8] = row.try_get("header")?;
+            Ok(Sought {
+                seq,
+                time_ms: v1::EntryHeader::decode(header).unwrap_or_default().time_ms,
+                referred: row.try_get("referred")?,
+                reading: self.opened(Place::Reading(conversation, seq), row, "reading")?,
+            })
+        };
+        rows.iter().map(sought).collect()
+    }
+
     /// The Content of a message: its payload, or what that turned out to say; empty if it is gone, or was not read.
     pub(crate) async fn content_of(&self, kept: &Kept) -> Result<Bytes, StateError> {
         let header = v1::EntryHeader::decode(&kept.header[..]).unwrap_or_default();
@@ -217,6 +270,7 @@ impl Store {
     }
 
     /// Forgets all that is kept of a private conversation: its groups, what was said, what was to be said.
+    #[cfg(any(test, feature = "testing"))]
     pub(crate) async fn forget_private(
         &self,
         conversation: ConversationId,
@@ -226,11 +280,29 @@ impl Store {
         Ok(())
     }
 
-    /// This device is another from now on, which is in no group: what was read stays.
-    pub(super) async fn forget_device(&self) -> Result<(), StateError> {
-        let sql = "DELETE FROM private_device; DELETE FROM private_key_packages; DELETE FROM private_groups; \
-                   DELETE FROM private_outgoing; UPDATE private_conversations SET record = NULL";
-        sqlx::raw_sql(sql).execute(&self.durable).await?;
+    /// Writes down at entries that were just kept what readings say that came before them.
+    pub(super) async fn note_read_before(
+        &self,
+        transaction: &mut Transaction<'_, Sqlite>,
+        conversation: ConversationId,
+        entries: &[NewEntry],
+    ) -> Result<(), StateError> {
+        let is_private = |entry: &&NewEntry| entry.accepted.kind() == v1::EntryKind::PrivateMessage;
+        let mut private = entries.iter().filter(is_private).map(|entry| entry.accepted.seq);
+        let Some(first) = private.next() else { return Ok(()) };
+        let sql = "SELECT seq, reading FROM private_readings r JOIN private_conversations c ON c.id = r.conversation \
+                   WHERE conversation_id = ? AND seq BETWEEN ? AND ?";
+        let rows = sqlx::query(sql)
+            .bind(&conversation.as_bytes()[..])
+            .bind(signed(first))
+            .bind(signed(private.next_back().unwrap_or(first)))
+            .fetch_all(&mut **transaction)
+            .await?;
+        for row in rows {
+            let seq = unsigned(row.try_get("seq")?);
+            let reading = self.opened(Place::Reading(conversation, seq), &row, "reading")?;
+            note_reading(transaction, conversation, seq, &Reading::decode(&reading)?).await?;
+        }
         Ok(())
     }
 
@@ -242,6 +314,23 @@ impl Store {
     ) -> Result<Secret, StateError> {
         self.sealer.open(place, row.try_get(column)?)
     }
+}
+
+/// This device is another from now on, which is in no group: what was read stays.
+pub(super) async fn forget_device(
+    transaction: &mut Transaction<'_, Sqlite>,
+) -> Result<(), StateError> {
+    let all = [
+        "DELETE FROM private_device",
+        "DELETE FROM private_key_packages",
+        "DELETE FROM private_groups",
+        "DELETE FROM private_outgoing",
+        "UPDATE private_conversations SET record = NULL",
+    ];
+    for sql in all {
+        sqlx::query(sql).execute(&mut **transaction).await?;
+    }
+    Ok(())
 }
 
 fn conversation(row: &SqliteRow) -> Result<ConversationId, StateError> {

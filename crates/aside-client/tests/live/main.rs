@@ -7,6 +7,7 @@ mod connections;
 mod identity;
 mod kills;
 mod private;
+mod private_search;
 mod redaction;
 mod retention;
 mod room_settings;

@@ -368,6 +368,66 @@ async fn readings_outlive_a_log_that_is_read_anew() {
     assert_eq!(kept_readings(&store).await, [1], "it can't be decrypted a second time");
 }
 
+/// Whichever comes first, the entry tells whether its sender is who it says, and what it refers to.
+#[tokio::test]
+async fn an_entry_knows_what_it_turned_out_to_be_whichever_came_first() {
+    let edit = v1::Edit {
+        to: Some(v1::MessageRef { seq: 1, message_id: vec![1; 16].into() }),
+        text: Some(v1::Text { body: "anew".to_owned(), ..Default::default() }),
+    };
+    let edit = v1::Content { body: Some(v1::content::Body::Edit(edit)), ..Default::default() }
+        .encode_to_vec();
+    let said = |approved| {
+        let (franking_key, role) = ([7; 32], v1::Role::Member);
+        let said = Said { content: edit.clone().into(), franking_key, position: 1, approved, role };
+        Reading::Said(said).encode()
+    };
+    let readings = [(2, said(true)), (3, said(false))].into();
+    let readings =
+        in_conversation(HERE, ConversationWrites { readings, ..ConversationWrites::default() });
+    for first in ["reading", "entry"] {
+        let (_dir, store) = new_store().await;
+        store.set_conversation(HERE, "", true).await.unwrap();
+        let entries = entries(3, Vec::new());
+        if first == "reading" {
+            store.keep_private(&readings).await.unwrap();
+            store.keep(HERE, &entries, None, &[]).await.unwrap();
+        } else {
+            store.keep(HERE, &entries, None, &[]).await.unwrap();
+            store.keep_private(&readings).await.unwrap();
+        }
+        let about = store.entries_about(HERE, 1).await.unwrap();
+        let known: Vec<_> = about.iter().map(|kept| (kept.seq, kept.signature)).collect();
+        let expected = [
+            (1, StoredSignature::Unsigned),
+            (2, StoredSignature::Verified),
+            (3, StoredSignature::Invalid),
+        ];
+        assert_eq!(known, expected, "the {first} came first");
+    }
+}
+
+#[tokio::test]
+async fn another_device_begins_with_nothing_of_the_one_before_or_is_not_made() {
+    let (_dir, store) = new_store().await;
+    store.keep_private(&everything()).await.unwrap();
+    let before = store.account().await.unwrap().device_key.to_bytes();
+    let refuse = "CREATE TRIGGER refuse BEFORE DELETE ON private_outgoing BEGIN SELECT raise(ABORT, 'full'); END";
+    sqlx::query(refuse).execute(&store.pool).await.unwrap();
+    let refused = store.new_device_key().await.err();
+    assert!(matches!(refused, Some(StateError::Database(_))), "{refused:?}");
+    assert_eq!(store.account().await.unwrap().device_key.to_bytes(), before);
+    assert!(store.private().await.unwrap().device.is_some());
+    sqlx::query("DROP TRIGGER refuse").execute(&store.pool).await.unwrap();
+    let account = store.new_device_key().await.unwrap();
+    assert_ne!(account.device_key.to_bytes(), before);
+    let stored = store.private().await.unwrap();
+    assert!(stored.device.is_none() && stored.key_packages.is_empty());
+    let of = &stored.conversations[&HERE];
+    assert!(of.record.is_none() && of.groups.is_empty() && of.outgoing.is_empty());
+    assert_eq!(kept_readings(&store).await, [1, 2, 3], "what was read stays");
+}
+
 async fn keep_group(store: &Store, device: &Device, group: &mut Group) {
     group.save().unwrap();
     let groups = device.take_changes().groups.into_iter();
