@@ -469,7 +469,7 @@ async fn whoever_leaves_is_cut_off(lab: Lab) {
     lab.store.send_private(lab.private(bob, group, 3)).await.must();
 }
 
-// cites: PRIV-014, PRIV-016, KP-001
+// cites: PRIV-014, PRIV-016, KP-001, DS-013
 async fn a_revoked_device_is_cut_off_everywhere(lab: Lab) {
     let (alice, bob) = (lab.approved("alice").await, lab.approved("bob").await);
     let groups = [lab.established(alice, &[bob]).await, lab.established(bob, &[alice]).await];
@@ -493,6 +493,12 @@ async fn a_revoked_device_is_cut_off_everywhere(lab: Lab) {
     let claim = lab.claim(alice, &[(bob.user, Some(bob.device))]);
     let claimed = lab.store.claim_key_packages(claim).await.must().claimed;
     assert_eq!(claimed[0].reason(), NoKeyPackage::NotApproved);
+    // Nobody can remove another from outside: whoever comes in does so afterwards (MLS-027).
+    let mut external = lab.commit(phone, groups[1], 1, (&[phone], &[]));
+    external.plan.is_external = true;
+    external.welcomes.clear();
+    lab.store.submit_commit(external).await.must();
+    assert_eq!(lab.info(phone, groups[1]).await.pending_removals, [v1::Leaf::from(leaf(bob))]);
     // Bob stays a member: only the leaf is gone, and another device may come.
     lab.store.submit_commit(lab.commit(alice, groups[0], 1, (&[], &[bob]))).await.must();
     let mut external = lab.commit(phone, groups[0], 2, (&[phone], &[]));

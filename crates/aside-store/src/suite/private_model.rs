@@ -237,6 +237,10 @@ impl Model {
                 if self.leaves.get(&device) != Some(&false) {
                     return Answer::Refused("not in group");
                 }
+                let stays = |leaf: &usize| self.leaves[leaf] && !removed.contains(leaf);
+                if self.leaves.keys().any(stays) {
+                    return Answer::Refused("removal pending");
+                }
                 let is_own = removed.contains(&device);
                 self.commit(device, role, (added, removed), is_own)
             }
@@ -286,9 +290,6 @@ impl Model {
         removes_itself: bool,
     ) -> Answer {
         let user = USERS[device];
-        if self.leaves.iter().any(|(leaf, cut_off)| *cut_off && !removed.contains(leaf)) {
-            return Answer::Refused("removal pending");
-        }
         let is_there = |leaf: &usize| self.leaves.contains_key(leaf);
         let is_external = added.contains(&device);
         let adds_twice = added.iter().any(|leaf| {

@@ -452,10 +452,10 @@ fn check_sender(
     if plan.added == [own] && gives_up { Ok(()) } else { Err(Refused::RosterMismatch) }
 }
 
-/// DS-013.
+/// DS-013. From outside nobody can remove another.
 fn check_pending(plan: &Change, seated: &[Seated]) -> Result<(), Refused> {
     let pending = || seated.iter().filter(|seat| seat.is_pending);
-    if pending().all(|seat| plan.removed.contains(&seat.leaf)) {
+    if plan.is_external || pending().all(|seat| plan.removed.contains(&seat.leaf)) {
         return Ok(());
     }
     Err(Refused::RemovalPending { devices: pending().map(|seat| seat.leaf).collect() })
