@@ -70,6 +70,8 @@ pub struct Message {
     pub sender: Owner,
     /// The sender's leaf index.
     pub leaf: u32,
+    /// Which of its sender's keys of this epoch it was encrypted by: no two messages have the same.
+    pub generation: u32,
     /// What it says.
     pub content: Vec<u8>,
 }
@@ -352,7 +354,7 @@ impl<P: Crypto> Group<P> {
         if !self.notes.count(leaf, generation) {
             return Err(Reason::TooFarAhead);
         }
-        Ok(Message { sender, leaf, content })
+        Ok(Message { sender, leaf, generation, content })
     }
 
     /// To where the last message that was not refused left the group.
