@@ -282,10 +282,11 @@ impl Engine {
         self.conversations.contains_key(&id)
     }
 
-    /// Whether the inbox was read on this connection: only then is it known where new conversations begin.
+    /// Whether the inbox was read on this connection, and all that was told of since: only then is it known where new
+    /// conversations begin.
     #[must_use]
     pub const fn is_inbox_known(&self) -> bool {
-        self.inbox.is_known
+        self.inbox.is_known && !self.inbox.is_due && !self.inbox.is_asked
     }
 
     /// The entry by which this device comes into a conversation, if a Welcome waits.
@@ -327,6 +328,13 @@ impl Engine {
         }
     }
 
+    /// Conversations whose logs go further than what is kept, and how far at least: to be fetched, since to a device outside of a
+    /// group nothing is pushed (PRIV-008).
+    pub fn heads(&self) -> impl Iterator<Item = (ConversationId, u64)> {
+        let ahead = |it: &Conversation| it.server_head.filter(|head| *head > it.head);
+        self.conversations.values().filter_map(move |it| Some((it.id, ahead(it)?)))
+    }
+
     /// From which entry on, of which conversation, entries are wanted: at most 64 at once.
     #[must_use]
     pub fn wants_entries(&self) -> Option<(ConversationId, u64)> {
@@ -348,6 +356,7 @@ impl Engine {
             }
         }
         if conversation.queue.is_empty() {
+            conversation.roster.at_is_vague |= conversation.cursor < conversation.head;
             conversation.cursor = conversation.head;
         }
     }
@@ -358,7 +367,9 @@ impl Engine {
         if !self.is_online {
             return None;
         }
-        let user = self.wanted.pop_first()?;
+        // One that has changed while it is fetched is fetched once more after that.
+        let user = *self.wanted.difference(&self.fetching).next()?;
+        self.wanted.remove(&user);
         self.fetching.insert(user);
         Some(user)
     }
@@ -377,6 +388,9 @@ impl Engine {
 
     fn logs_settled(&mut self, user: UserId) {
         self.fetching.remove(&user);
+        if self.wanted.contains(&user) {
+            return;
+        }
         for conversation in self.conversations.values_mut() {
             conversation.log_settled(user);
         }
@@ -499,11 +513,16 @@ impl Engine {
                 break;
             }
             match &conversation.stall {
-                Some(conversation::Stall::Logs(users)) => {
-                    self.wanted.extend(users.difference(&self.fetching));
+                // Those that are being fetched may be from before what is waited for.
+                Some(conversation::Stall::Logs(users)) if conversation.stall_is_new => {
+                    self.wanted.extend(users);
                 }
                 Some(conversation::Stall::Inbox) if !cx.inbox.is_asked => cx.inbox.is_due = true,
                 _ => {}
+            }
+            conversation.stall_is_new = false;
+            if std::mem::take(&mut conversation.packages_are_lost) {
+                self.packages.lost();
             }
         }
         self.conversations = conversations;

@@ -128,10 +128,12 @@ pub(super) enum Step {
     Info,
 }
 
-/// A GroupInfo that was asked for, and what for.
+/// A GroupInfo that was asked for.
 #[derive(Debug, Clone)]
 pub(super) struct Info {
     pub(super) info: v1::GroupInfo,
+    /// The last entry that was taken in by then: it is of that moment, or a later one.
+    pub(super) asked_at: u64,
 }
 
 /// How far the KeyPackages of a user, or of devices, were claimed.
@@ -156,6 +158,8 @@ pub(super) struct Conversation {
     pub(super) server_head: Option<u64>,
     pub(super) queue: VecDeque<Entry>,
     pub(super) stall: Option<Stall>,
+    /// Whether what it waits for is not asked for yet.
+    pub(super) stall_is_new: bool,
     /// Whose logs were fetched for the entry at the front, or for what is being made.
     pub(super) refreshed: BTreeSet<UserId>,
     /// The entry for which the inbox was looked through.
@@ -166,13 +170,18 @@ pub(super) struct Conversation {
     pub(super) submitted: Option<Submitted>,
     pub(super) opened: Option<Opened>,
     pub(super) repair: Option<Repair>,
+    /// To be told to whoever has the KeyPackages.
+    pub(super) packages_are_lost: bool,
     /// A repair that did not work, and at which epoch.
     pub(super) broken: Option<(Repair, Reason, Option<(u32, u64)>)>,
     pub(super) refused: Option<Refused>,
     pub(super) removal: Option<Removal>,
     pub(super) reject: Option<(u64, v1::RejectCode)>,
+    /// The last commit that was rejected since it leaves no way in, on this connection.
+    pub(super) accused: Option<u64>,
     pub(super) report: Option<(u32, u64, [u8; 32])>,
     pub(super) info: Option<Info>,
+    pub(super) info_asked_at: u64,
     pub(super) goals: BTreeSet<Goal>,
     pub(super) hand: Hand,
     pub(super) outgoing: VecDeque<Outgoing>,
@@ -200,6 +209,7 @@ impl Conversation {
             server_head: None,
             queue: VecDeque::new(),
             stall: None,
+            stall_is_new: false,
             refreshed: BTreeSet::new(),
             looked_for: 0,
             group: None,
@@ -207,12 +217,15 @@ impl Conversation {
             submitted: None,
             opened: None,
             repair: None,
+            packages_are_lost: false,
             broken: None,
             refused: None,
             removal: None,
             reject: None,
+            accused: None,
             report: None,
             info: None,
+            info_asked_at: 0,
             goals: BTreeSet::new(),
             hand: Hand::default(),
             outgoing: VecDeque::new(),
@@ -230,6 +243,17 @@ impl Conversation {
 
     pub(super) fn group_id(&self, generation: u32) -> GroupId {
         GroupId { conversation: self.id, generation }
+    }
+
+    /// What this device knew was lost, and with it perhaps the secrets of its KeyPackages.
+    pub(super) fn lost(&mut self) {
+        (self.repair, self.packages_are_lost) = (Some(Repair::StateLost), true);
+        self.is_dirty = true;
+    }
+
+    /// Nothing goes on before that is there.
+    pub(super) fn wait_for(&mut self, stall: Stall) {
+        (self.stall, self.stall_is_new) = (Some(stall), true);
     }
 
     /// Whether all that the server has was taken in.
@@ -265,6 +289,7 @@ impl Conversation {
         self.in_flight = None;
         self.info = None;
         self.broken = None;
+        self.accused = None;
         self.hand.asked.clear();
         self.stall = None;
         self.looked_for = 0;

@@ -50,6 +50,8 @@ impl Conversation {
         let mut any = false;
         while self.stall.is_none() && !self.contradicted {
             let Some(entry) = self.queue.front().cloned() else { break };
+            // What was trimmed may have changed it.
+            self.roster.at_is_vague |= entry.seq != self.cursor + 1;
             match self.entry(cx, &entry) {
                 Ok(()) => {
                     self.queue.pop_front();
@@ -57,7 +59,7 @@ impl Conversation {
                     self.refreshed.clear();
                     (self.is_dirty, any) = (true, true);
                 }
-                Err(Hold::Stall(stall)) => self.stall = Some(stall),
+                Err(Hold::Stall(stall)) => self.wait_for(stall),
                 Err(Hold::Contradiction(what)) => {
                     (self.contradicted, self.is_dirty) = (true, true);
                     cx.tell(self.id, Event::Contradiction { seq: entry.seq, what });
@@ -112,6 +114,8 @@ impl Conversation {
         };
         let devices: BTreeSet<_> = pending.device_ids.iter().map(device).collect::<Taken<_>>()?;
         self.roster.removal_pending(user, &devices, pending.left);
+        // Perhaps nobody is left who could go on.
+        self.broken = None;
         if devices.contains(&cx.me) || (pending.left && user == cx.me.user) {
             self.out(cx)?;
             cx.tell(self.id, Event::Removed { by: None });
@@ -142,7 +146,8 @@ impl Conversation {
         let generation = u32::try_from(header.generation).map_err(wrong)?;
         let leaves = owners(&header.leaves).ok_or(Hold::Contradiction("the leaves of a group"))?;
         let suite = u16::try_from(header.suite).ok().and_then(aside_mls::Suite::from_number);
-        if self.roster.at.is_some_and(|(known, _)| generation <= known) {
+        let known = self.roster.at.filter(|_| !self.roster.at_is_vague);
+        if known.is_some_and(|(known, _)| generation <= known) {
             return Err(Hold::Contradiction("a group's generation"));
         }
         let claim = ClaimedChange {
@@ -173,10 +178,10 @@ impl Conversation {
             }
             self.adopt(cx, group, seq, how)?;
         } else if leaves.contains(&cx.me) {
-            self.repair = Some(match by.owner == cx.me {
-                true => Repair::StateLost,
-                false => Repair::NoWelcome,
-            });
+            match by.owner == cx.me {
+                true => self.lost(),
+                false => self.repair = Some(Repair::NoWelcome),
+            }
         }
         self.goals.remove(&Goal::Begin).then(|| {
             cx.tell(self.id, Event::Done { goal: Goal::Begin, outcome: Ok(()) });
@@ -223,7 +228,7 @@ impl Conversation {
             removed: owners(&header.removed).ok_or(WRONG)?,
         };
         let at = (generation, header.epoch);
-        if self.roster.at.is_some_and(|known| known != at) {
+        if !self.roster.goes_on(at) {
             return Err(Hold::Contradiction("the epoch of a commit"));
         }
         let taken = self.take_commit(cx, (seq, by), at, (&header, payload), &claim)?;
@@ -258,7 +263,7 @@ impl Conversation {
             match self.submitted.take_if(|submitted| submitted.key == by.key) {
                 Some(submitted) => return self.own_commit(cx, seq, submitted),
                 None if is_current || claim.added.contains(&cx.me) => {
-                    self.repair = Some(Repair::StateLost);
+                    self.lost();
                     self.drop_group(cx);
                 }
                 None => {}
@@ -321,7 +326,7 @@ impl Conversation {
                 Ok(true)
             }
             _ => {
-                self.repair = Some(Repair::StateLost);
+                self.lost();
                 self.drop_group(cx);
                 Ok(false)
             }
@@ -350,7 +355,7 @@ impl Conversation {
                 return self.refuse(cx, (seq, by), Reason::CredentialRefused);
             }
             Err(Reason::Own) => {
-                self.repair = Some(Repair::StateLost);
+                self.lost();
                 self.drop_group(cx);
                 return Ok(false);
             }
@@ -491,13 +496,12 @@ impl Conversation {
         let header = v1::PrivateHeader::decode(&payload.header[..]).map_err(|_| WRONG)?;
         let generation = u32::try_from(header.generation).map_err(|_| WRONG)?;
         let at = (generation, header.epoch);
-        if self.roster.at.is_some_and(|known| known != at) {
+        if !self.roster.goes_on(at) {
             return Err(Hold::Contradiction("the epoch of a message"));
         }
         if header.message_id[..] != by.key.as_bytes()[..] {
             return Err(Hold::Contradiction("the id of a message"));
         }
-        self.roster.at = Some(at);
         self.confirm_removal(cx, by.owner, header.epoch)?;
         let reading = if by.owner == cx.me {
             self.own_message(cx, entry, by, at)?
@@ -538,16 +542,20 @@ impl Conversation {
         let Some(mine) = self.arrived(cx, by)? else {
             // Sent in a state that is lost: the keys that it used may be used no more (MLS table "own").
             if self.is_at(at) {
-                self.repair = Some(Repair::StateLost);
+                self.lost();
             }
             return Ok(Reading::Unreadable(Unreadable::Lost));
         };
-        if mine.payload.as_ref() != Some(&entry.payload) {
-            return Err(Hold::Contradiction("what this device said"));
-        }
         if mine.sent.is_none() {
             let (message_id, time_ms) = (by.key, entry.header.time_ms);
             cx.tell(self.id, Event::Sent { message_id, seq: entry.seq, time_ms });
+        }
+        if mine.payload.as_ref() != Some(&entry.payload) {
+            // Encrypted in a state that is lost, and said before the copy was made.
+            if self.is_at(at) {
+                self.lost();
+            }
+            return Ok(Reading::Unreadable(Unreadable::Lost));
         }
         let position = cx.logs.with(cx.me.user, |log| log.head().position).unwrap_or_default();
         let Said { content, franking_key, .. } = Said {
@@ -612,7 +620,7 @@ impl Conversation {
         let decrypted = group.decrypt(&payload.ciphertext, &payload.header, by);
         let message = decrypted.map_err(|reason| {
             if reason == Reason::Own {
-                self.repair = Some(Repair::StateLost);
+                self.lost();
             }
             Unreadable::Refused(reason)
         })?;
@@ -667,7 +675,7 @@ fn decode<M: prost::Message + Default>(entry: &Entry) -> Taken<M> {
 }
 
 /// What others are told of a commit that can't be followed.
-fn reject_code(reason: Reason) -> v1::RejectCode {
+pub(super) fn reject_code(reason: Reason) -> v1::RejectCode {
     match reason {
         Reason::HeaderMismatch | Reason::ClaimMismatch | Reason::SenderMismatch => {
             v1::RejectCode::HeaderMismatch

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use prost::Message as _;
 
 use super::{
-    conversation::{Context, Conversation, Hand, Request, Stall, Step, Submitted},
+    conversation::{Context, Conversation, Hand, Info, Request, Stall, Step, Submitted},
     event::{Event, Goal, GoalError, Repair},
     intake::Hold,
     record::{leaf, owner},
@@ -31,7 +31,7 @@ impl Conversation {
         }
         match self.due(cx) {
             Ok(next) => self.next = next,
-            Err(Hold::Stall(stall)) => self.stall = Some(stall),
+            Err(Hold::Stall(stall)) => self.wait_for(stall),
             Err(Hold::Contradiction(_)) => {}
             Err(Hold::State(error)) => return Err(error),
         }
@@ -39,14 +39,8 @@ impl Conversation {
     }
 
     fn due(&mut self, cx: &mut Context<'_>) -> Made {
-        if let Some((seq, code)) = self.reject {
-            let conversation_id = self.id.to_bytes();
-            let body = v1::RejectCommit { conversation_id, seq, code: code.into() };
-            return Ok(Some(Request {
-                step: Step::Reject,
-                key: Some(cx.idempotency_key()),
-                body: Body::RejectCommit(body),
-            }));
+        if self.reject.is_some() {
+            return self.due_rejection(cx);
         }
         if let Some(submitted) = &self.submitted {
             return Ok(Some(submitted.request()));
@@ -71,6 +65,17 @@ impl Conversation {
             Some((0, _)) => self.begin(cx),
             _ => self.due_outside(cx),
         }
+    }
+
+    fn due_rejection(&self, cx: &mut Context<'_>) -> Made {
+        let Some((seq, code)) = self.reject else { return Ok(None) };
+        let conversation_id = self.id.to_bytes();
+        let body = v1::RejectCommit { conversation_id, seq, code: code.into() };
+        Ok(Some(Request {
+            step: Step::Reject,
+            key: Some(cx.idempotency_key()),
+            body: Body::RejectCommit(body),
+        }))
     }
 
     /// The first group of the conversation, once there is something to do in it and, in a DIRECT, somebody to talk to.
@@ -475,17 +480,22 @@ impl Conversation {
 
     /// Not in the group, or not at its epoch: come in, or begin it anew.
     fn due_outside(&mut self, cx: &mut Context<'_>) -> Made {
-        if let Some((_, _, at)) = self.broken
-            && at == self.roster.at
-        {
-            return Ok(None);
-        }
+        let cornered = match self.broken {
+            Some((_, reason, at)) if at == self.roster.at => {
+                if !self.accuse(cx, reason) || self.reject.is_some() {
+                    return self.due_rejection(cx);
+                }
+                true
+            }
+            _ => false,
+        };
         let stuck = self.refused.is_some() && self.repair.is_none();
-        if stuck && !self.may_reset(cx) {
+        if (stuck || cornered) && !self.may_reset(cx) {
             // Others will say whether the commit holds: a reset comes, or they go on from it.
             return Ok(None);
         }
-        let Some(info) = self.info.clone() else {
+        let Some(Info { info, asked_at }) = self.info.clone() else {
+            self.info_asked_at = self.cursor;
             let body = v1::GetGroupInfo { conversation_id: self.id.to_bytes() };
             return Ok(Some(Request {
                 step: Step::Info,
@@ -493,7 +503,6 @@ impl Conversation {
                 body: Body::GetGroupInfo(body),
             }));
         };
-        let info = info.info;
         let leaves: Option<Vec<_>> = info.leaves.iter().map(owner).collect();
         let cut_off: Option<Vec<_>> = info.pending_removals.iter().map(owner).collect();
         let (Some(leaves), Some(cut_off)) = (leaves, cut_off) else {
@@ -504,7 +513,7 @@ impl Conversation {
             return Err(Hold::Contradiction("a group's generation"));
         };
         if self.roster.at.is_none() || generation == 0 {
-            self.roster.at = Some((generation, info.epoch));
+            (self.roster.at, self.roster.at_is_vague) = (Some((generation, info.epoch)), true);
             self.roster.cut_off = cut_off.iter().copied().collect();
             self.is_dirty = true;
             if generation == 0 {
@@ -512,26 +521,71 @@ impl Conversation {
                 return Ok(None);
             }
         }
-        if self.roster.at != Some((generation, info.epoch)) {
-            // It is of another moment than what was taken in: asked for again once that has changed.
+        let at = self.roster.at.unwrap_or_default();
+        if (generation, info.epoch) > at {
+            // Of a later moment than what was taken in: that goes first.
             self.info = None;
-            self.server_head = None;
+            self.expect(self.cursor + 1);
             return Ok(None);
         }
-        if stuck {
+        if (generation, info.epoch) < at && asked_at < self.cursor {
+            self.info = None;
+            return self.due_outside(cx);
+        }
+        if (generation, info.epoch) < at {
+            return Ok(self.break_down(
+                cx,
+                self.repair.unwrap_or(Repair::NewDevice),
+                Reason::StaleEpoch,
+            ));
+        }
+        if leaves.is_empty() {
+            // DS-024: nobody could go on in it.
+            return self.begin(cx);
+        }
+        if cornered && !leaves.contains(&cx.me) {
+            self.info = None;
+            self.broken = Some((Repair::Behind, Reason::NotAMember, self.roster.at));
+            return Ok(None);
+        }
+        if stuck || cornered {
             return self.reset(cx, &info, &leaves);
         }
         self.come_in(cx, &info, &leaves, &cut_off)
     }
 
-    /// DS-022: whether this device may begin the group anew, since it found the commit out itself.
+    /// The commit that led to where the log is left no GroupInfo that this device can come in by: all are told, once (DS-020).
+    /// False if it is otherwise, and this device waits for what others do.
+    fn accuse(&mut self, cx: &Context<'_>, reason: Reason) -> bool {
+        let waits = matches!(
+            reason,
+            Reason::NotAMember
+                | Reason::StaleEpoch
+                | Reason::FutureEpoch
+                | Reason::WrongSuite
+                | Reason::UnknownKeyPackage
+        );
+        let Some((seq, by)) = self.roster.makers.last_key_value() else { return false };
+        if waits || *by == cx.me {
+            return false;
+        }
+        if !self.roster.rejected.contains(seq) && self.accused != Some(*seq) {
+            self.accused = Some(*seq);
+            self.reject = Some((*seq, v1::RejectCode::WelcomeInvalid));
+        }
+        true
+    }
+
+    /// DS-022: whether this device may begin the group anew, since it can't follow a commit that was rejected.
     fn may_reset(&self, cx: &Context<'_>) -> bool {
-        let Some(refused) = self.refused else { return false };
-        if !self.roster.rejected.contains(&refused.seq) || refused.by == cx.me {
+        let refused = self.refused.map(|refused| (refused.seq, refused.by));
+        let last = self.roster.makers.last_key_value().map(|(seq, by)| (*seq, *by));
+        let Some((seq, by)) = refused.or(last) else { return false };
+        if !self.roster.rejected.contains(&seq) || by == cx.me {
             return false;
         }
         let owners = self.roster.members.iter().filter(|(_, role)| **role == v1::Role::Owner);
-        let mut others = owners.filter(|(user, _)| **user != refused.by.user);
+        let mut others = owners.filter(|(user, _)| **user != by.user);
         self.roster.is_owner(cx.me.user)
             || self.roster.kind == ConversationKind::Direct
             || others.next().is_none()
@@ -539,9 +593,10 @@ impl Conversation {
 
     /// The same devices but the one whose commit can't be followed, in a new group.
     fn reset(&mut self, cx: &mut Context<'_>, info: &v1::GroupInfo, leaves: &[Owner]) -> Made {
-        let Some(refused) = self.refused else { return Ok(None) };
-        let stay: BTreeSet<_> =
-            leaves.iter().copied().filter(|leaf| *leaf != refused.by && *leaf != cx.me).collect();
+        // Only who was found out by this device itself is left out.
+        let culprit = self.refused.map(|refused| refused.by).filter(|by| leaves.contains(by));
+        let goes = |leaf: &Owner| Some(*leaf) == culprit || *leaf == cx.me;
+        let stay: BTreeSet<_> = leaves.iter().copied().filter(|leaf| !goes(leaf)).collect();
         let suite = u16::try_from(info.suite).ok().and_then(Suite::from_number);
         self.roster.suite = suite.or(self.roster.suite);
         if let Some(claim) = self.claim(cx, stay.iter().map(|it| (it.user, Some(it.device)))) {
@@ -552,7 +607,6 @@ impl Conversation {
             return Ok(self.break_down(cx, Repair::Behind, Reason::UnknownKeyPackage));
         }
         self.info = None;
-        let culprit = leaves.contains(&refused.by).then_some(refused.by);
         self.establish(cx, self.suite(), packages, culprit)
     }
 

@@ -13,6 +13,7 @@ use prost::Message as _;
 use super::{
     conversation::{Conversation, Opened, Outgoing, Refused, Removal, Submitted},
     event::{Goal, Repair},
+    intake::reject_code,
     reading::{reason_code, reason_of},
     roster::Roster,
 };
@@ -62,6 +63,8 @@ pub(super) struct Record {
     forked_at: Option<u64>,
     #[prost(bool, tag = "20")]
     contradicted: bool,
+    #[prost(bool, tag = "21")]
+    at_is_vague: bool,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -218,7 +221,8 @@ impl Goal {
 impl Conversation {
     /// The bytes to keep.
     pub(super) fn record(&self) -> Secret {
-        let Roster { kind, members, at, suite, cut_off, makers, rejected } = &self.roster;
+        let Roster { kind, members, at, at_is_vague, suite, cut_off, makers, rejected } =
+            &self.roster;
         let record = Record {
             cursor: self.cursor,
             kind: (*kind).into(),
@@ -246,6 +250,7 @@ impl Conversation {
             last_repair_at: self.last_repair.map_or(0, |(_, seq)| seq),
             forked_at: self.forked_at,
             contradicted: self.contradicted,
+            at_is_vague: *at_is_vague,
         };
         Secret::new(record.encode_to_vec())
     }
@@ -263,6 +268,7 @@ impl Conversation {
             kind,
             members: members.collect::<Result<_, StateError>>()?,
             at: record.generation.map(|generation| (generation, record.epoch)),
+            at_is_vague: record.at_is_vague,
             suite: u16::try_from(record.suite).ok().and_then(Suite::from_number),
             cut_off: owners(&record.cut_off).ok_or(DAMAGED)?,
             makers: makers.ok_or(DAMAGED)?,
@@ -279,6 +285,9 @@ impl Conversation {
             Ok::<_, StateError>(Refused { seq, by, reason: reason_of(it.reason) })
         });
         self.refused = refused.transpose()?;
+        // Told once more, if it is not known that all were told.
+        let untold = self.refused.filter(|it| !self.roster.rejected.contains(&it.seq));
+        self.reject = untold.map(|it| (it.seq, reject_code(it.reason)));
         let removal = record.removal.map(|it| it.read().ok_or(DAMAGED)).transpose()?;
         self.removal = removal.map(|(seq, by)| Removal { seq, by });
         self.goals = record.goals.iter().filter_map(Goal::of).collect();

@@ -104,9 +104,6 @@ impl Engine {
                         conversation.refused_by_server(&request, error, &mut self.told);
                     }
                 }
-                if conversation.repair == Some(Repair::StateLost) {
-                    self.packages.lost();
-                }
             }
         }
     }
@@ -190,13 +187,15 @@ impl Conversation {
             }
             (Step::Reject, ..) => self.reject = None,
             (Step::Report, ..) => self.report = None,
-            (Step::Info, _, Reply::GroupInfo(info)) => self.info = Some(Info { info }),
+            (Step::Info, _, Reply::GroupInfo(info)) => {
+                self.info = Some(Info { info, asked_at: self.info_asked_at });
+            }
             _ => {}
         }
     }
 
     /// The server has this entry; it is to be fetched if it is not pushed.
-    fn expect(&mut self, seq: u64) {
+    pub(super) fn expect(&mut self, seq: u64) {
         self.server_head = self.server_head.map(|head| head.max(seq));
     }
 
@@ -243,7 +242,13 @@ impl Conversation {
         match error.code() {
             // What came before is taken in, and then it is made anew.
             ErrorCode::WrongEpoch | ErrorCode::RemovalPending => {}
-            ErrorCode::NotInGroup => self.repair = Some(Repair::StateLost),
+            ErrorCode::NotInGroup => self.lost(),
+            // The user is in it no longer: the client is told by other ways.
+            ErrorCode::NoSuchConversation => {
+                let repair = submitted.repair.unwrap_or(Repair::NewDevice);
+                self.broken = Some((repair, Reason::NotAMember, self.roster.at));
+                self.fail_goals(error, told);
+            }
             _ if submitted.repair.is_some() => {
                 let repair = submitted.repair.unwrap_or(Repair::Asked);
                 self.broken = Some((repair, Reason::Invalid, self.roster.at));
@@ -285,8 +290,7 @@ impl Conversation {
             }
             ErrorCode::NotInGroup => {
                 self.outgoing[at].payload = None;
-                self.repair = Some(Repair::StateLost);
-                self.is_dirty = true;
+                self.lost();
             }
             _ => {
                 self.outgoing.remove(at);

@@ -18,6 +18,8 @@ pub(super) struct Roster {
     pub(super) members: BTreeMap<UserId, Role>,
     /// Generation and epoch; none if that is not known yet, generation 0 if there is no group.
     pub(super) at: Option<(u32, u64)>,
+    /// Whether `at` is what the server says, or of before entries that are gone, and so perhaps not what the log says here.
+    pub(super) at_is_vague: bool,
     pub(super) suite: Option<Suite>,
     /// Leaves that the next commit has to remove.
     pub(super) cut_off: BTreeSet<Owner>,
@@ -42,6 +44,15 @@ impl Roster {
         }
     }
 
+    /// Whether something of this epoch may be the next entry. From then on it is what the log says.
+    pub(super) fn goes_on(&mut self, at: (u32, u64)) -> bool {
+        let goes_on = self.at_is_vague || self.at.is_none_or(|known| known == at);
+        if goes_on {
+            (self.at, self.at_is_vague) = (Some(at), false);
+        }
+        goes_on
+    }
+
     /// Leaves were cut off.
     pub(super) fn removal_pending(&mut self, user: UserId, devices: &BTreeSet<Owner>, left: bool) {
         self.cut_off.extend(devices);
@@ -57,7 +68,7 @@ impl Roster {
         (generation, suite): (u32, Option<Suite>),
         leaves: &BTreeSet<Owner>,
     ) {
-        self.at = Some((generation, 1));
+        (self.at, self.at_is_vague) = (Some((generation, 1)), false);
         self.suite = suite;
         self.cut_off.clear();
         self.rejected.clear();
