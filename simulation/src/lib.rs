@@ -38,6 +38,7 @@ mod clock;
 mod device;
 mod link;
 mod operations;
+mod private;
 mod rng;
 mod sabotage;
 mod server;
@@ -45,6 +46,7 @@ mod trace;
 mod truth;
 mod world;
 
+pub use private::{PrivateSabotage, run_private};
 pub use sabotage::Sabotage;
 
 use world::World;

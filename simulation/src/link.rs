@@ -34,6 +34,42 @@ impl Pipe {
         self.bytes.drain(..count).collect()
     }
 
+    /// Frames in it, whole or not, if it was read by frames alone. Their number says nothing of how long signatures are, which
+    /// is not for the seed to decide.
+    pub(crate) fn frames(&self) -> usize {
+        self.frame_ends().count()
+    }
+
+    /// Takes up to `most` frames out.
+    pub(crate) fn read_frames(&mut self, most: usize) -> Vec<u8> {
+        let end = self.frame_ends().take(most).last().unwrap_or_default();
+        self.read(end)
+    }
+
+    /// Cuts it after some of its frames, or within the next.
+    pub(crate) fn cut_frames(&mut self, rng: &mut Rng) {
+        if self.ended.is_none() {
+            let arrive = rng.below(self.frames() + 1);
+            let part = rng.below(4);
+            let end = self.frame_ends().take(arrive).last().unwrap_or_default();
+            self.bytes.truncate(end + part);
+            self.ended = Some(Ending::Cut);
+        }
+    }
+
+    /// Where each frame ends.
+    fn frame_ends(&self) -> impl Iterator<Item = usize> {
+        let mut begin = 0;
+        std::iter::from_fn(move || {
+            let length =
+                |at: usize| self.bytes.get(begin + at).map_or(0, |byte| usize::from(*byte));
+            let body = (0..4).fold(0, |sum, at| sum << 8 | length(at));
+            let left = self.bytes.len().checked_sub(begin).filter(|left| *left > 0)?;
+            begin += left.min(4 + body);
+            Some(begin)
+        })
+    }
+
     /// Bytes in it.
     pub(crate) fn len(&self) -> usize {
         self.bytes.len()

@@ -13,7 +13,7 @@ use std::{
 
 use anyhow::Result;
 use clap::Parser;
-use simulation::{Report, Sabotage};
+use simulation::{PrivateSabotage, Report, Sabotage};
 
 /// Clients and a server under seeded faults, deterministically
 #[derive(Debug, Parser)]
@@ -30,16 +30,48 @@ struct Args {
     /// Print every event
     #[arg(long, requires = "seed")]
     trace: bool,
+    /// Of what
+    #[arg(long, default_value = "rooms")]
+    world: Kind,
     /// Break something, which has to be noticed
     #[arg(long)]
     sabotage: Option<Sabotage>,
+    /// Break something in the world of private conversations
+    #[arg(long, conflicts_with = "sabotage")]
+    private_sabotage: Option<PrivateSabotage>,
+}
+
+/// What is simulated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Kind {
+    /// Public rooms.
+    Rooms,
+    /// Members of private conversations.
+    Private,
+}
+
+impl Args {
+    fn run(&self, seed: u64) -> Result<Report> {
+        match self.world {
+            Kind::Rooms => simulation::run(seed, self.sabotage, self.trace),
+            Kind::Private => simulation::run_private(seed, self.private_sabotage, self.trace),
+        }
+    }
+
+    /// How it is asked for.
+    fn flag(&self) -> &'static str {
+        match self.world {
+            Kind::Rooms => "",
+            Kind::Private => "--world private ",
+        }
+    }
 }
 
 fn main() -> Result<ExitCode> {
     let args = Args::parse();
     let mut out = io::stdout().lock();
     if let Some(seed) = args.seed {
-        let report = simulation::run(seed, args.sabotage, args.trace)?;
+        let report = args.run(seed)?;
         if args.trace {
             report.events.iter().try_for_each(|event| writeln!(out, "{event}"))?;
         }
@@ -69,7 +101,7 @@ fn run_all(args: &Args) -> Result<(Vec<(u64, Report)>, u64)> {
             if seed >= end || !found().is_empty() {
                 return Ok(());
             }
-            let report = simulation::run(seed, args.sabotage, false)?;
+            let report = args.run(seed)?;
             events.fetch_add(report.count, Ordering::Relaxed);
             if report.broken.is_some() {
                 found().push((seed, report));
@@ -93,6 +125,6 @@ fn conclude(out: &mut impl io::Write, args: &Args, seed: u64, report: &Report) -
         report.events.iter().try_for_each(|event| writeln!(out, "{event}"))?;
     }
     writeln!(out, "\nseed {seed} breaks an invariant: {broken}")?;
-    writeln!(out, "see it again: cargo run -p simulation -- --seed {seed} --trace")?;
+    writeln!(out, "see it again: cargo run -p simulation -- {}--seed {seed} --trace", args.flag())?;
     Ok(ExitCode::FAILURE)
 }

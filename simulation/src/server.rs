@@ -27,6 +27,7 @@ use tokio::runtime::Runtime;
 use crate::{
     clock::Clock,
     link::{Ending, Link},
+    private::Liar,
     rng::Rng,
     sabotage::{Sabotage, Saboteur},
 };
@@ -47,6 +48,10 @@ pub(crate) struct Server {
     pub(crate) core: Core,
     served: BTreeMap<u64, Served>,
     saboteur: Saboteur,
+    /// What it says instead of the truth, in a world of private conversations.
+    pub(crate) liar: Option<Liar>,
+    /// Bytes on the way to a client above which no event is taken off its queue.
+    high_water: usize,
 }
 
 /// One connection.
@@ -104,6 +109,26 @@ impl Server {
         rng: &mut Rng,
         sabotage: Option<Sabotage>,
     ) -> Result<Self> {
+        Self::open(config(data, sabotage), clock, rng, sabotage)
+    }
+
+    /// Starts with a configuration of its own, and has no bound to what is on the way to a client.
+    pub(crate) fn start_private(
+        config: Config,
+        clock: &Arc<Clock>,
+        rng: &mut Rng,
+        liar: Liar,
+    ) -> Result<Self> {
+        let server = Self::open(config, clock, rng, None)?;
+        Ok(Self { liar: Some(liar), high_water: usize::MAX, ..server })
+    }
+
+    fn open(
+        config: Config,
+        clock: &Arc<Clock>,
+        rng: &mut Rng,
+        sabotage: Option<Sabotage>,
+    ) -> Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let entropy = std::sync::Mutex::new(rng.fork());
         let entropy = move |bytes: &mut [u8]| {
@@ -112,10 +137,11 @@ impl Server {
         let clock = Arc::clone(clock);
         let now = Arc::new(move || clock.now());
         let core = runtime
-            .block_on(Core::open(config(data, sabotage), now, Arc::new(entropy)))
+            .block_on(Core::open(config, now, Arc::new(entropy)))
             .context("the server does not start")?;
         let saboteur = Saboteur::new(sabotage, rng.fork());
-        Ok(Self { runtime, core, served: BTreeMap::new(), saboteur })
+        let (liar, high_water) = (None, HIGH_WATER_BYTES);
+        Ok(Self { runtime, core, served: BTreeMap::new(), saboteur, liar, high_water })
     }
 
     /// Stops in order: what was accepted is written.
@@ -216,7 +242,7 @@ impl Server {
     pub(crate) fn turn(&mut self, id: u64, link: &mut Link, clock: &Clock) -> Result<()> {
         let Some(served) = self.served.get_mut(&id) else { return Ok(()) };
         loop {
-            if !served.gather(link, &mut self.saboteur)? {
+            if !served.gather(link, &mut self.saboteur, self.liar.as_mut(), self.high_water)? {
                 self.drop_connection(id);
                 return Ok(());
             }
@@ -285,6 +311,10 @@ impl Server {
         let mut executed = Vec::new();
         for ((link, ticket, identity, command), outcome) in begun.into_iter().zip(outcomes) {
             let outcome = self.saboteur.twist(outcome);
+            let outcome = match &mut self.liar {
+                Some(liar) => liar.twist(identity, &command, outcome),
+                None => outcome,
+            };
             let Some(ticket) = ticket else { continue };
             if let Some(served) = self.served.get_mut(&link) {
                 served.answers.push((ticket, outcome.clone()));
@@ -343,8 +373,14 @@ fn go_together(one: &Command, other: &Command) -> bool {
 
 impl Served {
     /// Takes frames out while the client takes them; false if the connection is lost.
-    fn gather(&mut self, link: &mut Link, saboteur: &mut Saboteur) -> Result<bool> {
-        while link.to_client.len() < HIGH_WATER_BYTES {
+    fn gather(
+        &mut self,
+        link: &mut Link,
+        saboteur: &mut Saboteur,
+        mut liar: Option<&mut Liar>,
+        high_water: usize,
+    ) -> Result<bool> {
+        while link.to_client.len() < high_water {
             if let Some(frame) = self.session.poll_transmit() {
                 if link.to_client.is_cut() {
                     return Ok(false);
@@ -363,7 +399,10 @@ impl Served {
             if link.to_client.is_cut() {
                 return Ok(false);
             }
-            link.to_client.write(&event);
+            match &mut liar {
+                Some(liar) => link.to_client.write(&liar.push(event)),
+                None => link.to_client.write(&event),
+            }
         }
         Ok(true)
     }
@@ -381,7 +420,12 @@ impl Served {
                     .identity()
                     .is_some_and(|(user, _)| header.sender_user_id[..] == user.as_bytes()[..]);
                 // What was said between leaving and joining again is not pushed.
-                let joins = own && header.kind() == v1::EntryKind::MemberJoined;
+                let joins = match header.kind() {
+                    v1::EntryKind::MemberJoined => own,
+                    // Nor what was said before a device became a leaf.
+                    v1::EntryKind::GroupEstablished | v1::EntryKind::Commit => true,
+                    _ => false,
+                };
                 anyhow::ensure!(
                     joins || last.is_none_or(|last| header.seq == last + 1),
                     "entry {} of {conversation} is pushed after {last:?}",

@@ -1,0 +1,147 @@
+//! What the server says instead of the truth: old GroupInfos and device logs, logs with holes, devices that are none, forks that are
+//! none, and nothing at all. And Gaps, which it may tell of whenever it likes.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use aside_crypto::{Certificate, DeviceLog, MlsKey, SUITE_P256, SigningKey};
+use aside_proto::{
+    frame,
+    id::{ConversationId, DeviceId, UserId},
+    v1::{self, server_frame::Body},
+};
+use aside_session::server::{Command, Outcome};
+use bytes::Bytes;
+use prost::Message as _;
+
+use crate::rng::Rng;
+
+/// One that lies once in so many times, if it lies.
+const SELDOM: u64 = 12;
+
+/// Says other things than are true.
+pub(crate) struct Liar {
+    rng: Rng,
+    pub(crate) lies: bool,
+    pub(crate) gaps: bool,
+    /// As they were.
+    infos: BTreeMap<ConversationId, Vec<Bytes>>,
+    /// Who has pinned which user's device log: another is told from that.
+    pub(crate) pinned: BTreeSet<(DeviceId, UserId)>,
+    /// What was said, for the trace.
+    pub(crate) notes: Vec<&'static str>,
+}
+
+impl Liar {
+    pub(crate) fn new(rng: Rng, lies: bool) -> Self {
+        let (infos, pinned, notes) = Default::default();
+        Self { rng, lies, gaps: true, infos, pinned, notes }
+    }
+
+    /// From now on it tells the truth.
+    pub(crate) fn heal(&mut self) {
+        (self.lies, self.gaps) = (false, false);
+    }
+
+    fn lie(&mut self, what: &'static str) -> bool {
+        let lies = self.lies && self.rng.one_in(SELDOM);
+        if lies {
+            self.notes.push(what);
+        }
+        lies
+    }
+
+    /// What is pushed in the place of an event.
+    pub(crate) fn push(&mut self, event: Bytes) -> Bytes {
+        let Ok(told) = frame::decode::<v1::ServerFrame>(frame::body(&event)) else { return event };
+        let Some(Body::EntryAppended(v1::EntryAppended { entry: Some(entry) })) = told.body else {
+            return event;
+        };
+        let Ok(header) = v1::EntryHeader::decode(&entry.header[..]) else { return event };
+        let conversation_id = header.conversation_id;
+        let body = if self.lie("a fork that is none, and no entry") {
+            Body::ForkCheckMismatch(v1::ForkCheckMismatch {
+                conversation_id,
+                generation: 1,
+                epoch: 1,
+            })
+        } else if self.gaps && self.rng.one_in(16) {
+            Body::Gap(v1::Gap { conversation_id, head_seq: header.seq })
+        } else {
+            return event;
+        };
+        frame::encode(&v1::ServerFrame { reply_to: 0, body: Some(body) })
+    }
+
+    /// The outcome that is told instead.
+    pub(crate) fn twist(
+        &mut self,
+        identity: Option<(UserId, DeviceId)>,
+        command: &Command,
+        mut outcome: Outcome,
+    ) -> Outcome {
+        let Some((_, device)) = identity else { return outcome };
+        match (&mut outcome, command) {
+            (Outcome::Reply(Body::GroupInfo(info)), Command::GetGroupInfo { conversation, .. }) => {
+                self.group_info(*conversation, info);
+            }
+            (Outcome::Reply(Body::Fetched(fetched)), _) if fetched.entries.len() > 2 => {
+                if self.lie("a log with a hole") {
+                    let at = self.rng.below(fetched.entries.len() - 1);
+                    fetched.entries.remove(at);
+                }
+            }
+            (Outcome::Reply(Body::Inbox(inbox)), _) if !inbox.items.is_empty() => {
+                if self.lie("an empty inbox") {
+                    inbox.items.clear();
+                }
+            }
+            (Outcome::Reply(Body::DeviceLogs(logs)), _) => self.device_logs(device, logs),
+            _ => {}
+        }
+        outcome
+    }
+
+    fn group_info(&mut self, conversation: ConversationId, info: &mut v1::GroupInfo) {
+        let known = self.infos.entry(conversation).or_default();
+        if !info.group_info.is_empty() && !known.contains(&info.group_info) {
+            known.push(info.group_info.clone());
+        }
+        let old = self.rng.pick(known);
+        if let Some(old) = old.filter(|old| *old != info.group_info)
+            && self.lie("a GroupInfo of another epoch")
+        {
+            info.group_info = old;
+        } else if self.lie("a leaf that is none") {
+            let user_id = info.leaves.first().map(|leaf| leaf.user_id.clone()).unwrap_or_default();
+            let device_id = Bytes::copy_from_slice(&self.rng.bytes::<16>());
+            info.leaves.push(v1::Leaf { user_id, device_id });
+        }
+    }
+
+    fn device_logs(&mut self, device: DeviceId, logs: &mut v1::DeviceLogs) {
+        for part in &mut logs.logs {
+            let Ok(user) = UserId::try_from(&part.user_id[..]) else { continue };
+            if !self.pinned.contains(&(device, user)) || part.entries.is_empty() {
+                continue;
+            }
+            if part.entries.len() > 1 && self.lie("an older device log") {
+                part.entries.pop();
+            } else if self.lie("another device log")
+                && let Some(entry) = self.forge(user)
+            {
+                part.entries = vec![entry];
+            }
+        }
+    }
+
+    /// A log of a user with a device of the server's.
+    fn forge(&mut self, user: UserId) -> Option<Bytes> {
+        let rng = &mut self.rng;
+        let device = DeviceId::new(rng.bytes());
+        let [account, login, mls] = [(); 3].map(|()| SigningKey::generate(&mut |b| rng.fill(b)));
+        let public_key = mls.public_key().as_bytes().to_vec();
+        let keys = [MlsKey { suite: SUITE_P256, public_key }];
+        let certificate = Certificate::issue(user, device, &login, &keys).ok()?;
+        Some(DeviceLog::sign_genesis(&account, &certificate).into())
+    }
+}

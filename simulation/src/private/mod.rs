@@ -1,0 +1,58 @@
+//! Members of private conversations: the client's real engine on each device, the real session, handlers, hub and store below.
+//!
+//! ```text
+//!  Device: client::Session, Follower, private::Engine,        Server, as for rooms, and between it and the links
+//!  pinned device logs, and a disk ◄─────── frames ───────►    a Liar, who now and then says something else
+//!                  │ what was said, read, and at which epoch
+//!                  ▼
+//!              Witness
+//! ```
+//!
+//! A device does what the client's driver does: it keeps entries and tells the engine, writes what the engine has to keep, in steps
+//! of its own, asks what the engine asks, and holds device logs against what it pinned. It may be stopped between any two of these
+//! steps, and its disk may be put back to what it was earlier. One user may be evil: its device is a member like any other that now
+//! and then makes, from its own state, a commit or a message that nobody should take.
+//!
+//! A seed decides all of it but the bytes that MLS draws from the operating system, and nothing is decided by those: streams are cut
+//! into frames, and the [hash](crate::Report::hash) is over the events alone.
+//!
+//! What must hold is in `witness.rs` (while it runs) and `checks.rs` (when all is at rest).
+
+mod checks;
+mod device;
+mod evil;
+mod liar;
+mod operations;
+mod people;
+mod sabotage;
+mod turn;
+mod vault;
+mod witness;
+mod world;
+
+use anyhow::Result;
+
+pub(crate) use liar::Liar;
+pub use sabotage::PrivateSabotage;
+
+use self::world::World;
+use crate::Report;
+
+/// Events with trouble in a run.
+const EVENTS: u32 = 800;
+
+/// Runs a seed of a world of private conversations.
+///
+/// # Errors
+/// If there is no directory for the database. What goes wrong in the run is in the report.
+pub fn run_private(
+    seed: u64,
+    sabotage: Option<PrivateSabotage>,
+    whole_trace: bool,
+) -> Result<Report> {
+    let mut world = World::new(seed, sabotage, whole_trace)?;
+    let result = world.run(EVENTS);
+    let broken = result.err().map(|error| format!("{error:#}"));
+    let trace = world.into_trace();
+    Ok(Report { hash: trace.hash(), count: trace.count(), events: trace.into_events(), broken })
+}

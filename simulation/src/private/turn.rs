@@ -1,0 +1,725 @@
+//! A device's turn: frames or time in, events and replies handled, the engine moved, requests and frames out.
+
+use anyhow::{Context as _, Result, bail, ensure};
+use aside_client::private::{Event as Told, How, Received, Repair};
+use aside_crypto::DeviceLog;
+use aside_mls::Owner;
+use aside_proto::{
+    id::{ConversationId, UserId},
+    v1::{self, ErrorCode, client_frame, server_frame::Body},
+};
+use aside_session::client::{
+    CloseReason, Event, Login,
+    log::{Accepted, Follower},
+};
+use bytes::Bytes;
+use prost::Message as _;
+
+use super::{
+    device::{Asked, Device, Pinned, Room, Scene},
+    sabotage::PrivateSabotage,
+    witness::Fate,
+};
+use crate::{
+    link::{Ending, Link},
+    server::SERVER_NAME,
+};
+
+/// Entries that a fetch asks for, at most.
+const MAX_FETCH: u64 = 8;
+/// Rounds of the engine in one turn, after which it goes in circles.
+const MOST_ROUNDS: u32 = 10_000;
+
+impl Device {
+    /// Frames have come, or the end.
+    pub(crate) fn receive(
+        &mut self,
+        link: &mut Link,
+        bytes: &[u8],
+        scene: &mut Scene<'_>,
+    ) -> Result<()> {
+        if let Some(online) = self.online() {
+            online.session.handle_bytes(scene.clock.now(), bytes);
+            if let Some(ending) = link.to_client.over() {
+                online.session.handle_eof(ending == Ending::Clean);
+            }
+        }
+        self.turn(link, scene)
+    }
+
+    /// Deadlines that have come.
+    pub(crate) fn time(&mut self, link: &mut Link, scene: &mut Scene<'_>) -> Result<bool> {
+        let now = scene.clock.now();
+        if let Some(engine) = self.engine() {
+            engine.tick(now.unix_ms);
+        }
+        let Some(online) = self.online() else { return Ok(false) };
+        let is_due = online.session.next_timeout().is_some_and(|due| due <= now.monotonic_ms);
+        if is_due {
+            online.session.handle_timeout(now);
+        }
+        self.turn(link, scene)?;
+        Ok(is_due)
+    }
+
+    /// Closes the connection in order.
+    pub(crate) fn hang_up(&mut self, link: &mut Link, scene: &mut Scene<'_>) -> Result<()> {
+        if let Some(online) = self.online() {
+            online.session.close();
+        }
+        self.turn(link, scene)
+    }
+
+    /// Handles what happened, asks for what is due, and writes.
+    pub(crate) fn turn(&mut self, link: &mut Link, scene: &mut Scene<'_>) -> Result<()> {
+        loop {
+            self.transmit(link);
+            let Some(event) = self.online().and_then(|online| online.session.poll_event()) else {
+                break;
+            };
+            self.handle(event, link, scene)?;
+        }
+        self.move_engine(scene)?;
+        while self.ask_for_what_is_due(scene)? {}
+        self.transmit(link);
+        Ok(())
+    }
+
+    fn transmit(&mut self, link: &mut Link) {
+        if let Some(online) = self.online() {
+            while let Some(frame) = online.session.poll_transmit() {
+                link.to_server.write(&frame);
+            }
+        }
+    }
+
+    fn handle(&mut self, event: Event, link: &mut Link, scene: &mut Scene<'_>) -> Result<()> {
+        match event {
+            Event::Greeted(greeting) => {
+                self.disk.log_key = Some(greeting.log_key);
+                let online = self.online().context("an event without connection")?;
+                online.limits = greeting.limits;
+                self.log_in(scene)
+            }
+            Event::Authenticated { user_id, device_id, .. } => {
+                self.authenticated(Owner { user: user_id, device: device_id }, scene)
+            }
+            Event::LoginRefused(error) => {
+                if error.code() == ErrorCode::DeviceIsRevoked {
+                    self.is_revoked = true;
+                } else {
+                    // The account is not there yet.
+                    let known = error.code() == ErrorCode::AuthenticationFailed && !self.registers;
+                    ensure!(known, "a log-in is refused: {error:?}");
+                }
+                self.online().into_iter().for_each(|online| online.session.close());
+                Ok(())
+            }
+            Event::Reply { id, result } => {
+                let online = self.online().context("an event without connection")?;
+                let asked = online.asked.remove(&id).context("a reply to nothing")?;
+                self.handle_reply(asked, result, scene)
+            }
+            Event::Pushed(entry) => self.handle_pushed(&entry, scene),
+            Event::Gap { conversation, head_seq } => {
+                self.heard_of(conversation);
+                self.note_head(conversation, head_seq);
+                // INBOX-007: nothing else tells of what was left out with it.
+                self.engine().into_iter().for_each(|engine| engine.inbox_item());
+                Ok(())
+            }
+            Event::DeviceLogChanged { user, .. } => {
+                self.engine().into_iter().for_each(|engine| engine.log_changed(user));
+                if self.disk.owner.is_some_and(|owner| owner.user == user) {
+                    self.list();
+                }
+                Ok(())
+            }
+            Event::InboxItem { conversation } => {
+                self.engine().into_iter().for_each(|engine| engine.inbox_item());
+                self.heard_of(conversation);
+                Ok(())
+            }
+            Event::KeyPackagesLow { suite } => {
+                self.engine().into_iter().for_each(|engine| engine.key_packages_low(suite));
+                Ok(())
+            }
+            Event::ForkCheckMismatch { conversation, epoch, .. } => {
+                ensure!(scene.may_suspect, "the server heard of a fork at epoch {epoch}");
+                let engine = self.engine().into_iter();
+                engine.for_each(|engine| engine.fork_found(conversation, epoch));
+                Ok(())
+            }
+            Event::WatermarkMoved { .. } | Event::Invited { .. } | Event::Live(_) => Ok(()),
+            Event::Closed(reason) => self.handle_closed(&reason, link, scene),
+        }
+    }
+
+    fn log_in(&mut self, scene: &mut Scene<'_>) -> Result<()> {
+        let (name, handle) = (self.name.clone(), scene.users[self.user].handle.clone());
+        let password = "correct horse battery";
+        let login = match (self.disk.owner, self.registers) {
+            (Some(owner), _) => Login::Device { device_id: owner.device },
+            (None, true) => Login::Register {
+                key: self.disk.register_key,
+                handle: &handle,
+                password,
+                on_conflict: v1::OnConflict::Reject,
+                device_name: &name,
+            },
+            (None, false) => Login::Password { handle: &handle, password, device_name: &name },
+        };
+        let online = self.running.as_mut().and_then(|it| it.online.as_mut());
+        let online = online.context("an event without connection")?;
+        if online.session.is_closed() {
+            // Greeted was the last that came.
+            return Ok(());
+        }
+        Ok(online.session.log_in(scene.clock.now(), &login, &self.login_key)?)
+    }
+
+    fn authenticated(&mut self, owner: Owner, scene: &mut Scene<'_>) -> Result<()> {
+        self.disk.owner = Some(owner);
+        scene.users[self.user].id = Some(owner.user);
+        if self.disk.certificate.is_none() {
+            let certificate = self.certify(owner, &scene.witness.everyone)?;
+            self.start_engine(scene)?;
+            if self.registers {
+                let account_key = &scene.users[self.user].account_key;
+                let genesis = DeviceLog::sign_genesis(account_key, &certificate);
+                let entries = vec![genesis.into()];
+                let publish = v1::PublishDeviceLog { from_position: 0, entries, replaces: 0 };
+                let key = scene.new_key();
+                self.intend(key, client_frame::Body::PublishDeviceLog(publish));
+            }
+        }
+        let now = scene.clock.now().unix_ms;
+        let running = self.running.as_mut().context("it runs")?;
+        let online = running.online.as_mut().context("an event without connection")?;
+        online.authenticated = true;
+        online.listing.is_due = true;
+        if let Some(engine) = &mut running.engine {
+            engine.online(online.limits, now);
+        }
+        Ok(())
+    }
+
+    fn handle_closed(
+        &mut self,
+        reason: &CloseReason,
+        link: &mut Link,
+        scene: &mut Scene<'_>,
+    ) -> Result<()> {
+        match reason {
+            CloseReason::Violation(violation) => {
+                bail!("the server breaks the protocol: {violation}")
+            }
+            CloseReason::Refused(error) if error.code() == ErrorCode::DeviceIsRevoked => {
+                self.is_revoked = true;
+            }
+            CloseReason::Refused(error) => {
+                let ordinary = matches!(
+                    error.code(),
+                    ErrorCode::IdleTimeout | ErrorCode::HandshakeTimeout | ErrorCode::ShuttingDown
+                );
+                ensure!(ordinary, "the server closes the connection: {error:?}");
+            }
+            CloseReason::Ended { .. } | CloseReason::Unresponsive | CloseReason::Requested => {}
+        }
+        link.to_server.close();
+        link.to_client.cut_frames(scene.rng);
+        self.disconnected();
+        Ok(())
+    }
+
+    /// The connection is lost, and with it what was under way.
+    pub(crate) fn disconnected(&mut self) {
+        if let Some(running) = &mut self.running {
+            running.online = None;
+            running.followers.values_mut().for_each(Follower::handle_disconnected);
+            running.engine.iter_mut().for_each(|engine| engine.disconnected());
+        }
+    }
+
+    /// The list of conversations may be another by now.
+    pub(crate) fn list(&mut self) {
+        if let Some(online) = self.online().filter(|online| online.authenticated) {
+            online.listing.is_due = true;
+        }
+    }
+
+    fn heard_of(&mut self, id: ConversationId) {
+        if !self.disk.rooms.get(&id).is_some_and(|room| room.is_member) {
+            self.list();
+        }
+    }
+
+    fn note_head(&mut self, id: ConversationId, head_seq: u64) {
+        let Some(running) = &mut self.running else { return };
+        if let Some(follower) = running.followers.get_mut(&id) {
+            follower.handle_head_seq(head_seq);
+        }
+        if let (Some(engine), Some(room)) = (&mut running.engine, self.disk.rooms.get(&id))
+            && engine.follows(id)
+        {
+            engine.follow(id, room.kind, head_seq, 0);
+        }
+    }
+
+    fn handle_pushed(&mut self, entry: &v1::Entry, scene: &mut Scene<'_>) -> Result<()> {
+        let header = v1::EntryHeader::decode(&entry.header[..])?;
+        let id = header.conversation_id[..].try_into()?;
+        self.heard_of(id);
+        let Some(running) = &mut self.running else { return Ok(()) };
+        let Some(follower) = running.followers.get_mut(&id) else { return Ok(()) };
+        match follower.handle_pushed(entry) {
+            Ok(accepted) => self.keep(id, accepted.into_iter().collect()),
+            Err(tampering) => self.tampered(id, &tampering.into(), scene),
+        }
+    }
+
+    /// The server has lied of a log: it is followed anew from what is kept, over another connection.
+    fn tampered(
+        &mut self,
+        id: ConversationId,
+        error: &anyhow::Error,
+        scene: &mut Scene<'_>,
+    ) -> Result<()> {
+        ensure!(scene.may_suspect, "the server lies: {error}");
+        scene.notes.push(format!("{} is lied to: {error}", self.name));
+        let (Some(running), Some(room)) = (&mut self.running, self.disk.rooms.get(&id)) else {
+            return Ok(());
+        };
+        running.followers.insert(id, room.follower(id));
+        self.online().into_iter().for_each(|online| online.session.close());
+        Ok(())
+    }
+
+    /// Keeps entries that were accepted, together with the cursor.
+    fn keep(&mut self, id: ConversationId, accepted: Vec<Accepted>) -> Result<()> {
+        let running = self.running.as_mut().context("it runs")?;
+        let follower = running.followers.get(&id).context("it is followed")?;
+        let room = self.disk.rooms.get_mut(&id).context("the room is kept")?;
+        room.remembered = follower.remembered();
+        let (mut goes, mut last) = (false, None);
+        for entry in accepted {
+            let seq = entry.seq;
+            goes |= entry.kind() == v1::EntryKind::RemovalPending
+                || entry.kind() == v1::EntryKind::Commit
+                || entry.kind() == v1::EntryKind::GroupEstablished;
+            let known = room.entries.insert(seq, entry);
+            ensure!(known.is_none(), "entry {seq} is let through twice");
+            last = Some(seq);
+        }
+        if let (Some(engine), Some(last)) = (&mut running.engine, last) {
+            engine.kept(id, last);
+        }
+        if goes {
+            // The user may be in it no longer.
+            self.list();
+        }
+        Ok(())
+    }
+
+    fn handle_reply(
+        &mut self,
+        asked: Asked,
+        result: Result<Body, v1::Error>,
+        scene: &mut Scene<'_>,
+    ) -> Result<()> {
+        match (asked, result) {
+            (Asked::Engine(asked), result) => {
+                if let Err(error) = &result {
+                    scene.notes.push(format!("{} is refused: {:?}", self.name, error.code()));
+                }
+                let result = self.twist(result, scene);
+                self.engine().context("it has an engine")?.replied(asked, result);
+                Ok(())
+            }
+            (Asked::Summaries, Ok(Body::Summaries(summaries))) => self.listed(&summaries, scene),
+            // Not approved.
+            (Asked::Summaries, Err(_)) => Ok(()),
+            (Asked::Members(id), Ok(Body::Members(members))) => {
+                let members = members
+                    .members
+                    .iter()
+                    .map(|member| Ok((UserId::try_from(&member.user_id[..])?, member.role())));
+                let members: Vec<_> = members.collect::<Result<_>>()?;
+                self.engine().into_iter().for_each(|engine| engine.members(id, members.clone()));
+                Ok(())
+            }
+            (Asked::Fetch(id), Ok(Body::Fetched(fetched))) => {
+                let log_key = self.disk.log_key.context("a log key is known")?;
+                let running = self.running.as_mut().context("it runs")?;
+                let Some(follower) = running.followers.get_mut(&id) else { return Ok(()) };
+                match follower.handle_fetched(&log_key, &fetched) {
+                    Ok(accepted) => self.keep(id, accepted),
+                    Err(tampering) => self.tampered(id, &tampering.into(), scene),
+                }
+            }
+            (Asked::Fetch(id), Err(error)) => {
+                let running = self.running.as_mut().context("it runs")?;
+                if let Some(follower) = running.followers.get_mut(&id) {
+                    follower.handle_refused(&error)?;
+                }
+                self.lose(id, scene)?;
+                self.list();
+                Ok(())
+            }
+            (Asked::Log(user), Ok(Body::DeviceLogs(logs))) => self.log_came(user, logs, scene),
+            (Asked::Log(user), Err(_)) => {
+                self.online().into_iter().for_each(|online| drop(online.logs.remove(&user)));
+                self.engine().into_iter().for_each(|engine| engine.no_log(user));
+                Ok(())
+            }
+            (Asked::Effect(key), result) => {
+                self.disk.outbox.retain(|(it, _)| *it != key);
+                if let Err(error) = &result {
+                    scene.notes.push(format!("{} is refused: {:?}", self.name, error.code()));
+                }
+                let user = self.disk.owner.map(|owner| owner.user);
+                if let (Ok(Body::DeviceLogPublished(_)), Some(user)) = (&result, user) {
+                    self.engine().into_iter().for_each(|engine| engine.log_changed(user));
+                }
+                self.list();
+                Ok(())
+            }
+            (asked, Ok(_) | Err(_)) => {
+                ensure!(!matches!(asked, Asked::Summaries), "summaries come as something else");
+                Ok(())
+            }
+        }
+    }
+
+    /// Breaks what the engine is told.
+    fn twist(&self, result: Result<Body, v1::Error>, scene: &Scene<'_>) -> Result<Body, v1::Error> {
+        match result {
+            Err(error)
+                if error.code() == ErrorCode::StaleEpoch
+                    && scene.is(PrivateSabotage::ResendStale) =>
+            {
+                let (code, retry_after_ms) = (ErrorCode::RateLimited.into(), 1);
+                Err(v1::Error { code, retry_after_ms, ..v1::Error::default() })
+            }
+            result => result,
+        }
+    }
+
+    /// The conversations of the user.
+    fn listed(&mut self, summaries: &v1::Summaries, scene: &mut Scene<'_>) -> Result<()> {
+        let online = self.online().context("a reply without connection")?;
+        online.listing.is_under_way = false;
+        let is_stale = online.listing.is_due;
+        let mut seen = Vec::new();
+        for room in summaries.summaries.iter().filter_map(|it| it.room.as_ref()) {
+            if matches!(room.kind(), v1::ConversationKind::Direct | v1::ConversationKind::Group) {
+                seen.push(self.found(room, scene)?);
+            }
+        }
+        for id in self.joined() {
+            if !is_stale && !seen.contains(&id) {
+                self.lose(id, scene)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The user is a member of it.
+    fn found(&mut self, room: &v1::Room, scene: &mut Scene<'_>) -> Result<ConversationId> {
+        let id: ConversationId = room.conversation_id[..].try_into()?;
+        let running = self.running.as_mut().context("it runs")?;
+        let Some(engine) = &mut running.engine else { return Ok(id) };
+        let welcomed = engine.welcomed_at(id);
+        let is_known = self.disk.rooms.contains_key(&id);
+        let kept = self.disk.rooms.entry(id).or_insert_with(|| {
+            // Some are not interested in what was before.
+            let from_seq = match welcomed {
+                Some(seq) => seq,
+                None if scene.rng.one_in(3) => room.head_seq + 1,
+                None => 1,
+            };
+            let kind = room.kind();
+            Room { is_member: true, kind, from_seq, remembered: None, entries: Default::default() }
+        });
+        kept.is_member = true;
+        let after = match (engine.follows(id), welcomed) {
+            // Not looked at.
+            (true, _) => 0,
+            (false, Some(seq)) => (seq - 1).max(kept.from_seq - 1),
+            (false, None) => kept.last(),
+        };
+        let is_new = !engine.follows(id);
+        engine.follow(id, room.kind(), room.head_seq, after);
+        let last = kept.last();
+        if last >= kept.from_seq {
+            engine.kept(id, last);
+        }
+        let follower = running.followers.entry(id).or_insert_with(|| kept.follower(id));
+        follower.handle_head_seq(room.head_seq);
+        let online = running.online.as_mut().context("a reply without connection")?;
+        if online.members_known.insert(id) {
+            online.members_due.insert(id);
+        }
+        if is_new || !is_known {
+            scene.notes.push(format!("{} follows {}", self.name, scene.witness.name(id)));
+        }
+        Ok(id)
+    }
+
+    /// The user is a member of it no longer.
+    fn lose(&mut self, id: ConversationId, scene: &mut Scene<'_>) -> Result<()> {
+        if let Some(room) = self.disk.rooms.get_mut(&id) {
+            room.is_member = false;
+        }
+        let running = self.running.as_mut().context("it runs")?;
+        running.followers.remove(&id);
+        if let Some(engine) = &mut running.engine
+            && engine.follows(id)
+        {
+            engine.lose(id);
+            scene.notes.push(format!("{} loses {}", self.name, scene.witness.name(id)));
+        }
+        Ok(())
+    }
+
+    fn log_came(
+        &mut self,
+        user: UserId,
+        logs: v1::DeviceLogs,
+        scene: &mut Scene<'_>,
+    ) -> Result<()> {
+        let online = self.online().context("a reply without connection")?;
+        let mut received = online.logs.remove(&user).context("a log that nobody asked for")?;
+        if received.take(logs)? {
+            online.logs.insert(user, received);
+            return Ok(());
+        }
+        let believes = scene.is(PrivateSabotage::BelieveAnyLog);
+        let known = self.disk.logs.get(&user).map(|it| &it.known).filter(|_| !believes);
+        let judged = received.judge(SERVER_NAME, known, false);
+        let engine = self.running.as_mut().and_then(|it| it.engine.as_mut());
+        let engine = engine.context("it has an engine")?;
+        match judged {
+            Ok(Some((known, log))) => {
+                engine.learn(log.clone());
+                self.disk.logs.insert(user, Pinned { known, log });
+            }
+            Ok(None) => engine.no_log(user),
+            Err(error) => {
+                ensure!(scene.may_suspect, "the server lies of a device log: {error}");
+                scene.notes.push(format!("{} is lied to: {error}", self.name));
+                engine.no_log(user);
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives the engine what is kept, lets it work, and hears what it has to say, until it waits.
+    fn move_engine(&mut self, scene: &mut Scene<'_>) -> Result<()> {
+        let now = scene.clock.now().unix_ms;
+        for _ in 0..MOST_ROUNDS {
+            let Some(running) = &mut self.running else { return Ok(()) };
+            let Some(engine) = &mut running.engine else { return Ok(()) };
+            engine.tick(now);
+            let mut moved = false;
+            if let Some((id, from)) = engine.wants_entries() {
+                let entries = self.disk.rooms.get(&id).context("what is wanted is kept")?;
+                let skips = scene.is(PrivateSabotage::SkipCommit);
+                let shown: Vec<_> = entries
+                    .entries
+                    .range(from..)
+                    .take(64)
+                    .map(|(_, entry)| entry)
+                    .filter(|it| !(skips && it.kind() == v1::EntryKind::Commit && it.seq % 5 == 0))
+                    .map(|it| aside_client::private::Entry {
+                        seq: it.seq,
+                        header: it.header.clone(),
+                        payload: it.entry.payload.clone(),
+                    })
+                    .collect();
+                let hides = scene.is(PrivateSabotage::HideOwn) && self.has_forgotten;
+                let own = self.disk.owner.map(|owner| owner.device.to_bytes());
+                let is_hidden = |it: &aside_client::private::Entry| {
+                    hides && Some(&it.header.sender_device_id) == own.as_ref()
+                };
+                engine.entries(id, shown.into_iter().filter(|it| !is_hidden(it)));
+                moved = true;
+            }
+            engine.work()?;
+            scene.witness.look_at(self.index, engine)?;
+            if running.unsaved.is_none() {
+                running.unsaved = engine.take_writes();
+            }
+            while let Some((id, told)) = self.engine().and_then(|engine| engine.poll_event()) {
+                moved = true;
+                self.hear(id, told, scene)?;
+            }
+            if !moved {
+                return Ok(());
+            }
+        }
+        bail!("the engine goes in circles")
+    }
+
+    fn hear(&mut self, id: ConversationId, told: Told, scene: &mut Scene<'_>) -> Result<()> {
+        if !matches!(told, Told::Read) {
+            let name = scene.witness.name(id);
+            scene.notes.push(format!("{} in {name}: {told:?}", self.name));
+        }
+        if scene.users[self.user].is_evil {
+            return Ok(());
+        }
+        match told {
+            Told::Sent { message_id, seq, .. } => {
+                scene.witness.told(message_id, Fate::Sent(seq))?;
+            }
+            Told::Failed { message_id, .. } => scene.witness.told(message_id, Fate::Failed)?,
+            Told::Contradiction { seq, what } => bail!("entry {seq} is a contradiction: {what}"),
+            Told::Joined { how: How::Came(Repair::StateLost) } if self.has_forgotten => {}
+            // Others have followed a commit before its maker was revoked.
+            Told::Joined { how: How::Came(Repair::Behind) } if scene.witness.was_revoked => {}
+            Told::Joined { how: How::Came(repair @ (Repair::StateLost | Repair::Behind)) } => {
+                ensure!(scene.may_suspect, "it joins again: {repair}");
+            }
+            Told::CommitRefused { .. }
+            | Told::CommitRejected { .. }
+            | Told::RepairFailed { .. }
+            | Told::SenderDoubted { .. }
+            | Told::ForkFound { .. } => {
+                // What a device made that was revoked since is not taken either.
+                let is_ordinary = scene.may_suspect || scene.witness.was_revoked;
+                ensure!(is_ordinary, "nobody lies, and {told:?}");
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Makes one request that is due; false if none is, or none can be made.
+    fn ask_for_what_is_due(&mut self, scene: &mut Scene<'_>) -> Result<bool> {
+        let Some(running) = &mut self.running else { return Ok(false) };
+        let Some(online) = &mut running.online else { return Ok(false) };
+        if !online.session.may_request() || !online.authenticated {
+            return Ok(false);
+        }
+        let now = scene.clock.now();
+        let Some(engine) = &mut running.engine else { return Ok(false) };
+        let mut ask = |asked, key, body| -> Result<bool> {
+            let id = online.session.request(now, key, body)?;
+            online.asked.insert(id, asked);
+            Ok(true)
+        };
+        if online.listing.is_due && !online.listing.is_under_way && engine.is_inbox_known() {
+            (online.listing.is_due, online.listing.is_under_way) = (false, true);
+            let list = v1::ListSummaries { page_token: Bytes::new(), page_size: 100 };
+            return ask(Asked::Summaries, None, client_frame::Body::ListSummaries(list));
+        }
+        if let Some(id) = online.members_due.pop_first() {
+            let conversation_id = id.to_bytes();
+            let list = v1::ListMembers { conversation_id, page_size: 100, ..Default::default() };
+            return ask(Asked::Members(id), None, client_frame::Body::ListMembers(list));
+        }
+        let is_asked = |user: &UserId, asked: &Asked| matches!(asked, Asked::Log(it) if it == user);
+        let rest = online
+            .logs
+            .iter()
+            .find(|(user, _)| !online.asked.values().any(|asked| is_asked(user, asked)));
+        let next = match rest {
+            Some((user, received)) => Some((*user, received.request())),
+            None => engine.poll_log().map(|user| {
+                let received = Received::new(user);
+                let request = received.request();
+                online.logs.insert(user, received);
+                (user, request)
+            }),
+        };
+        if let Some((user, request)) = next {
+            let id =
+                online.session.request(now, None, client_frame::Body::FetchDeviceLogs(request))?;
+            online.asked.insert(id, Asked::Log(user));
+            return Ok(true);
+        }
+        for (id, head) in engine.heads() {
+            running.followers.get_mut(&id).into_iter().for_each(|it| it.handle_seq(head));
+        }
+        let mut due = running.followers.iter_mut();
+        if let Some((id, fetch)) =
+            due.find_map(|(it, follower)| Some((*it, follower.poll_fetch()?)))
+        {
+            let fetch = v1::Fetch {
+                conversation_id: id.to_bytes(),
+                from_seq: fetch.from_seq,
+                max_entries: scene.rng.between(1, MAX_FETCH) as u32,
+                signed_head: fetch.signed_head,
+            };
+            let asked = online.session.request(now, None, client_frame::Body::Fetch(fetch))?;
+            online.asked.insert(asked, Asked::Fetch(id));
+            return Ok(true);
+        }
+        let is_busy = online.asked.values().any(|asked| matches!(asked, Asked::Effect(_)));
+        if let Some((key, body)) = self.disk.outbox.front().filter(|_| !is_busy) {
+            let asked = online.session.request(now, Some(*key), body.clone())?;
+            online.asked.insert(asked, Asked::Effect(*key));
+            return Ok(true);
+        }
+        self.ask_for_engine(scene)
+    }
+
+    fn ask_for_engine(&mut self, scene: &mut Scene<'_>) -> Result<bool> {
+        let now = scene.clock.now();
+        let owner = self.disk.owner.context("it is somebody")?;
+        let engine = self.engine().context("it has an engine")?;
+        let Some((asked, key, body)) = engine.poll_request() else { return Ok(false) };
+        if let client_frame::Body::SendPrivate(send) = &body {
+            let payload = v1::PrivatePayload::decode(&send.payload[..])?;
+            let header = v1::PrivateHeader::decode(&payload.header[..])?;
+            let id = header.conversation_id[..].try_into()?;
+            let leaves = engine.health(id).map(|health| health.leaves).unwrap_or_default();
+            if !scene.users[self.user].is_evil {
+                scene.witness.encrypted((self.index, owner), leaves, send)?;
+            }
+            if scene.is(PrivateSabotage::AckUnsent) && scene.rng.one_in(6) {
+                let sent = v1::Sent { seq: 5, ..v1::Sent::default() };
+                self.engine().into_iter().for_each(|engine| {
+                    engine.replied(asked.clone(), Ok(Body::Sent(sent.clone())));
+                });
+                self.move_engine(scene)?;
+                return Ok(true);
+            }
+        }
+        if let client_frame::Body::SubmitCommit(_) = &body
+            && scene.is(PrivateSabotage::MergeEarly)
+        {
+            self.merge_early(scene)?;
+        }
+        let online = self.online().context("it is online")?;
+        let id = online.session.request(now, key, body)?;
+        online.asked.insert(id, Asked::Engine(asked));
+        Ok(true)
+    }
+
+    /// Applies what is pending on disk, and goes on from that.
+    fn merge_early(&mut self, scene: &mut Scene<'_>) -> Result<()> {
+        self.wants_crash = true;
+        let device = self.mls(&scene.witness.everyone)?;
+        for kept in self.disk.vault.conversations.values_mut() {
+            for state in kept.groups.values_mut() {
+                let Ok(mut group) = device.load(state) else { continue };
+                if group.has_pending() && group.apply_pending().is_ok() {
+                    group.save()?;
+                    let mut changes = device.take_changes();
+                    if let Some(Some(merged)) = changes.groups.remove(&group.id()) {
+                        *state = merged;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The header of an entry's message.
+pub(crate) fn header_of(entry: &Accepted) -> Result<v1::PrivateHeader> {
+    let payload = v1::PrivatePayload::decode(&entry.entry.payload[..])?;
+    Ok(v1::PrivateHeader::decode(&payload.header[..])?)
+}

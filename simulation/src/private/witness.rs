@@ -1,0 +1,225 @@
+//! Who sees everything: what was said and what became of it, at which epochs devices were, and what they encrypted. What must hold at
+//! every moment is checked as it is told.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use anyhow::{Result, bail, ensure};
+use aside_client::private::Engine;
+use aside_mls::{Owner, Reason, Secret};
+use aside_proto::{
+    id::{ConversationId, IdempotencyKey},
+    v1,
+};
+use bytes::Bytes;
+use prost::Message as _;
+
+use super::people::Everyone;
+
+/// A conversation, and where its group is: generation and epoch.
+pub(crate) type Place = (ConversationId, u32, u64);
+
+/// What is seen.
+pub(crate) struct Witness {
+    pub(crate) everyone: Arc<Everyone>,
+    /// Every message ever said by somebody who is not evil.
+    pub(crate) messages: BTreeMap<IdempotencyKey, Message>,
+    /// Whether a device was revoked.
+    pub(crate) was_revoked: bool,
+    /// Conversations, as they are called in the trace.
+    names: Vec<ConversationId>,
+    /// The epoch authenticator of each epoch.
+    epochs: BTreeMap<Place, Secret>,
+    /// At which epochs devices were, and did not lose it since.
+    at: BTreeSet<(usize, Place)>,
+    /// What was encrypted by each key of each sender.
+    used: BTreeMap<(Place, Owner), BTreeMap<u32, Sealed>>,
+    /// Two messages by one key, the later one by a device whose disk was put back: it can only know of what the log has.
+    pub(crate) doubtful: Vec<[Bytes; 2]>,
+    /// How often the disks of devices were put back.
+    lives: BTreeMap<usize, u32>,
+    /// What nobody could look into yet.
+    sealed: Vec<Sealed>,
+}
+
+/// A message.
+pub(crate) struct Message {
+    pub(crate) device: usize,
+    pub(crate) conversation: ConversationId,
+    pub(crate) content: Bytes,
+    pub(crate) fate: Fate,
+    /// The leaves of the group that it was encrypted in last.
+    pub(crate) leaves: BTreeSet<Owner>,
+    /// Its device forgot it, or may: its disk was put back, or it was taken back, which is forgotten if that is not on disk.
+    pub(crate) is_forgotten: bool,
+}
+
+/// What became of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// It is not on disk.
+    Said,
+    /// It is.
+    Kept,
+    /// The server has it, its device says.
+    Sent(u64),
+    /// It will not be sent, its device says.
+    Failed,
+}
+
+/// A ciphertext.
+#[derive(Clone)]
+pub(crate) struct Sealed {
+    pub(crate) place: Place,
+    pub(crate) by: Owner,
+    pub(crate) payload: Bytes,
+    /// How often its device's disk was put back before.
+    life: u32,
+}
+
+impl Witness {
+    pub(crate) fn new() -> Self {
+        Self {
+            everyone: Arc::default(),
+            messages: BTreeMap::new(),
+            was_revoked: false,
+            names: Vec::new(),
+            epochs: BTreeMap::new(),
+            at: BTreeSet::new(),
+            used: BTreeMap::new(),
+            doubtful: Vec::new(),
+            lives: BTreeMap::new(),
+            sealed: Vec::new(),
+        }
+    }
+
+    /// A short name.
+    pub(crate) fn name(&mut self, id: ConversationId) -> String {
+        let known = self.names.iter().position(|it| *it == id);
+        let at = known.unwrap_or_else(|| {
+            self.names.push(id);
+            self.names.len() - 1
+        });
+        format!("#{}", at + 1)
+    }
+
+    /// An engine has worked: members at one epoch are in one state.
+    pub(crate) fn look_at(&mut self, device: usize, engine: &Engine) -> Result<()> {
+        for id in engine.conversations() {
+            let Some((generation, epoch, secret)) = engine.epoch_authenticator(id) else {
+                continue;
+            };
+            let place = (id, generation, epoch);
+            self.at.insert((device, place));
+            let known = self.epochs.entry(place).or_insert_with(|| secret.clone());
+            ensure!(
+                *known == secret,
+                "two members are in different states at ({generation}, {epoch}) of {}",
+                self.name(id)
+            );
+        }
+        Ok(())
+    }
+
+    /// Whether a device was there, and still has what it read there.
+    pub(crate) fn was_at(&self, device: usize, place: Place) -> bool {
+        self.at.contains(&(device, place))
+    }
+
+    /// A device's disk was put back.
+    pub(crate) fn forget(&mut self, device: usize, kept: &BTreeSet<IdempotencyKey>) {
+        self.at.retain(|(of, _)| *of != device);
+        *self.lives.entry(device).or_default() += 1;
+        for (key, message) in &mut self.messages {
+            message.is_forgotten |= message.device == device && !kept.contains(key);
+        }
+    }
+
+    /// A device stopped: what was not on its disk is gone.
+    pub(crate) fn crashed(&mut self, device: usize) {
+        self.messages.retain(|_, it| it.device != device || it.fate != Fate::Said);
+    }
+
+    /// A message is taken back.
+    pub(crate) fn withdrawn(&mut self, key: IdempotencyKey) {
+        self.messages.get_mut(&key).into_iter().for_each(|message| message.is_forgotten = true);
+    }
+
+    /// A device says what became of a message of its own.
+    pub(crate) fn told(&mut self, key: IdempotencyKey, fate: Fate) -> Result<()> {
+        let Some(message) = self.messages.get_mut(&key) else { return Ok(()) };
+        match (message.fate, fate) {
+            (Fate::Sent(before), Fate::Sent(now)) => {
+                ensure!(before == now, "a message is entry {before}, and {now}");
+            }
+            (Fate::Sent(_) | Fate::Failed, Fate::Kept) => return Ok(()),
+            (Fate::Failed, Fate::Sent(_)) => bail!("a message that failed was sent"),
+            (Fate::Sent(_), Fate::Failed) => bail!("a message that was sent failed"),
+            _ => {}
+        }
+        message.fate = fate;
+        Ok(())
+    }
+
+    /// A device sends a message, to these leaves.
+    pub(crate) fn encrypted(
+        &mut self,
+        (device, by): (usize, Owner),
+        leaves: impl IntoIterator<Item = Owner>,
+        send: &v1::SendPrivate,
+    ) -> Result<()> {
+        let payload = v1::PrivatePayload::decode(&send.payload[..])?;
+        let header = v1::PrivateHeader::decode(&payload.header[..])?;
+        let key = IdempotencyKey::try_from(&header.message_id[..])?;
+        if let Some(message) = self.messages.get_mut(&key) {
+            message.leaves = leaves.into_iter().collect();
+        }
+        let place = place_of(&header)?;
+        let (payload, known) = (send.payload.clone(), &self.used);
+        let same = |it: &Bytes| *it == payload;
+        let is_known = self.sealed.iter().any(|it| same(&it.payload))
+            || known
+                .get(&(place, by))
+                .is_some_and(|used| used.values().any(|it| same(&it.payload)));
+        if !is_known {
+            let life = self.lives.get(&device).copied().unwrap_or_default();
+            self.sealed.push(Sealed { place, by, payload, life });
+        }
+        Ok(())
+    }
+
+    /// What a device could look into that was sent at an epoch.
+    pub(crate) fn sealed_at(&self, device: Owner, place: Place) -> Vec<Sealed> {
+        let theirs = |it: &&Sealed| it.place == place && it.by != device;
+        self.sealed.iter().filter(theirs).cloned().collect()
+    }
+
+    /// A copy of a device's group at this epoch has opened what was sent: each key is used once.
+    pub(crate) fn opened(&mut self, sealed: &Sealed, outcome: Result<u32, Reason>) -> Result<()> {
+        let generation = match outcome {
+            Ok(generation) => generation,
+            // This device has read it, or another by the same key; a later one may look.
+            Err(Reason::Replayed) => return Ok(()),
+            Err(reason) => bail!("what a member sent can't be opened: {reason}"),
+        };
+        self.sealed.retain(|it| it.payload != sealed.payload);
+        let used = self.used.entry((sealed.place, sealed.by)).or_default();
+        let Some(before) = used.insert(generation, sealed.clone()) else { return Ok(()) };
+        if before.payload != sealed.payload {
+            ensure!(
+                before.life != sealed.life,
+                "two messages were encrypted by key {generation} of one sender at one epoch"
+            );
+            self.doubtful.push([before.payload, sealed.payload.clone()]);
+        }
+        Ok(())
+    }
+}
+
+/// Where a message was encrypted.
+pub(crate) fn place_of(header: &v1::PrivateHeader) -> Result<Place> {
+    let id = header.conversation_id[..].try_into()?;
+    Ok((id, u32::try_from(header.generation)?, header.epoch))
+}

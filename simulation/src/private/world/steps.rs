@@ -1,0 +1,346 @@
+//! The events: which can happen now, and what each does.
+
+use anyhow::Result;
+
+use super::World;
+use crate::{link::Link, private::operations::OPERATIONS};
+
+/// Something that can happen.
+#[derive(Debug, Clone, Copy)]
+enum Step {
+    ToServer(u64),
+    ToClient(usize, u64),
+    /// The server carries out what it was asked for.
+    Work,
+    /// A session at the server gets an outcome.
+    Answer(u64),
+    Connect(usize),
+    Save(usize),
+    StartDevice(usize),
+    StartServer,
+    // From here on, only until the world heals.
+    Operate(usize),
+    DoEvil(usize),
+    PassTime,
+    HangUp(usize),
+    Cut(u64),
+    Stall(u64),
+    Partition(usize),
+    CrashDevice(usize),
+    CrashServer,
+    StopServer,
+    BackUp(usize),
+    PutBack(usize),
+}
+
+impl World {
+    /// Lets one thing happen; false if nothing can.
+    pub(super) fn step(&mut self, with_trouble: bool) -> Result<bool> {
+        self.clock.pass(1);
+        let mut steps = self.progress();
+        if with_trouble {
+            steps.extend(self.life());
+            steps.extend(self.trouble());
+        }
+        let Some(step) = self.rng.weighted(&steps) else { return Ok(false) };
+        self.take(step)?;
+        self.forget_links();
+        Ok(true)
+    }
+
+    fn gets_through(&self, index: usize) -> bool {
+        self.devices[index].partitioned_until_ms <= self.clock.now().monotonic_ms
+    }
+
+    /// What brings things forward.
+    fn progress(&self) -> Vec<(u32, Step)> {
+        let mut steps = Vec::new();
+        for (id, link) in &self.links {
+            if !self.gets_through(link.device) {
+                continue;
+            }
+            let server = self.server.as_ref().filter(|server| server.has(*id));
+            let reads = server.is_some_and(|server| link.to_server.len() > 0 && server.reads(*id));
+            if reads || (server.is_some() && link.to_server.over().is_some()) {
+                steps.push((200, Step::ToServer(*id)));
+            }
+            let readable = link.to_client.len() > 0 || link.to_client.over().is_some();
+            if readable && !link.stalled && self.devices[link.device].link() == Some(*id) {
+                steps.push((200, Step::ToClient(link.device, *id)));
+            }
+        }
+        match &self.server {
+            Some(server) => {
+                if !server.pending().is_empty() {
+                    steps.push((200, Step::Work));
+                }
+                steps.extend(server.answerable().into_iter().map(|id| (200, Step::Answer(id))));
+            }
+            None => steps.push((200, Step::StartServer)),
+        }
+        for (index, device) in self.devices.iter().enumerate() {
+            match &device.running {
+                None if device.is_revoked => {}
+                None => steps.push((80, Step::StartDevice(index))),
+                Some(running) => {
+                    if running.unsaved.is_some() {
+                        steps.push((120, Step::Save(index)));
+                    }
+                    let may = running.online.is_none() && self.server.is_some();
+                    if may && self.gets_through(index) && !device.is_revoked {
+                        steps.push((60, Step::Connect(index)));
+                    }
+                }
+            }
+        }
+        steps
+    }
+
+    /// What users do, and time.
+    fn life(&self) -> Vec<(u32, Step)> {
+        let mut steps = Vec::new();
+        for (index, device) in self.devices.iter().enumerate() {
+            if device.seen().is_some() && !device.is_revoked {
+                steps.push((60, Step::Operate(index)));
+                if self.users[device.user].is_evil {
+                    steps.push((10, Step::DoEvil(index)));
+                }
+            }
+        }
+        steps.push((10, Step::PassTime));
+        steps
+    }
+
+    fn trouble(&self) -> Vec<(u32, Step)> {
+        let mut steps = Vec::new();
+        for (id, link) in &self.links {
+            steps.extend([
+                (2, Step::Cut(*id)),
+                (if link.stalled { 40 } else { 2 }, Step::Stall(*id)),
+            ]);
+        }
+        for (index, device) in self.devices.iter().enumerate() {
+            steps.push((1, Step::Partition(index)));
+            if device.running.is_some() {
+                steps.extend([(1, Step::HangUp(index)), (2, Step::CrashDevice(index))]);
+            }
+            if self.backups && device.seen().is_some() && !device.is_revoked {
+                steps.push((2, Step::BackUp(index)));
+                if device.backup.is_some() {
+                    steps.push((1, Step::PutBack(index)));
+                }
+            }
+        }
+        if self.server.is_some() {
+            steps.extend([(1, Step::CrashServer), (1, Step::StopServer)]);
+        }
+        steps
+    }
+
+    fn take(&mut self, step: Step) -> Result<()> {
+        match step {
+            Step::ToServer(id) => self.reach_server(id),
+            Step::ToClient(index, id) => self.reach_client(index, id),
+            Step::Work => self.work(),
+            Step::Answer(id) => {
+                self.note(format_args!("link {id}: the session gets an outcome"));
+                let Self { server: Some(server), links, clock, rng, .. } = self else {
+                    return Ok(());
+                };
+                let Some(link) = links.get_mut(&id) else { return Ok(()) };
+                server.answer(id, link, clock, rng)
+            }
+            Step::Connect(index) => self.connect(index),
+            Step::Save(index) => {
+                self.note_of(index, "saves");
+                self.with_device(index, |device, link, scene| {
+                    device.save(scene)?;
+                    device.turn(link, scene)
+                })
+            }
+            Step::StartDevice(index) => {
+                self.note_of(index, "starts");
+                self.with_device(index, |device, link, scene| {
+                    device.start(scene)?;
+                    device.turn(link, scene)
+                })
+            }
+            Step::StartServer => {
+                self.note("the server starts");
+                self.start_server()
+            }
+            Step::Operate(index) => self.operate(index),
+            Step::DoEvil(index) => {
+                let done = self.with_device(index, |device, link, scene| {
+                    let done = device.do_evil(scene)?;
+                    device.turn(link, scene)?;
+                    Ok(done)
+                })?;
+                done.into_iter().for_each(|what| self.note_of(index, what));
+                Ok(())
+            }
+            Step::PassTime => self.pass_time(),
+            Step::HangUp(index) => {
+                self.note_of(index, "hangs up");
+                self.with_device(index, |device, link, scene| device.hang_up(link, scene))
+            }
+            _ => self.make_trouble(step),
+        }
+    }
+
+    fn make_trouble(&mut self, step: Step) -> Result<()> {
+        match step {
+            Step::Cut(id) => {
+                self.note(format_args!("link {id} is cut"));
+                let Self { links, rng, .. } = self;
+                links.get_mut(&id).into_iter().for_each(|link| {
+                    link.to_server.cut_frames(rng);
+                    link.to_client.cut_frames(rng);
+                });
+            }
+            Step::Stall(id) => {
+                let link = self.links.entry(id).or_default();
+                link.stalled = !link.stalled;
+                let reads = if link.stalled { "stops reading" } else { "reads again" };
+                self.note(format_args!("link {id}: the client {reads}"));
+            }
+            Step::Partition(index) => {
+                let ms = self.rng.between(10, 600);
+                self.note_of(index, format_args!("is cut off for {ms} ms"));
+                self.devices[index].partitioned_until_ms = self.clock.now().monotonic_ms + ms;
+            }
+            Step::CrashDevice(index) => {
+                self.note_of(index, "crashes");
+                self.crash_device(index);
+            }
+            Step::BackUp(index) => {
+                self.note_of(index, "is copied");
+                let device = &mut self.devices[index];
+                device.backup = Some(device.disk.clone());
+            }
+            Step::PutBack(index) => {
+                self.note_of(index, "is put back to what it was");
+                self.end_link(index);
+                let Self { devices, witness, .. } = self;
+                devices[index].put_back(witness);
+            }
+            _ => {
+                let in_order = matches!(step, Step::StopServer);
+                let how = if in_order { "stops" } else { "crashes" };
+                self.note(format_args!("the server {how}"));
+                self.stop_server(in_order);
+            }
+        }
+        Ok(())
+    }
+
+    /// How many of the frames on their way arrive.
+    fn piece(&mut self, frames: usize) -> usize {
+        if self.rng.one_in(3) { 1 + self.rng.below(frames) } else { frames }
+    }
+
+    fn reach_server(&mut self, id: u64) -> Result<()> {
+        let frames = self.links.get(&id).map_or(0, |link| link.to_server.frames());
+        let most = self.piece(frames);
+        self.note(format_args!("link {id}: {} frames to the server", most.min(frames)));
+        let Self { server: Some(server), links, clock, .. } = self else { return Ok(()) };
+        let Some(link) = links.get_mut(&id) else { return Ok(()) };
+        let bytes = link.to_server.read_frames(most);
+        server.receive(id, link, &bytes, clock)
+    }
+
+    fn reach_client(&mut self, index: usize, id: u64) -> Result<()> {
+        let frames = self.links.get(&id).map_or(0, |link| link.to_client.frames());
+        let most = self.piece(frames);
+        self.note_of(index, format_args!("gets {} frames of link {id}", most.min(frames)));
+        let bytes = self.links.entry(id).or_default().to_client.read_frames(most);
+        self.with_device(index, |device, link, scene| device.receive(link, &bytes, scene))?;
+        self.turn_server(id)
+    }
+
+    fn turn_server(&mut self, id: u64) -> Result<()> {
+        let Self { server: Some(server), links, clock, .. } = self else { return Ok(()) };
+        let Some(link) = links.get_mut(&id) else { return Ok(()) };
+        server.turn(id, link, clock)
+    }
+
+    fn work(&mut self) -> Result<()> {
+        let Self { server: Some(server), rng, devices, .. } = self else { return Ok(()) };
+        if let Some(liar) = &mut server.liar {
+            let pinned = devices.iter().filter_map(|it| Some((it.disk.owner?.device, &it.disk)));
+            let pinned =
+                pinned.flat_map(|(device, disk)| disk.logs.keys().map(move |user| (device, *user)));
+            liar.pinned = pinned.collect();
+        }
+        let executed = server.work(rng);
+        let names: Vec<String> = executed.iter().map(|it| it.name()).collect();
+        let lies = server.liar.as_mut().map(|liar| std::mem::take(&mut liar.notes));
+        self.note(format_args!("the server carries out {}", names.join(", ")));
+        for lie in lies.into_iter().flatten() {
+            self.note(format_args!("the server tells {lie}"));
+        }
+        // Whatever was pushed.
+        for id in self.links.keys().copied().collect::<Vec<_>>() {
+            self.turn_server(id)?;
+        }
+        Ok(())
+    }
+
+    fn connect(&mut self, index: usize) -> Result<()> {
+        let id = self.next_link;
+        self.next_link += 1;
+        self.note_of(index, format_args!("connects: link {id}"));
+        let binding = self.rng.bytes();
+        self.links.insert(id, Link { device: index, ..Link::default() });
+        let Self { server: Some(server), clock, rng, .. } = self else { return Ok(()) };
+        server.accept(id, binding, clock, rng);
+        self.with_device(index, |device, _, scene| {
+            device.connect(id, binding, scene);
+            Ok(())
+        })?;
+        self.with_device(index, |device, link, scene| device.turn(link, scene))
+    }
+
+    fn operate(&mut self, index: usize) -> Result<()> {
+        let operations: Vec<_> = OPERATIONS.iter().map(|it| (it.weight, it.act)).collect();
+        let Some(act) = self.rng.weighted(&operations) else { return Ok(()) };
+        let done = self.with_device(index, |device, link, scene| {
+            let done = act(device, scene)?;
+            device.turn(link, scene)?;
+            Ok(done)
+        })?;
+        if let Some(what) = done {
+            self.note_of(index, what);
+        }
+        Ok(())
+    }
+
+    fn pass_time(&mut self) -> Result<()> {
+        let most = self.rng.pick(&[5, 20, 20, 20, 20, 200, 200, 2_000, 2_000, 60_000]).unwrap_or(1);
+        let ms = self.rng.between(1, most);
+        self.clock.pass(ms);
+        self.note(format_args!("{ms} ms pass"));
+        for id in self.links.keys().copied().collect::<Vec<_>>() {
+            let Self { server: Some(server), links, clock, .. } = self else { break };
+            let Some(link) = links.get_mut(&id) else { continue };
+            if server.time(id, link, clock)? {
+                self.note(format_args!("link {id}: a deadline of the server's"));
+            }
+        }
+        for index in 0..self.devices.len() {
+            if self.with_device(index, |device, link, scene| device.time(link, scene))? {
+                self.note_of(index, "meets a deadline");
+            }
+        }
+        Ok(())
+    }
+
+    /// Links that neither side has any more.
+    fn forget_links(&mut self) {
+        let Self { links, devices, server, .. } = self;
+        links.retain(|id, link| {
+            let used = devices[link.device].link() == Some(*id);
+            used || server.as_ref().is_some_and(|server| server.has(*id))
+        });
+    }
+}
