@@ -27,6 +27,8 @@ mod reading;
 mod record;
 mod replies;
 mod roster;
+#[cfg(test)]
+mod tests;
 mod writes;
 
 use std::{
@@ -212,12 +214,17 @@ impl Engine {
     /// The server's time.
     pub fn tick(&mut self, now_ms: u64) {
         self.now_ms = self.now_ms.max(now_ms);
+        for conversation in self.conversations.values_mut() {
+            conversation.retry(self.now_ms);
+        }
     }
 
     /// When something is due by time alone.
     #[must_use]
     pub fn wake_at(&self) -> Option<u64> {
-        (self.is_online && self.not_before_ms > self.now_ms).then_some(self.not_before_ms)
+        let retries = self.conversations.values().filter_map(|it| it.retry_at_ms);
+        let due = [self.not_before_ms].into_iter().chain(retries).filter(|at| *at > self.now_ms);
+        due.min().filter(|_| self.is_online)
     }
 
     /// The user is a member of this conversation, the server says, which ends at `head`; `after`: the entries up to there are not
@@ -268,8 +275,11 @@ impl Engine {
                     message: "this user is not in the conversation any more".to_owned(),
                     ..v1::Error::default()
                 };
-                let (message_id, error) = (outgoing.message_id, Box::new(error));
-                self.told.push_back((id, Event::Failed { message_id, error }));
+                // One that the server has is not lost, but that its entry will not be seen.
+                if outgoing.sent.is_none() {
+                    let (message_id, error) = (outgoing.message_id, Box::new(error));
+                    self.told.push_back((id, Event::Failed { message_id, error }));
+                }
             }
             writes.record = Some(conversation.record());
             self.inbox.taken_in(id, u64::MAX);

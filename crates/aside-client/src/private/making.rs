@@ -613,7 +613,10 @@ impl Conversation {
     fn break_down(&mut self, cx: &mut Context<'_>, why: Repair, reason: Reason) -> Option<Request> {
         self.broken = Some((why, reason, self.roster.at));
         self.info = None;
-        cx.tell(self.id, Event::RepairFailed { why, reason });
+        if self.told_broken != self.broken {
+            self.told_broken = self.broken;
+            cx.tell(self.id, Event::RepairFailed { why, reason });
+        }
         None
     }
 

@@ -18,6 +18,9 @@ const LONGEST_WAIT_MS: u64 = 60_000;
 /// How long to wait after the server failed.
 const FAILURE_WAIT_MS: u64 = 1000;
 
+/// How long to wait before a repair that did not work is tried again.
+const BROKEN_WAIT_MS: u64 = 60_000;
+
 /// What a request was for: to be given back with its reply.
 #[derive(Debug, Clone)]
 pub struct Asked(For);
@@ -139,6 +142,10 @@ impl Conversation {
         if is_online {
             self.decide(cx)?;
         }
+        match self.broken {
+            Some(_) => drop(self.retry_at_ms.get_or_insert(cx.now_ms + BROKEN_WAIT_MS)),
+            None => self.retry_at_ms = None,
+        }
         self.write(cx)?;
         cx.inbox.taken_in(self.id, self.cursor);
         Ok(())
@@ -241,7 +248,8 @@ impl Conversation {
         }
         match error.code() {
             // What came before is taken in, and then it is made anew.
-            ErrorCode::WrongEpoch | ErrorCode::RemovalPending => {}
+            ErrorCode::RemovalPending => self.compare_leaves(&error),
+            ErrorCode::WrongEpoch => {}
             ErrorCode::NotInGroup => self.lost(),
             // The user is in it no longer: the client is told by other ways.
             ErrorCode::NoSuchConversation => {
@@ -262,6 +270,17 @@ impl Conversation {
                 }
             }
             _ => self.fail_goals(error, told),
+        }
+    }
+
+    /// A leaf that has to be removed, and is none in this group: the group is another than the log says, and no commit helps.
+    fn compare_leaves(&mut self, error: &v1::Error) {
+        let leaves = self.leaves();
+        let named = error.devices.iter().filter_map(super::record::owner);
+        if named.into_iter().any(|leaf| !leaves.contains(&leaf)) && self.group.is_some() {
+            self.repair = Some(Repair::Behind);
+            self.broken = Some((Repair::Behind, Reason::Invalid, self.roster.at));
+            self.is_dirty = true;
         }
     }
 
@@ -287,6 +306,7 @@ impl Conversation {
             // Encrypted anew, once what was missed is taken in.
             ErrorCode::StaleEpoch | ErrorCode::RemovalPending => {
                 self.outgoing[at].payload = None;
+                self.compare_leaves(&error);
             }
             ErrorCode::NotInGroup => {
                 self.outgoing[at].payload = None;

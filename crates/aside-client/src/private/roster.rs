@@ -119,3 +119,17 @@ impl Roster {
             || self.kind == ConversationKind::Direct
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_server_says_of_the_epoch_does_not_contradict_the_log() {
+        let mut roster = Roster { at: Some((1, 5)), at_is_vague: true, ..Roster::default() };
+        assert!(roster.goes_on((1, 3)), "an entry of before the server was asked");
+        assert!(!roster.goes_on((1, 5)), "from then on the log says it");
+        assert!(roster.goes_on((1, 3)));
+        assert_eq!(roster.at, Some((1, 3)));
+    }
+}
