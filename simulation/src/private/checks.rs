@@ -234,7 +234,7 @@ fn check_readings(witness: &Witness, devices: &[&Device], device: &Device) -> Re
             let taken_in = reading.is_some() || (room.is_member && !device.is_revoked);
             ensure!(
                 said.is_some() || !was_there || !taken_in || is_lost,
-                "entry {} is not read: {reading:?}",
+                "entry {} of {id} is not read: {reading:?}",
                 entry.seq
             );
         }

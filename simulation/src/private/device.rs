@@ -88,6 +88,8 @@ pub(crate) struct Running {
     pub(crate) followers: BTreeMap<ConversationId, Follower>,
     /// What the engine wants to be kept, and is not on disk.
     pub(crate) unsaved: Option<Writes>,
+    /// At which epochs it was then.
+    pub(crate) places: Vec<Place>,
     pub(crate) online: Option<Online>,
 }
 
@@ -264,6 +266,7 @@ impl Device {
             }
         }
         self.disk.vault.write(writes)?;
+        scene.witness.came(self.index, std::mem::take(&mut running.places));
         if let Some(engine) = &mut running.engine {
             engine.written();
         }

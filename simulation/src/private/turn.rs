@@ -429,6 +429,11 @@ impl Device {
         let id: ConversationId = room.conversation_id[..].try_into()?;
         let running = self.running.as_mut().context("it runs")?;
         let Some(engine) = &mut running.engine else { return Ok(id) };
+        if !engine.follows(id) && !engine.is_inbox_known() {
+            // Where it begins is known once that was read.
+            self.list();
+            return Ok(id);
+        }
         let welcomed = engine.welcomed_at(id);
         let is_known = self.disk.rooms.contains_key(&id);
         let kept = self.disk.rooms.entry(id).or_insert_with(|| {
@@ -546,9 +551,14 @@ impl Device {
                 moved = true;
             }
             engine.work()?;
-            scene.witness.look_at(self.index, engine)?;
+            scene.witness.look_at(engine)?;
             if running.unsaved.is_none() {
                 running.unsaved = engine.take_writes();
+                let places = engine.conversations().filter_map(|id| {
+                    let (generation, epoch, _) = engine.epoch_authenticator(id)?;
+                    Some((id, generation, epoch))
+                });
+                running.places = places.collect();
             }
             while let Some((id, told)) = self.engine().and_then(|engine| engine.poll_event()) {
                 moved = true;
@@ -566,6 +576,7 @@ impl Device {
             let name = scene.witness.name(id);
             scene.notes.push(format!("{} in {name}: {told:?}", self.name));
         }
+        scene.witness.rejoins += u32::from(matches!(told, Told::Joined { how: How::Came(_) }));
         if scene.users[self.user].is_evil {
             return Ok(());
         }
