@@ -162,8 +162,15 @@ impl Conversation {
             }
             _ => None,
         };
-        let before = self.roster.at.map(|(generation, _)| generation);
+        let before = known.map(|(generation, _)| generation);
+        // Where the log is was asked of the server, and this group is what is being come into already.
+        let this = self.group_id(generation);
+        let comes = self.submitted.take_if(|submitted| {
+            let group = submitted.group.as_ref().map(Group::id);
+            matches!(submitted.body, Body::SubmitCommit(_)) && group == Some(this)
+        });
         self.out(cx)?;
+        self.submitted = comes;
         if before.is_some_and(|before| before > 0) {
             let culprit = header.culprit.as_ref().and_then(owner);
             cx.tell(self.id, Event::Reset { by: by.owner, culprit });
