@@ -603,9 +603,3 @@ impl Device {
         Ok(())
     }
 }
-
-/// The header of an entry's message.
-pub(crate) fn header_of(entry: &Accepted) -> Result<v1::PrivateHeader> {
-    let payload = v1::PrivatePayload::decode(&entry.entry.payload[..])?;
-    Ok(v1::PrivateHeader::decode(&payload.header[..])?)
-}
