@@ -4,7 +4,7 @@ use anyhow::{Context as _, Result};
 use aside_client::private::Received;
 use aside_proto::{
     id::UserId,
-    v1::{self, client_frame, server_frame::Body},
+    v1::{self, ErrorCode, client_frame, server_frame::Body},
 };
 use bytes::Bytes;
 use prost::Message as _;
@@ -138,5 +138,23 @@ impl Device {
             }
         }
         Ok(())
+    }
+
+    /// Breaks what the engine is told.
+    pub(super) fn twist(
+        &self,
+        result: Result<Body, v1::Error>,
+        scene: &Scene<'_>,
+    ) -> Result<Body, v1::Error> {
+        match result {
+            Err(error)
+                if error.code() == ErrorCode::StaleEpoch
+                    && scene.is(PrivateSabotage::ResendStale) =>
+            {
+                let (code, retry_after_ms) = (ErrorCode::RateLimited.into(), 1);
+                Err(v1::Error { code, retry_after_ms, ..v1::Error::default() })
+            }
+            result => result,
+        }
     }
 }

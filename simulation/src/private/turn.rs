@@ -388,20 +388,6 @@ impl Device {
         }
     }
 
-    /// Breaks what the engine is told.
-    fn twist(&self, result: Result<Body, v1::Error>, scene: &Scene<'_>) -> Result<Body, v1::Error> {
-        match result {
-            Err(error)
-                if error.code() == ErrorCode::StaleEpoch
-                    && scene.is(PrivateSabotage::ResendStale) =>
-            {
-                let (code, retry_after_ms) = (ErrorCode::RateLimited.into(), 1);
-                Err(v1::Error { code, retry_after_ms, ..v1::Error::default() })
-            }
-            result => result,
-        }
-    }
-
     /// The conversations of the user.
     fn listed(&mut self, summaries: &v1::Summaries, scene: &mut Scene<'_>) -> Result<()> {
         let online = self.online().context("a reply without connection")?;
