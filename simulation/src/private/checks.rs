@@ -17,7 +17,6 @@ use prost::Message as _;
 use super::{
     device::Device,
     people::User,
-    turn::header_of,
     witness::{Fate, Message, Witness, place_of},
 };
 
@@ -240,4 +239,10 @@ fn check_readings(witness: &Witness, devices: &[&Device], device: &Device) -> Re
         }
     }
     Ok(())
+}
+
+/// The header of an entry's message.
+fn header_of(entry: &Accepted) -> Result<v1::PrivateHeader> {
+    let payload = v1::PrivatePayload::decode(&entry.entry.payload[..])?;
+    Ok(v1::PrivateHeader::decode(&payload.header[..])?)
 }

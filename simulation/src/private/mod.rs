@@ -18,6 +18,7 @@
 //!
 //! What must hold is in `witness.rs` (while it runs) and `checks.rs` (when all is at rest).
 
+mod asking;
 mod checks;
 mod device;
 mod evil;

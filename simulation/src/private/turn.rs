@@ -1,7 +1,7 @@
 //! A device's turn: frames or time in, events and replies handled, the engine moved, requests and frames out.
 
 use anyhow::{Context as _, Result, bail, ensure};
-use aside_client::private::{Event as Told, How, Received, Repair};
+use aside_client::private::{Event as Told, How, Repair};
 use aside_crypto::DeviceLog;
 use aside_mls::Owner;
 use aside_proto::{
@@ -12,7 +12,6 @@ use aside_session::client::{
     CloseReason, Event, Login,
     log::{Accepted, Follower},
 };
-use bytes::Bytes;
 use prost::Message as _;
 
 use super::{
@@ -25,8 +24,6 @@ use crate::{
     server::SERVER_NAME,
 };
 
-/// Entries that a fetch asks for, at most.
-const MAX_FETCH: u64 = 8;
 /// Rounds of the engine in one turn, after which it goes in circles.
 const MOST_ROUNDS: u32 = 10_000;
 
@@ -394,20 +391,6 @@ impl Device {
         }
     }
 
-    /// Breaks what the engine is told.
-    fn twist(&self, result: Result<Body, v1::Error>, scene: &Scene<'_>) -> Result<Body, v1::Error> {
-        match result {
-            Err(error)
-                if error.code() == ErrorCode::StaleEpoch
-                    && scene.is(PrivateSabotage::ResendStale) =>
-            {
-                let (code, retry_after_ms) = (ErrorCode::RateLimited.into(), 1);
-                Err(v1::Error { code, retry_after_ms, ..v1::Error::default() })
-            }
-            result => result,
-        }
-    }
-
     /// The conversations of the user.
     fn listed(&mut self, summaries: &v1::Summaries, scene: &mut Scene<'_>) -> Result<()> {
         let online = self.online().context("a reply without connection")?;
@@ -523,7 +506,7 @@ impl Device {
     }
 
     /// Gives the engine what is kept, lets it work, and hears what it has to say, until it waits.
-    fn move_engine(&mut self, scene: &mut Scene<'_>) -> Result<()> {
+    pub(super) fn move_engine(&mut self, scene: &mut Scene<'_>) -> Result<()> {
         let now = scene.clock.now().unix_ms;
         for _ in 0..MOST_ROUNDS {
             let Some(running) = &mut self.running else { return Ok(()) };
@@ -608,132 +591,4 @@ impl Device {
         }
         Ok(())
     }
-
-    /// Makes one request that is due; false if none is, or none can be made.
-    fn ask_for_what_is_due(&mut self, scene: &mut Scene<'_>) -> Result<bool> {
-        let Some(running) = &mut self.running else { return Ok(false) };
-        let Some(online) = &mut running.online else { return Ok(false) };
-        if !online.session.may_request() || !online.authenticated {
-            return Ok(false);
-        }
-        let now = scene.clock.now();
-        let Some(engine) = &mut running.engine else { return Ok(false) };
-        let mut ask = |asked, key, body| -> Result<bool> {
-            let id = online.session.request(now, key, body)?;
-            online.asked.insert(id, asked);
-            Ok(true)
-        };
-        if online.listing.is_due && !online.listing.is_under_way && engine.is_inbox_known() {
-            (online.listing.is_due, online.listing.is_under_way) = (false, true);
-            let list = v1::ListSummaries { page_token: Bytes::new(), page_size: 100 };
-            return ask(Asked::Summaries, None, client_frame::Body::ListSummaries(list));
-        }
-        if let Some(id) = online.members_due.pop_first() {
-            let conversation_id = id.to_bytes();
-            let list = v1::ListMembers { conversation_id, page_size: 100, ..Default::default() };
-            return ask(Asked::Members(id), None, client_frame::Body::ListMembers(list));
-        }
-        let is_asked = |user: &UserId, asked: &Asked| matches!(asked, Asked::Log(it) if it == user);
-        let rest = online
-            .logs
-            .iter()
-            .find(|(user, _)| !online.asked.values().any(|asked| is_asked(user, asked)));
-        let next = match rest {
-            Some((user, received)) => Some((*user, received.request())),
-            None => engine.poll_log().map(|user| {
-                let received = Received::new(user);
-                let request = received.request();
-                online.logs.insert(user, received);
-                (user, request)
-            }),
-        };
-        if let Some((user, request)) = next {
-            let id =
-                online.session.request(now, None, client_frame::Body::FetchDeviceLogs(request))?;
-            online.asked.insert(id, Asked::Log(user));
-            return Ok(true);
-        }
-        for (id, head) in engine.heads() {
-            running.followers.get_mut(&id).into_iter().for_each(|it| it.handle_seq(head));
-        }
-        let mut due = running.followers.iter_mut();
-        if let Some((id, fetch)) =
-            due.find_map(|(it, follower)| Some((*it, follower.poll_fetch()?)))
-        {
-            let fetch = v1::Fetch {
-                conversation_id: id.to_bytes(),
-                from_seq: fetch.from_seq,
-                max_entries: scene.rng.between(1, MAX_FETCH) as u32,
-                signed_head: fetch.signed_head,
-            };
-            let asked = online.session.request(now, None, client_frame::Body::Fetch(fetch))?;
-            online.asked.insert(asked, Asked::Fetch(id));
-            return Ok(true);
-        }
-        let is_busy = online.asked.values().any(|asked| matches!(asked, Asked::Effect(_)));
-        if let Some((key, body)) = self.disk.outbox.front().filter(|_| !is_busy) {
-            let asked = online.session.request(now, Some(*key), body.clone())?;
-            online.asked.insert(asked, Asked::Effect(*key));
-            return Ok(true);
-        }
-        self.ask_for_engine(scene)
-    }
-
-    fn ask_for_engine(&mut self, scene: &mut Scene<'_>) -> Result<bool> {
-        let now = scene.clock.now();
-        let owner = self.disk.owner.context("it is somebody")?;
-        let engine = self.engine().context("it has an engine")?;
-        let Some((asked, key, body)) = engine.poll_request() else { return Ok(false) };
-        if let client_frame::Body::SendPrivate(send) = &body {
-            let payload = v1::PrivatePayload::decode(&send.payload[..])?;
-            let header = v1::PrivateHeader::decode(&payload.header[..])?;
-            let id = header.conversation_id[..].try_into()?;
-            let leaves = engine.health(id).map(|health| health.leaves).unwrap_or_default();
-            if !scene.users[self.user].is_evil {
-                scene.witness.encrypted((self.index, owner), leaves, send)?;
-            }
-            if scene.is(PrivateSabotage::AckUnsent) && scene.rng.one_in(6) {
-                let sent = v1::Sent { seq: 5, ..v1::Sent::default() };
-                self.engine().into_iter().for_each(|engine| {
-                    engine.replied(asked.clone(), Ok(Body::Sent(sent.clone())));
-                });
-                self.move_engine(scene)?;
-                return Ok(true);
-            }
-        }
-        if let client_frame::Body::SubmitCommit(_) = &body
-            && scene.is(PrivateSabotage::MergeEarly)
-        {
-            self.merge_early(scene)?;
-        }
-        let online = self.online().context("it is online")?;
-        let id = online.session.request(now, key, body)?;
-        online.asked.insert(id, Asked::Engine(asked));
-        Ok(true)
-    }
-
-    /// Applies what is pending on disk, and goes on from that.
-    fn merge_early(&mut self, scene: &mut Scene<'_>) -> Result<()> {
-        self.wants_crash = true;
-        let device = self.mls(&scene.witness.everyone)?;
-        for kept in self.disk.vault.conversations.values_mut() {
-            for state in kept.groups.values_mut() {
-                let Ok(mut group) = device.load(state) else { continue };
-                if group.has_pending() && group.apply_pending().is_ok() {
-                    group.save()?;
-                    let mut changes = device.take_changes();
-                    if let Some(Some(merged)) = changes.groups.remove(&group.id()) {
-                        *state = merged;
-                    }
-                }
-            }
-        }
-        Ok(())
-    }
-}
-
-/// The header of an entry's message.
-pub(crate) fn header_of(entry: &Accepted) -> Result<v1::PrivateHeader> {
-    let payload = v1::PrivatePayload::decode(&entry.entry.payload[..])?;
-    Ok(v1::PrivateHeader::decode(&payload.header[..])?)
 }

@@ -177,7 +177,7 @@ impl Conversation {
             }
             _ => None,
         };
-        let before = self.roster.at.map(|(generation, _)| generation);
+        let before = known.map(|(generation, _)| generation);
         let culprit = header.culprit.as_ref().and_then(owner);
         // What is wrong with the Welcome is still to be said.
         let reject = self.reject.filter(|(of, _)| *of == seq);
