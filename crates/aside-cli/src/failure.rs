@@ -6,7 +6,9 @@ use std::{
     process::ExitCode,
 };
 
-use aside_client::{ApprovalEnd, Error, StateError, TlsError, display::neutralise_line};
+use aside_client::{
+    ApprovalEnd, Error, StateError, TlsError, display::neutralise_line, private::GoalError,
+};
 
 pub(crate) const FAILED: u8 = 1;
 const UNREACHABLE: u8 = 3;
@@ -100,6 +102,7 @@ pub(crate) fn code(error: &Error) -> u8 {
         Error::PasswordNeeded(_)
         | Error::Login(_)
         | Error::Refused(_)
+        | Error::Goal(GoalError::Refused(_))
         | Error::OtherAccount { .. } => REFUSED,
         _ => FAILED,
     }

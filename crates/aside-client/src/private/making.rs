@@ -209,6 +209,7 @@ impl Conversation {
     }
 
     fn due_in_group(&mut self, cx: &mut Context<'_>) -> Made {
+        self.name_again(cx);
         let wanted = self.waits() || !self.goals.is_empty();
         let is_direct = self.roster.kind == ConversationKind::Direct;
         if !wanted && !is_direct && self.roster.cut_off.is_empty() {
@@ -243,7 +244,6 @@ impl Conversation {
         if !remove.is_empty() || !packages.is_empty() || self.goals.contains(&Goal::Renew) {
             return self.make_commit(cx, packages, remove);
         }
-        self.name_again(cx);
         self.due_message(cx, &leaves)
     }
 
