@@ -22,6 +22,9 @@
 //! rest, and once more after everyone has started anew (`checks.rs`): each message that was kept is in its log exactly once, where it
 //! was acknowledged, in its sender's order; nothing else is; and every device shows what a fold over the whole log shows.
 //!
+//! Members of private conversations have a world of their own, [`run_private`], with the client's real engine on each device; what is
+//! there and what must hold is said in `private/mod.rs`. [`race`] and [`grow`] count and time it with many.
+//!
 //! # To add an operation
 //! 1. Write a function in `operations.rs`, a few lines, and its row in the table there. A message is given to `Device::say`, another
 //!    effect with an idempotency key to `Device::intend`; both survive crashes and lost connections by themselves. A question is
@@ -46,7 +49,7 @@ mod trace;
 mod truth;
 mod world;
 
-pub use private::{PrivateSabotage, run_private};
+pub use private::{Growth, PrivateSabotage, Race, grow, race, run_private};
 pub use sabotage::Sabotage;
 
 use world::World;

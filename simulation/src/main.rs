@@ -13,7 +13,7 @@ use std::{
 
 use anyhow::Result;
 use clap::Parser;
-use simulation::{PrivateSabotage, Report, Sabotage};
+use simulation::{Growth, PrivateSabotage, Race, Report, Sabotage};
 
 /// Clients and a server under seeded faults, deterministically
 #[derive(Debug, Parser)]
@@ -39,6 +39,12 @@ struct Args {
     /// Break something in the world of private conversations
     #[arg(long, conflicts_with = "sabotage")]
     private_sabotage: Option<PrivateSabotage>,
+    /// Let so many devices of one group commit at once, and print how often each had to
+    #[arg(long, exclusive = true)]
+    race: Option<usize>,
+    /// Make a group of so many members, and print how long it took
+    #[arg(long, exclusive = true)]
+    members: Option<usize>,
 }
 
 /// What is simulated.
@@ -70,6 +76,12 @@ impl Args {
 fn main() -> Result<ExitCode> {
     let args = Args::parse();
     let mut out = io::stdout().lock();
+    if let Some(devices) = args.race {
+        return race(&mut out, devices);
+    }
+    if let Some(members) = args.members {
+        return grow(&mut out, members);
+    }
     if let Some(seed) = args.seed {
         let report = args.run(seed)?;
         if args.trace {
@@ -87,6 +99,31 @@ fn main() -> Result<ExitCode> {
     let (seeds, failed) = (args.seeds, broken.len());
     writeln!(out, "{seeds} seeds, {events} events, {seconds:.1} s: {failed} broken")?;
     Ok(if broken.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn race(out: &mut impl io::Write, devices: usize) -> Result<ExitCode> {
+    let Race { mut attempts, rejoins, time } = simulation::race(devices)?;
+    attempts.sort_unstable();
+    let (all, most) = (attempts.iter().sum::<u32>(), attempts.last().copied().unwrap_or_default());
+    let middle = attempts.get(attempts.len() / 2).copied().unwrap_or_default();
+    let seconds = time.as_secs_f64();
+    writeln!(out, "{devices} devices, {all} commits made, {seconds:.1} s, {rejoins} re-joins")?;
+    writeln!(out, "attempts of a device: median {middle}, most {most}")?;
+    writeln!(out, "{attempts:?}")?;
+    Ok(if rejoins == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn grow(out: &mut impl io::Write, members: usize) -> Result<ExitCode> {
+    let Growth { added, read, removed } = simulation::grow(members)?;
+    for (what, time) in [
+        ("all added and in", added),
+        ("a message read by all", read),
+        ("one removed, followed by all", removed),
+    ] {
+        let (ms, each) = (time.as_secs_f64() * 1e3, time.as_secs_f64() * 1e3 / members as f64);
+        writeln!(out, "{members} members, {what}: {ms:.0} ms, {each:.2} ms a member")?;
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Runs all seeds, on all cores, until one breaks an invariant.

@@ -1,16 +1,41 @@
 //! How a failure is told: one sentence, what to do about it, and an exit code.
 
 use std::{
+    fmt,
     io::{self, Write as _},
     process::ExitCode,
 };
 
 use aside_client::{ApprovalEnd, Error, StateError, TlsError, display::neutralise_line};
 
-const FAILED: u8 = 1;
+pub(crate) const FAILED: u8 = 1;
 const UNREACHABLE: u8 = 3;
 const REFUSED: u8 = 4;
 const UNTRUSTED: u8 = 5;
+
+/// Something failed that was said already; with the exit code that it alone would have had.
+#[derive(Debug)]
+pub(crate) struct Said {
+    pub(crate) sentence: String,
+    pub(crate) code: u8,
+}
+
+impl fmt::Display for Said {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.sentence)
+    }
+}
+
+impl std::error::Error for Said {}
+
+/// The exit code of a failure.
+pub(crate) fn code_of(error: &anyhow::Error) -> u8 {
+    match (error.downcast_ref::<Said>(), error.downcast_ref::<Error>()) {
+        (Some(said), _) => said.code,
+        (None, Some(error)) => code(error),
+        (None, None) => FAILED,
+    }
+}
 
 /// Writes what went wrong to stderr, and gives the exit code.
 pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
@@ -24,11 +49,10 @@ pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
         let begin = if number == 0 { "aside: " } else { "       " };
         let _ = writeln!(stderr, "{begin}{}", neutralise_line(line));
     }
-    let Some(cause) = error.downcast_ref::<Error>() else { return ExitCode::from(FAILED) };
-    if let Some(remedy) = cause.remedy() {
+    if let Some(remedy) = error.downcast_ref::<Error>().and_then(Error::remedy) {
         let _ = writeln!(stderr, "       {}", neutralise_line(&remedy));
     }
-    ExitCode::from(code(cause))
+    ExitCode::from(code_of(error))
 }
 
 /// The error and its causes, each once: many an error says its cause in its own text already.
@@ -53,7 +77,7 @@ pub(crate) fn line(error: &Error) -> String {
     neutralise_line(&sentence).into_owned()
 }
 
-fn code(error: &Error) -> u8 {
+pub(crate) fn code(error: &Error) -> u8 {
     match error {
         Error::Tls(TlsError::FingerprintChanged { .. } | TlsError::Untrusted { .. })
         | Error::Violation(_)

@@ -7,6 +7,7 @@ mod demo;
 mod devices;
 mod doctor;
 mod failure;
+mod health;
 mod logging;
 mod output;
 mod passphrase;
@@ -59,6 +60,7 @@ enum Command {
     Chat(chat::Args),
     Tui(tui::Args),
     Send(send::Args),
+    Dm(send::DmArgs),
     Tail(tail::Args),
     Rooms(rooms::Args),
     Users(users::Args),
@@ -66,6 +68,7 @@ enum Command {
     Tokens(tokens::Args),
     Recovery(recovery::Args),
     Passphrase(passphrase::Args),
+    Health(health::Args),
     Devices(devices::Args),
     Verify(verify::Args),
     Config(config::Args),
@@ -89,6 +92,7 @@ async fn run(command: Command) -> Result<()> {
         Command::Chat(args) => chat::run(args).await,
         Command::Tui(args) => tui::run(args).await,
         Command::Send(args) => send::run(args).await,
+        Command::Dm(args) => send::dm(args).await,
         Command::Tail(args) => tail::run(args).await,
         Command::Rooms(args) => rooms::run(&args).await,
         Command::Users(args) => users::run(&args).await,
@@ -96,6 +100,7 @@ async fn run(command: Command) -> Result<()> {
         Command::Tokens(args) => tokens::run(args).await,
         Command::Recovery(args) => recovery::run(&args).await,
         Command::Passphrase(args) => passphrase::run(&args).await,
+        Command::Health(args) => health::run(&args).await,
         Command::Devices(args) => devices::run(&args).await,
         Command::Verify(args) => verify::run(&args).await,
         Command::Config(args) => config::run(&args),

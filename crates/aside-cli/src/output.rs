@@ -3,6 +3,7 @@
 
 mod changes;
 pub(crate) mod messages;
+pub(crate) mod private;
 
 use std::{
     env,
@@ -13,7 +14,7 @@ use std::{
 pub(crate) use messages::indent;
 
 use aside_client::{
-    Content, Entry, Person, RoomSettings, State, UserId, What, display::neutralise_line,
+    Content, Entry, Kind, Person, Role, RoomSettings, State, UserId, What, display::neutralise_line,
 };
 use jiff::{Timestamp, tz::TimeZone};
 use serde_json::{Value, json};
@@ -25,6 +26,8 @@ const SPEAKERS: [u8; 10] = [31, 32, 33, 34, 35, 36, 91, 92, 94, 95];
 const BOLD: u8 = 1;
 const DIM: u8 = 2;
 const WARNING: u8 = 31;
+/// Before the name of a private conversation.
+pub(crate) const LOCK: &str = "\u{1f512}";
 /// So many deleted messages are named.
 const MAX_NAMED: usize = 8;
 
@@ -32,17 +35,35 @@ const MAX_NAMED: usize = 8;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Style {
     colour: bool,
+    /// Whether signs beyond letters are shown as such.
+    signs: bool,
 }
 
 impl Style {
     /// With colour if stdout is a terminal and NO_COLOR is not set.
     pub(crate) fn of_stdout() -> Self {
-        Self { colour: io::stdout().is_terminal() && !no_colour() }
+        let terminal = io::stdout().is_terminal();
+        Self { colour: terminal && !no_colour(), signs: terminal && is_utf8() }
     }
 
     /// Without colour.
     pub(crate) fn plain() -> Self {
-        Self { colour: false }
+        Self { colour: false, signs: false }
+    }
+
+    /// Whether signs beyond letters are shown as such.
+    pub(crate) fn shows_signs(self) -> bool {
+        self.signs
+    }
+
+    /// A conversation's name, marked as a room's or as a private one's.
+    pub(crate) fn place(self, kind: Kind, name: &str) -> String {
+        let name = neutralise_line(name);
+        match (kind.is_private(), self.signs) {
+            (false, _) => format!("#{name}"),
+            (true, true) => format!("{LOCK}{name}"),
+            (true, false) => format!("private {name}"),
+        }
     }
 
     /// What somebody did to a room or its messages, after the name; nothing for what is no such thing.
@@ -54,7 +75,7 @@ impl Style {
                 changes::pinned(self, *seq, *pinned, message.as_deref())
             }
             What::Redacted { seqs } => self.dim(deletes(seqs)),
-            _ => String::new(),
+            what => private::change(self, what),
         }
     }
 
@@ -94,6 +115,9 @@ impl Style {
                 }
                 messages::show(self, &format!("{by}{doubt}"), text.as_deref(), content)
             }
+            What::RoomCreated if entry.kind.is_private() => {
+                format!("{by} {}", self.dim("began this private conversation"))
+            }
             What::RoomCreated => format!("{by} {}", self.dim("made the room")),
             What::Joined { who } => format!("{} {}", self.person(who), self.dim("joined")),
             What::Left { who } => format!("{} {}", self.person(who), self.dim("left")),
@@ -106,7 +130,19 @@ impl Style {
             What::RoomUpdated { .. }
             | What::Invited { .. }
             | What::Pinned { .. }
-            | What::Redacted { .. } => format!("{by} {}", self.change(&entry.what)),
+            | What::Redacted { .. }
+            | What::GroupBegun { .. }
+            | What::MembersChanged { .. }
+            | What::RemovalPending { .. }
+            | What::RoleChanged { .. }
+            | What::CommitRejected { .. } => format!("{by} {}", self.change(&entry.what)),
+            What::Unreadable { why, .. } => {
+                let whose = entry.by.as_ref().map_or("its sender".into(), ToString::to_string);
+                format!(
+                    "{by} {}",
+                    self.warning(private::unreadable(*why, &neutralise_line(&whose)))
+                )
+            }
             What::Unknown => self.dim("something happened that this version can't show"),
         })
     }
@@ -147,6 +183,32 @@ fn deletes(seqs: &[u64]) -> String {
     let more = seqs.len() - shown.len();
     let more = if more == 0 { String::new() } else { format!(" and {more} more") };
     format!("deletes {}{more}", shown.join(" "))
+}
+
+/// Whether what is written is UTF-8, by what the environment says.
+pub(crate) fn is_utf8() -> bool {
+    let set = |name| env::var(name).ok().filter(|value| !value.is_empty());
+    let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(set).unwrap_or_default();
+    let locale = locale.to_lowercase();
+    locale.contains("utf-8") || locale.contains("utf8")
+}
+
+/// What a member is, in a word.
+pub(crate) fn role_name(role: Role) -> &'static str {
+    match role {
+        Role::Owner => "owner",
+        Role::Admin => "admin",
+        Role::Member => "member",
+    }
+}
+
+/// What a conversation is, in a word.
+pub(crate) fn kind_name(kind: Kind) -> &'static str {
+    match kind {
+        Kind::PublicRoom => "public_room",
+        Kind::Group => "group",
+        Kind::Direct => "direct",
+    }
 }
 
 /// Whether the user wants no colours anywhere (NO_COLOR).
@@ -203,6 +265,7 @@ pub(crate) fn entry_json(entry: &Entry) -> Value {
     let mut value = json!({
         "conversation_id": entry.conversation.to_string(),
         "room": entry.room,
+        "conversation_kind": kind_name(entry.kind),
         "seq": entry.seq,
         "time_ms": entry.time_ms,
         "time": timestamp(entry.time_ms).map(|time| time.to_string()),
@@ -236,6 +299,7 @@ pub(crate) fn entry_json(entry: &Entry) -> Value {
         }),
         What::Redacted { seqs } => json!({"kind": "redacted", "seqs": seqs}),
         What::Unknown => json!({"kind": "unknown"}),
+        what => private::as_json(what),
     };
     if let (Value::Object(value), Value::Object(what)) = (&mut value, what) {
         value.extend(what);
@@ -255,7 +319,7 @@ fn settings(settings: &RoomSettings) -> Value {
 }
 
 /// A person, for programs.
-fn person(person: &Person) -> Value {
+pub(crate) fn person(person: &Person) -> Value {
     json!({"user_id": person.user.to_string(), "handle": person.handle})
 }
 

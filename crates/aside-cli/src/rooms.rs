@@ -5,7 +5,9 @@ mod change;
 use std::borrow::Cow;
 
 use anyhow::{Result, bail};
-use aside_client::{Client, ConversationId, Error, Person, Role, Room, display::neutralise_line};
+use aside_client::{
+    Client, ConversationId, Error, Kind, Person, Role, Room, display::neutralise_line,
+};
 use serde_json::{Value, json};
 
 use crate::{
@@ -19,7 +21,8 @@ const MAX_UNREAD: u32 = 1000;
 
 /// List the rooms of a server, with how much is unread
 ///
-/// Rooms marked "server-readable" are public: anyone with an account may join, and the server can read all that is said.
+/// Rooms marked "server-readable" are public: anyone with an account may join, and the server can read all that is said. Those marked
+/// "private" are the user's own conversations: their members alone can read what is said, and the server does not know their names.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     aside rooms aside://alice@chat.example\n  \
@@ -68,6 +71,11 @@ pub(crate) async fn run(args: &Args) -> Result<()> {
 /// One room in a line, with what is to be known before joining (ROOM-001).
 pub(crate) fn show(room: &Room, style: Style) -> String {
     let mut marks: Vec<Cow<'_, str>> = Vec::new();
+    match room.kind {
+        Kind::Group => marks.push("private group".into()),
+        Kind::Direct => marks.push("private, of two".into()),
+        Kind::PublicRoom => {}
+    }
     if room.server_readable {
         marks.push("server-readable".into());
     }
@@ -83,7 +91,10 @@ pub(crate) fn show(room: &Room, style: Style) -> String {
         marks.push("you are invited".into());
     }
     match room.role {
+        // Both of two own what is between them.
+        Some(_) if room.kind == Kind::Direct => {}
         Some(Role::Owner) => marks.push("joined, owner".into()),
+        Some(Role::Admin) => marks.push("joined, admin".into()),
         Some(Role::Member) => marks.push("joined".into()),
         None => {}
     }
@@ -95,12 +106,20 @@ pub(crate) fn show(room: &Room, style: Style) -> String {
         1 => "1 member".to_owned(),
         count => format!("{count} members"),
     };
-    let name = style.bold(neutralise_line(&room.name));
+    let name = style.bold(name(room, style));
     let topic = match neutralise_line(&room.topic) {
         topic if topic.is_empty() => String::new(),
         topic => format!("  {topic}"),
     };
     format!("{name}  {}{unread}{topic}", style.dim(format!("{members}, {}", marks.join(", "))))
+}
+
+/// Its name; of a private one behind a lock, where that is shown as such: what it is, is among the marks.
+fn name(room: &Room, style: Style) -> String {
+    match room.kind.is_private() && style.shows_signs() {
+        true => style.place(room.kind, &room.name),
+        false => neutralise_line(&room.name).into_owned(),
+    }
 }
 
 /// That somebody has invited the user to a room, with what is to be known before joining (ROOM-001).
@@ -144,12 +163,10 @@ fn to_json(room: &Room) -> Value {
     json!({
         "conversation_id": room.conversation.to_string(),
         "name": room.name,
+        "kind": output::kind_name(room.kind),
         "server_readable": room.server_readable,
         "member_count": room.member_count,
-        "role": room.role.map(|role| match role {
-            Role::Owner => "owner",
-            Role::Member => "member",
-        }),
+        "role": room.role.map(output::role_name),
         "default": room.is_default,
         "first_seq": room.first_seq,
         "head_seq": room.head_seq,
@@ -173,6 +190,7 @@ mod tests {
     fn a_room_says_that_the_server_can_read_it() {
         let room = Room {
             conversation: ConversationId::new([1; 16]),
+            kind: Kind::PublicRoom,
             name: "lobby".into(),
             server_readable: true,
             member_count: 1,
@@ -196,11 +214,43 @@ mod tests {
         assert_eq!(unread_count(1000), "1000 or more unread");
     }
 
+    #[test]
+    fn a_private_conversation_says_what_it_is() {
+        let group = Room {
+            conversation: ConversationId::new([1; 16]),
+            kind: Kind::Group,
+            name: "tea & cake".into(),
+            server_readable: false,
+            member_count: 3,
+            role: Some(Role::Admin),
+            is_default: false,
+            first_seq: 1,
+            head_seq: 9,
+            topic: String::new(),
+            description: String::new(),
+            invite_only: false,
+            invited: false,
+            retention: Default::default(),
+            unread: Some(0),
+        };
+        let shown = show(&group, Style::plain());
+        assert_eq!(shown, "tea & cake  3 members, private group, joined, admin");
+        assert_eq!(
+            (&to_json(&group)["kind"], &to_json(&group)["role"]),
+            (&json!("group"), &json!("admin"))
+        );
+        let direct =
+            Room { kind: Kind::Direct, name: "bob".into(), role: Some(Role::Owner), ..group };
+        assert_eq!(show(&direct, Style::plain()), "bob  3 members, private, of two");
+        assert_eq!(to_json(&direct)["server_readable"], false);
+    }
+
     // cites: RET-011
     #[test]
     fn a_room_says_what_it_is_about_and_who_is_asked_in() {
         let room = Room {
             conversation: ConversationId::new([1; 16]),
+            kind: Kind::PublicRoom,
             name: "den".into(),
             server_readable: true,
             member_count: 2,

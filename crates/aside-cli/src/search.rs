@@ -57,7 +57,9 @@ pub(crate) async fn run(args: &Args) -> Result<()> {
         None => None,
     };
     let style = Style::of_stdout();
-    for found in client.search(room, &args.query, args.count).await? {
+    let found = client.search(room, &args.query, args.count).await?;
+    say_if_none(found.is_empty(), args)?;
+    for found in found {
         let name = |id: ConversationId| rooms.iter().find(|room| room.conversation == id);
         let name = name(found.conversation).map_or("", |room| room.name.as_str());
         match args.json {
@@ -73,6 +75,7 @@ async fn run_locally(args: &Args) -> Result<()> {
     let kept = args.session.kept().await?;
     let found = find(&kept, args).await?;
     let style = Style::of_stdout();
+    say_if_none(found.is_empty(), args)?;
     for entry in &found {
         if args.json {
             output::line(output::entry_json(entry))?;
@@ -81,6 +84,14 @@ async fn run_locally(args: &Args) -> Result<()> {
         }
     }
     kept.close().await;
+    Ok(())
+}
+
+/// Says that there is nothing, to those who read.
+fn say_if_none(is_none: bool, args: &Args) -> Result<()> {
+    if is_none && !args.json {
+        output::note("nothing was found")?;
+    }
     Ok(())
 }
 
@@ -104,7 +115,7 @@ async fn find(kept: &Kept, args: &Args) -> Result<Vec<Entry>> {
 
 /// One that was found, with where and when it was said.
 pub(crate) fn hit(style: Style, entry: &Entry) -> Option<String> {
-    let place = format!("#{} [{}]", neutralise_line(&entry.room), entry.seq);
+    let place = format!("{} [{}]", style.place(entry.kind, &entry.room), entry.seq);
     let time = output::day_and_clock(entry.time_ms);
     let text = style.past_entry(entry)?;
     Some(format!("{} {} {text}", style.dim(time), style.dim(place)))

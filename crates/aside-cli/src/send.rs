@@ -2,8 +2,8 @@
 
 use std::io::{self, BufRead as _};
 
-use anyhow::Result;
-use aside_client::{Client, Error, Receipt, Room, display::neutralise_line};
+use anyhow::{Result, bail};
+use aside_client::{Client, Error, Event, Receipt, Room, display::neutralise_line, private};
 use serde_json::json;
 
 use crate::{
@@ -23,7 +23,7 @@ use crate::{
 pub(crate) struct Args {
     #[command(flatten)]
     session: SessionArgs,
-    /// The room's name
+    /// The room's name; @HANDLE is the private conversation with somebody
     room: String,
     /// What to say; without it, each line of standard input that is not blank is a message
     #[arg(value_parser = parse_text)]
@@ -37,6 +37,65 @@ pub(crate) struct Args {
     /// Print a line of JSON for each message
     #[arg(long)]
     json: bool,
+}
+
+/// Send a private message to somebody, or each line of standard input as one
+///
+/// Only the devices of the two of you can read it. Ends when the server has made every message durable. If the other has no device to
+/// encrypt to, the message is kept here, and sent by the next command that stays connected until there is one; the exit status is 1.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  \
+    aside dm aside://alice@chat.example bob 'are you there?'\n  \
+    aside tail aside://alice@chat.example @bob")]
+pub(crate) struct DmArgs {
+    #[command(flatten)]
+    session: SessionArgs,
+    /// The handle of whom to write to
+    handle: String,
+    /// What to say; without it, each line of standard input that is not blank is a message
+    #[arg(value_parser = parse_text)]
+    text: Option<String>,
+    /// Print a line of JSON for each message
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs `aside dm`.
+pub(crate) async fn dm(args: DmArgs) -> Result<()> {
+    let (client, mut events) = args.session.connect(|_| {}).await?;
+    let handle = args.handle.trim_start_matches('@');
+    let to = client.open_direct(handle).await?.conversation;
+    let lines: Box<dyn Iterator<Item = io::Result<String>>> = match args.text {
+        Some(text) => Box::new(std::iter::once(Ok(text))),
+        None => Box::new(io::stdin().lock().lines()),
+    };
+    for line in lines {
+        let line = line?;
+        if line.trim().is_empty() {
+            continue;
+        }
+        let receipt = client.queue(to, line).await?.receipt();
+        tokio::pin!(receipt);
+        let receipt = loop {
+            tokio::select! {
+                biased;
+                receipt = &mut receipt => break receipt?,
+                event = events.next() => match event {
+                    Some(Event::Private { what: private::Event::Waiting { why, .. }, .. }) => {
+                        let why = output::private::no_device(&neutralise_line(handle), why);
+                        client.close().await;
+                        bail!("not sent yet: {why}. It is kept here, to be sent when that is so no more");
+                    }
+                    Some(Event::Ended(error)) => return Err(error.into()),
+                    Some(_) => {}
+                    None => return Err(Error::Gone.into()),
+                },
+            }
+        };
+        tell(receipt, args.json)?;
+    }
+    client.close().await;
+    Ok(())
 }
 
 /// Runs the command.

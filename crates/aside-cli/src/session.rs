@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 use aside_client::{
-    Address, BindingKind, BotToken, Client, Error, Events, Fingerprint, Guard, Kept, LogIn,
+    Address, BindingKind, BotToken, Client, Error, Events, Fingerprint, Guard, Kept, Kind, LogIn,
     Options, PasswordReason, Room, Trust, Unlock, client_data_dir, v1,
 };
 use clap::ValueEnum;
@@ -192,12 +192,41 @@ pub(crate) fn first_line(path: &Path, what: &str) -> Result<Zeroizing<String>> {
     Ok(Zeroizing::new(line.to_owned()))
 }
 
-/// Finds a room by name.
+/// Finds a room or a private conversation by name. What is meant for few is never said to all: a name that both have is refused, unless
+/// `#name` says that the room is meant, or `@handle` the private conversation with somebody.
 pub(crate) async fn find_room(client: &Client, name: &str) -> Result<Room> {
-    let name = name.strip_prefix('#').unwrap_or(name);
-    match client.room(name).await? {
-        Some(room) => Ok(room),
-        None => bail!("there is no room {name}; `aside rooms` lists those there are"),
+    let (sign, name) = match name.strip_prefix(['#', '@']) {
+        Some(rest) => (name.chars().next(), rest),
+        None => (None, name),
+    };
+    let mut found = Vec::new();
+    if sign != Some('#') {
+        let same = |room: &Room| room.name.to_lowercase() == name.to_lowercase();
+        let wanted = |room: &Room| match sign {
+            Some(_) => room.kind == Kind::Direct && same(room),
+            None => room.kind.is_private() && same(room),
+        };
+        found.extend(client.rooms(true).await?.into_iter().filter(wanted));
+    }
+    if sign != Some('@') {
+        match client.room(name).await {
+            Ok(room) => found.extend(room),
+            // No room is called so, but a group may be.
+            Err(error) if error.is_refusal(v1::ErrorCode::RoomNameInvalid) && !found.is_empty() => {
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    match found.len() {
+        0 if sign == Some('@') => {
+            bail!("there is no private conversation with {name}; /dm {name} begins one")
+        }
+        0 => bail!("there is no room {name}; `aside rooms` lists those there are"),
+        1 => Ok(found.swap_remove(0)),
+        _ => bail!(
+            "{name} is the name of several: #{name} is the public room, @{name} the private conversation with {name}; a group \
+             can be given another name"
+        ),
     }
 }
 

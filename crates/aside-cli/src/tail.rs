@@ -213,7 +213,8 @@ impl Printer {
             output::line(output::entry_json(entry))?;
         } else if let Some(text) = text {
             let time = self.style.dim(output::day_and_clock(entry.time_ms));
-            output::line(format!("{time}  {text}"))?;
+            let number = self.style.dim(format!("[{}]", entry.seq));
+            output::line(format!("{time} {number} {text}"))?;
         }
         Ok(())
     }

@@ -17,6 +17,9 @@ use crate::{
     session::SessionArgs,
 };
 
+/// The name of a file that is none: standard output.
+const STDOUT: &str = "-";
+
 /// Issue, list and revoke tokens, with which bots log in to the account
 ///
 /// A token has a few rights and an end. Give it to one program, in ASIDE_TOKEN or a file that nobody else can read.
@@ -51,7 +54,7 @@ struct Issue {
     /// When it ends, from now: 30d, 12h, 90m [default, and at most: the longest that the server allows]
     #[arg(long, value_name = "TIME", value_parser = parse_lifetime)]
     expires: Option<Duration>,
-    /// Write it into this new file, which nobody else may read, instead of printing it
+    /// Write it into this new file, which nobody else may read, instead of printing it; - prints it
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     /// Print JSON
@@ -101,7 +104,8 @@ pub(crate) async fn run(args: Args) -> Result<()> {
 
 async fn issue(args: &Issue) -> Result<()> {
     // Before there is a token that could get lost.
-    let file = args.out.as_deref().map(|path| Ok::<_, anyhow::Error>((path, create(path)?)));
+    let out = args.out.as_deref().filter(|path| path.as_os_str() != STDOUT);
+    let file = out.map(|path| Ok::<_, anyhow::Error>((path, create(path)?)));
     let file = file.transpose()?;
     let issued = make(args).await;
     match (file, issued) {

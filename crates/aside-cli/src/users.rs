@@ -82,7 +82,11 @@ pub(crate) async fn look_at(client: &Client, members: &mut [Member]) -> Result<S
 pub(crate) fn show(member: &Member, statuses: &Statuses, style: Style) -> String {
     let person = Person { user: member.user, handle: Some(member.handle.clone()) };
     let state = if member.online { "online" } else { "offline" };
-    let role = if member.role == Role::Owner { ", owner" } else { "" };
+    let role = match member.role {
+        Role::Member => "",
+        Role::Admin => ", admin",
+        Role::Owner => ", owner",
+    };
     let status = statuses.get(&member.user).filter(|status| !status.is_empty());
     let status = status.map(|status| format!("  {}", neutralise_line(status)));
     let said = status.unwrap_or_default();
@@ -93,10 +97,7 @@ fn to_json(member: &Member, statuses: &Statuses) -> Value {
     json!({
         "user_id": member.user.to_string(),
         "handle": member.handle,
-        "role": match member.role {
-            Role::Owner => "owner",
-            Role::Member => "member",
-        },
+        "role": output::role_name(member.role),
         "online": member.online,
         "status": statuses.get(&member.user).filter(|status| !status.is_empty()),
     })

@@ -1,7 +1,7 @@
 //! `aside verify`: whether two users see each other's true devices.
 
-use anyhow::{Context as _, Result};
-use aside_client::{Client, Safety, SafetyNumber, UserId, display::neutralise_line};
+use anyhow::{Context as _, Result, bail};
+use aside_client::{Client, Error, Safety, SafetyNumber, UserId, display::neutralise_line};
 use serde_json::json;
 
 use crate::{
@@ -44,7 +44,7 @@ pub(crate) async fn run(args: &Args) -> Result<()> {
     if args.accept_change {
         client.accept_identity(user).await?;
     }
-    let mut safety = client.safety(user).await?;
+    let mut safety = safety(&client, user, &args.handle).await?;
     if args.mark {
         client.mark_verified(user, &safety.number).await?;
         safety.verified = true;
@@ -66,6 +66,24 @@ pub(crate) async fn find(client: &Client, handle: &str) -> Result<UserId> {
     let handle = handle.strip_prefix('@').unwrap_or(handle);
     let found = client.user_called(handle).await?;
     found.with_context(|| format!("nobody called {handle} is in a room with you"))
+}
+
+/// The safety number with somebody; or whose recovery phrase is missing for it.
+pub(crate) async fn safety(client: &Client, user: UserId, handle: &str) -> Result<Safety> {
+    match client.safety(user).await {
+        Err(Error::NoIdentity) if client.own_device_log().await?.is_none() => {
+            bail!(
+                "you have no device log yet: aside recovery new makes your recovery phrase, and begins it"
+            )
+        }
+        Err(Error::NoIdentity) => {
+            let handle = neutralise_line(handle);
+            bail!(
+                "{handle} has no device log yet: it begins once {handle} makes a recovery phrase, by aside recovery new"
+            )
+        }
+        safety => Ok(safety?),
+    }
 }
 
 /// A safety number, and whether it was compared.

@@ -69,6 +69,12 @@ fn failure(output: &Output) -> (Option<i32>, String) {
     (output.status.code(), stderr)
 }
 
+/// What a chat printed in which something failed, and its exit code: failures stand where those of other commands do.
+fn failed_chat(output: &Output) -> (Option<i32>, String) {
+    let (code, said) = failure(output);
+    (code, String::from_utf8_lossy(&output.stdout).into_owned() + &said)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn scripts_send_and_read() {
     let world = World::new().await;
@@ -94,14 +100,12 @@ async fn scripts_send_and_read() {
     let chat = output(world.aside("chat", "alice", &[]), &typed).await;
     let (code, said) = failure(&chat);
     assert!(code == Some(1) && said.contains("a message was not sent"), "{said}");
-    let chat = String::from_utf8(chat.stdout).unwrap();
-    assert!(chat.contains("[1] is no message, or none that can be meant"), "{chat}");
+    assert!(said.contains("[1] is no message, or none that can be meant"), "{said}");
     let again = format!("/react {number} +1\n/unreact {number} -1\n");
     let chat = output(world.aside("chat", "alice", &[]), &again).await;
     let (_, said) = failure(&chat);
     assert!(said.contains("2 messages were not sent"), "{said}");
-    let chat = String::from_utf8(chat.stdout).unwrap();
-    assert!(chat.contains("with +1 already") && chat.contains("not reacted"), "{chat}");
+    assert!(said.contains("with +1 already") && said.contains("not reacted"), "{said}");
     let tail = stdout(&world.run("tail", "alice", &["lobby", "-n", "6"]).await);
     for shown in
         ["alice: hello again (edited)\n    +1 alice", &format!("alice (answers [{number}]): yes")]
@@ -136,7 +140,7 @@ async fn text_that_is_not_sent_is_a_failure() {
     let chat = output(chat, "is anybody there?\nhello?\n").await;
     let (code, said) = failure(&chat);
     assert!(code == Some(1) && said.contains("2 messages were not sent"), "{said}");
-    assert!(String::from_utf8(chat.stdout).unwrap().contains("/join ROOM enters one"));
+    assert!(said.contains("/join ROOM enters one"), "{said}");
     let chat = world.aside("chat", "alice", &["--join", "lobby"]);
     let chat = output(chat, "/join nowhere\nnot for the lobby\n").await;
     let (code, said) = failure(&chat);
@@ -154,7 +158,7 @@ async fn what_waits_for_the_server_is_taken_back_and_holds_up_nothing() {
     let World { home: _home, server } = world;
     server.stop().await;
     let typed = "/rooms\nnever mind\n/outbox\n/discard 1\n/outbox\n/retry 1\n";
-    let shown = stdout(&output(chat, typed).await);
+    let (_, shown) = failed_chat(&output(chat, typed).await);
     for expected in [
         "the server is away; these are the rooms you are in\nlobby",
         " 1  never mind",
@@ -173,7 +177,8 @@ async fn members_are_mentioned_and_known() {
     let typed = "/join lobby\nlook, @bob\n/invite bob\n/invite alice\n/invite carol\n\
                  /status at lunch\n";
     let chat = world.aside("chat", "alice", &["--register"]);
-    let shown = stdout(&output(chat, typed).await);
+    let (code, shown) = failed_chat(&output(chat, typed).await);
+    assert_eq!(code, Some(4), "as of any command that is refused");
     for expected in
         ["bob is a member already", "you are a member yourself", "nobody has this handle"]
     {
@@ -235,7 +240,8 @@ async fn lines_are_chatted_plainly_without_a_terminal() {
     let world = World::new().await;
     let typed = "/rooms\n/join lobby\nhello from a pipe\n//slash\n/users\n/nick alicia\n/leap\n";
     let chat = world.aside("chat", "alice", &["--register"]);
-    let shown = stdout(&output(chat, typed).await);
+    let (code, shown) = failed_chat(&output(chat, typed).await);
+    assert_eq!(code, Some(1));
     for expected in [
         "lobby  0 members, server-readable, default",
         "lobby is a public room: the server can read it",
@@ -324,13 +330,10 @@ async fn what_is_removed_is_said_before_and_after() {
         stdout(&tail).contains("one") && !String::from_utf8_lossy(&tail.stderr).contains("kept")
     );
 
-    let hasty = "/join den\n/retention 30d 2 yes\n/retention 30d 3 yes\n/retention\n";
-    let told = stdout(&chat(hasty).await);
-    assert_eq!(told.matches("for ever, for everyone; the same with \"yes\"").count(), 2, "{told}");
-    assert!(told.contains("all that is said here is kept"), "{told}");
-
-    let sure = "/join den\n/retention 30d 2\n/retention 30d 2 yes\n/retention\n";
-    let done = stdout(&chat(sure).await);
+    // Who is sure is told all the same, before it is done.
+    let done = stdout(&chat("/join den\n/retention 30d 2 yes\n/retention\n").await);
+    let told = done.find("removed from the server for ever, for everyone\n");
+    assert!(told.is_some_and(|at| at < done.rfind("last 2 entries").unwrap_or(0)), "{done}");
     assert!(done.contains("last 2 entries kept for 30 days\n"), "{done}");
     let rooms = stdout(&world.run("rooms", "alice", &[]).await);
     assert!(
@@ -526,7 +529,9 @@ async fn a_phrase_approves_devices_and_two_users_compare_a_number() {
     assert!(standings().await.iter().all(|(_, standing)| standing == "approved"));
 
     let (_, said) = failure(&world.run("verify", "alice", &["bob"]).await);
-    assert!(said.contains("no device log yet"), "{said}");
+    assert!(said.contains("bob has no device log yet"), "{said}");
+    let (_, said) = failure(&world.run("verify", "bob", &["alice"]).await);
+    assert!(said.contains("you have no device log yet"), "{said}");
     let made = stdout(&world.run("recovery new", "bob", &["--long", "--json"]).await);
     let made: Value = serde_json::from_str(&made).unwrap();
     assert_eq!(made["recovery_phrase"].as_str().unwrap().split('-').count(), 14);
@@ -605,4 +610,78 @@ async fn a_passphrase_guards_what_is_kept() {
     stdout(&run("passphrase remove", &["--passphrase-file", &new]).await);
     assert_eq!(status().await, unguarded);
     assert!(stdout(&run("rooms", &[]).await).contains("lobby"));
+}
+
+/// The lines that chat prints, as one text.
+async fn chat(world: &World, who: &str, typed: &str) -> String {
+    stdout(&output(world.aside("chat", who, &[]), typed).await)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn private_conversations_are_their_members_alone() {
+    let world = World::new().await;
+    for who in ["alice", "bob"] {
+        stdout(&world.run("send", who, &["lobby", "hello", "--register", "--join"]).await);
+    }
+    let unapproved = world.run("dm", "alice", &["bob", "psst"]).await;
+    let (_, said) = failure(&unapproved);
+    assert!(said.contains("approved"), "{said}");
+    for who in ["alice", "bob"] {
+        stdout(&world.run("recovery new", who, &[]).await);
+        // Its keys are with the server once what was asked after was answered.
+        chat(&world, who, "/rooms\n").await;
+    }
+    let sent = stdout(&world.run("dm", "alice", &["bob", "psst", "--json"]).await);
+    let sent: Value = serde_json::from_str(&sent).unwrap();
+    let tail = stdout(&world.run("tail", "bob", &["@alice", "--json"]).await);
+    let entries: Vec<Value> =
+        tail.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let last = entries.last().unwrap();
+    assert_eq!((&last["text"], &last["seq"]), (&"psst".into(), &sent["seq"]));
+    assert_eq!((&last["conversation_kind"], &last["verified"]), (&"direct".into(), &true.into()));
+    stdout(&output(world.aside("send", "bob", &["@alice"]), "here\n").await);
+    let rooms = stdout(&world.run("rooms", "alice", &["--json"]).await);
+    let rooms: Vec<Value> = serde_json::from_str(&rooms).unwrap();
+    let bob = rooms.iter().find(|room| room["name"] == "bob").unwrap();
+    assert_eq!((&bob["kind"], &bob["server_readable"]), (&"direct".into(), &false.into()));
+    let listed = stdout(&world.run("rooms", "alice", &[]).await);
+    assert!(listed.contains("bob  2 members, private, of two"), "{listed}");
+
+    let said = chat(
+        &world,
+        "alice",
+        "/group new tea & cake\nbefore bob\n/group invite bob\n/group promote bob\nwelcome\n/users\n/health\n",
+    )
+    .await;
+    for shown in [
+        "private tea & cake is a private group",
+        "bob is in it now",
+        "bob is admin of this group now",
+        "bob  online, admin",
+        "this device is up to date",
+        "fork check",
+    ] {
+        let offline = shown.replace("online", "offline");
+        assert!(said.contains(shown) || said.contains(&offline), "{shown:?} in:\\n{said}");
+    }
+    let tail = stdout(&world.run("tail", "bob", &["Tea & Cake"]).await);
+    assert!(
+        tail.contains("alice: welcome") && tail.contains("alice calls the group tea & cake"),
+        "{tail}"
+    );
+    assert!(!tail.contains("before bob"), "{tail}");
+    let health = async |who: &str| -> Value {
+        let health = stdout(&world.run("health", who, &["tea & cake", "--json"]).await);
+        serde_json::from_str(&health).unwrap()
+    };
+    let (hers, his) = (health("alice").await, health("bob").await);
+    assert_eq!((&hers["epoch"], &hers["own_epoch"]), (&his["epoch"], &his["own_epoch"]));
+    assert!(hers["fork_check"].is_string() && hers["fork_check"] == his["fork_check"], "{hers}");
+    let (_, said) = failure(&world.run("health", "bob", &["lobby"]).await);
+    assert!(said.contains("the server can read"), "{said}");
+    let typed = "/join tea & cake\n/group name Tee\nyes\n/group remove alice\n";
+    let (code, said) = failed_chat(&output(world.aside("chat", "bob", &[]), typed).await);
+    assert!(code == Some(4) && said.contains("role does not allow"), "{said}");
+    let tail = stdout(&world.run("tail", "alice", &["tee", "-n", "2"]).await);
+    assert!(tail.contains("bob calls the group Tee") && tail.contains("bob: yes"), "{tail}");
 }

@@ -262,7 +262,7 @@ fn people_chat_on_the_whole_screen() {
     alice.shows(&["#lobby         1 "]);
     alice.presses(&["F1"]);
     alice.shows(&["Help", "Alt-Enter"]);
-    alice.presses(&["PageDown"]);
+    alice.presses(&["PageDown", "PageDown"]);
     alice.shows(&["/unreact N EMOJI"]);
     alice.presses(&["Escape"]);
     alice.tmux(&["resize-window", "-x", "40", "-y", "10"]);

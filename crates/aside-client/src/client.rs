@@ -459,8 +459,37 @@ impl Client {
         if !info.phases.contains(&request::Phase::Authenticated) {
             return Err(RequestError::Phase.into());
         }
-        let unix_ms = self.status.borrow().server_unix_ms();
-        let effect = info.mutating.then(|| random::idempotency_key(unix_ms));
+        let effect = info.mutating.then(|| self.idempotency_key());
+        self.call_under(effect, body).await
+    }
+
+    /// As [`call`](Self::call), of a mutating request, under a key of the caller's: for what names its own (DS-010).
+    ///
+    /// # Errors
+    /// As [`call`](Self::call).
+    pub async fn call_keyed(
+        &self,
+        key: IdempotencyKey,
+        body: client_frame::Body,
+    ) -> Result<Body, Error> {
+        let info = request::info(&body);
+        if !(info.mutating && info.phases.contains(&request::Phase::Authenticated)) {
+            return Err(RequestError::Phase.into());
+        }
+        self.call_under(Some(key), body).await
+    }
+
+    /// A fresh one, of the server's time.
+    #[must_use]
+    pub fn idempotency_key(&self) -> IdempotencyKey {
+        random::idempotency_key(self.status.borrow().server_unix_ms())
+    }
+
+    async fn call_under(
+        &self,
+        effect: Option<IdempotencyKey>,
+        body: client_frame::Body,
+    ) -> Result<Body, Error> {
         let (reply, replied) = oneshot::channel();
         self.command(Command::Call(Call::new(effect, body, reply))).await?;
         replied.await.map_err(|_| Error::Gone)?

@@ -16,7 +16,7 @@ pub use self::{
     event::{Connection, Event},
     room::{Kind, Member, Role, Room, RoomChange},
 };
-pub(crate) use room::is_private;
+pub(crate) use room::{is_named, is_private, unnamed};
 
 /// A device of the user's account.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -28,6 +28,8 @@ mod reading;
 mod record;
 mod replies;
 mod roster;
+#[cfg(test)]
+mod tests;
 mod writes;
 
 use std::{
@@ -37,7 +39,7 @@ use std::{
 };
 
 use aside_crypto::{Certificate, DeviceLog};
-use aside_mls::{Device, Judge, Owner, SigningKey};
+use aside_mls::{Device, Judge, SigningKey};
 use aside_proto::{
     id::{ConversationId, IdempotencyKey, UserId},
     limits, v1,
@@ -52,6 +54,7 @@ use self::{
 };
 use crate::{GroupProfile, StateError};
 
+pub use aside_mls::{Owner, Reason};
 pub use conversation::Entry;
 pub use event::{Event, Goal, GoalError, Health, How, Repair, Told};
 pub use reading::{Reading, Said, Unreadable};
@@ -227,12 +230,17 @@ impl Engine {
     /// The server's time.
     pub fn tick(&mut self, now_ms: u64) {
         self.now_ms = self.now_ms.max(now_ms);
+        for conversation in self.conversations.values_mut() {
+            conversation.retry(self.now_ms);
+        }
     }
 
     /// When something is due by time alone.
     #[must_use]
     pub fn wake_at(&self) -> Option<u64> {
-        (self.is_online && self.not_before_ms > self.now_ms).then_some(self.not_before_ms)
+        let retries = self.conversations.values().filter_map(|it| it.retry_at_ms);
+        let due = [self.not_before_ms].into_iter().chain(retries).filter(|at| *at > self.now_ms);
+        due.min().filter(|_| self.is_online)
     }
 
     /// The user is a member of this conversation, the server says, which ends at `head`; `after`: the entries up to there are not
@@ -562,6 +570,12 @@ impl Engine {
     #[must_use]
     pub fn profile(&self, id: ConversationId) -> Option<&GroupProfile> {
         self.conversations.get(&id)?.naming.profile()
+    }
+
+    /// Up to which entry each conversation was taken in; one of which nothing more is, wholly.
+    pub fn taken_in(&self) -> impl Iterator<Item = (ConversationId, u64)> {
+        let seq = |it: &Conversation| if it.contradicted { u64::MAX } else { it.cursor };
+        self.conversations.iter().map(move |(id, it)| (*id, seq(it)))
     }
 
     /// The conversations that are followed.

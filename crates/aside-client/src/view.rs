@@ -47,12 +47,13 @@ struct Viewer<'a> {
     messages: HashMap<u64, Arc<Entry>>,
     /// How far any other member of the conversation has got.
     furthest: Option<Watermarks>,
+    kind: Option<Kind>,
 }
 
 impl<'a> Viewer<'a> {
     fn new(store: &'a Store, room: &'a str) -> Self {
         let (handles, messages) = Default::default();
-        Self { store, room, handles, messages, furthest: None }
+        Self { store, room, handles, messages, furthest: None, kind: None }
     }
 
     async fn view(&mut self, kept: Kept) -> Result<Entry, StateError> {
@@ -87,7 +88,8 @@ impl<'a> Viewer<'a> {
         };
         let (room, time_ms) = (self.room.to_owned(), header.time_ms);
         let state = self.state(conversation, seq, by.as_ref(), &what).await?;
-        Ok(Entry { conversation, room, seq, time_ms, by, what, state })
+        let kind = self.kind(conversation).await?;
+        Ok(Entry { conversation, kind, room, seq, time_ms, by, what, state })
     }
 
     /// What became of a message of the user's.
@@ -162,15 +164,22 @@ impl<'a> Viewer<'a> {
         Ok(What::Message { message_id: sender.message_id, text, verified, repeats, content })
     }
 
+    async fn kind(&mut self, conversation: ConversationId) -> Result<Kind, StateError> {
+        if let Some(kind) = self.kind {
+            return Ok(kind);
+        }
+        let known = self.store.conversation(conversation).await?;
+        Ok(*self.kind.insert(known.map_or(Kind::PublicRoom, |known| known.kind)))
+    }
+
     /// What a GROUP is called, and whether its sender might say so (PRIV-017, CONT-019).
     async fn profile(
-        &self,
+        &mut self,
         conversation: ConversationId,
         seq: u64,
         profile: GroupProfile,
     ) -> Result<Content, StateError> {
-        let known = self.store.conversation(conversation).await?;
-        if known.is_none_or(|known| known.kind != Kind::Group) {
+        if self.kind(conversation).await? != Kind::Group {
             return Ok(Content::Unknown);
         }
         let counts = match self.store.reading(conversation, seq).await? {

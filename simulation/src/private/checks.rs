@@ -12,6 +12,7 @@ use aside_proto::{
 use aside_session::client::log::Accepted;
 
 use bytes::Bytes;
+use prost::Message as _;
 
 use super::{
     device::Device,
@@ -27,7 +28,7 @@ pub(crate) fn check(witness: &Witness, users: &[User], devices: &[Device]) -> Re
     for device in &honest {
         check_readings(witness, &honest, device).context(device.name.clone())?;
         if let Some(engine) = device.seen().filter(|_| !device.is_revoked && device.is_approved()) {
-            check_groups(&honest, device, engine).context(device.name.clone())?;
+            check_groups((&honest, &entries), device, engine).context(device.name.clone())?;
         }
     }
     let is_there = |payload: &Bytes| entries.values().any(|it| it.entry.payload == *payload);
@@ -95,7 +96,11 @@ fn may_wait(device: &Device, health: &Health) -> bool {
 }
 
 /// A device is in the group of each of its conversations, at the epoch that the log is at, unless nobody can let it in.
-fn check_groups(devices: &[&Device], device: &Device, engine: &Engine) -> Result<()> {
+fn check_groups(
+    (devices, entries): (&[&Device], &Entries<'_>),
+    device: &Device,
+    engine: &Engine,
+) -> Result<()> {
     let owner = device.disk.owner.context("it is somebody")?;
     for id in device.joined() {
         ensure!(engine.follows(id), "{id} is not followed");
@@ -127,9 +132,55 @@ fn check_groups(devices: &[&Device], device: &Device, engine: &Engine) -> Result
         let has_leaf =
             insiders.iter().any(|(_, health)| health.leaves.iter().any(|it| it.user == owner.user));
         let may_come = has_leaf || insiders.iter().any(may_add);
-        ensure!(!may_come && !insiders.is_empty(), "it is outside of {id}: {health:?}");
+        // If nobody is in it, there has to be nobody who could be.
+        let could_be = |it: &&Device| !it.is_revoked && it.is_approved();
+        let leaves = leaves(entries, id)?;
+        let is_leaf = |it: &&&Device| it.disk.owner.is_some_and(|it| leaves.contains(&it));
+        let is_over =
+            insiders.is_empty() && !devices.iter().filter(is_leaf).any(|it| could_be(&it));
+        ensure!(
+            is_over || (!may_come && !insiders.is_empty()),
+            "it is outside of {id}, with {} insiders: {health:?}",
+            insiders.len()
+        );
     }
     Ok(())
+}
+
+/// The leaves that were not cut off, as the headers in the log have it.
+fn leaves(entries: &Entries<'_>, id: ConversationId) -> Result<BTreeSet<Owner>> {
+    let owner = |leaf: &v1::Leaf| -> Result<Owner> {
+        Ok(Owner { user: leaf.user_id[..].try_into()?, device: leaf.device_id[..].try_into()? })
+    };
+    let mut leaves = BTreeSet::new();
+    for (_, entry) in entries.range((id, 0)..=(id, u64::MAX)) {
+        let payload = &entry.entry.payload[..];
+        match entry.kind() {
+            EntryKind::GroupEstablished => {
+                let header = v1::EstablishHeader::decode(payload)?;
+                leaves = header.leaves.iter().map(owner).collect::<Result<_>>()?;
+            }
+            EntryKind::Commit => {
+                let payload = v1::CommitPayload::decode(payload)?;
+                let header = v1::CommitHeader::decode(&payload.header[..])?;
+                for gone in header.removed.iter().map(owner) {
+                    leaves.remove(&gone?);
+                }
+                for new in header.added.iter().map(owner) {
+                    leaves.insert(new?);
+                }
+            }
+            EntryKind::RemovalPending => {
+                let pending = v1::RemovalPendingPayload::decode(payload)?;
+                for device in &pending.device_ids {
+                    let user_id = pending.user_id.clone();
+                    leaves.remove(&owner(&v1::Leaf { user_id, device_id: device.clone() })?);
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(leaves)
 }
 
 /// Those in a group see the same leaves.
@@ -183,7 +234,7 @@ fn check_readings(witness: &Witness, devices: &[&Device], device: &Device) -> Re
             let taken_in = reading.is_some() || (room.is_member && !device.is_revoked);
             ensure!(
                 said.is_some() || !was_there || !taken_in || is_lost,
-                "entry {} is not read: {reading:?}",
+                "entry {} of {id} is not read: {reading:?}",
                 entry.seq
             );
         }

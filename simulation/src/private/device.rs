@@ -43,6 +43,8 @@ pub(crate) struct Device {
     pub(crate) partitioned_until_ms: u64,
     /// The server said so: it never comes back.
     pub(crate) is_revoked: bool,
+    /// It was broken, which shows when it starts anew.
+    pub(crate) wants_crash: bool,
     /// Its disk was ever put back.
     pub(crate) has_forgotten: bool,
 }
@@ -55,10 +57,17 @@ pub(crate) struct Disk {
     pub(crate) log_key: Option<PublicKey>,
     pub(crate) certificate: Option<Certificate>,
     /// Device logs as they are pinned.
-    pub(crate) logs: BTreeMap<UserId, KnownLog>,
+    pub(crate) logs: BTreeMap<UserId, Pinned>,
     pub(crate) rooms: BTreeMap<ConversationId, Room>,
     pub(crate) outbox: VecDeque<(IdempotencyKey, Body)>,
     pub(crate) vault: Vault,
+}
+
+/// A device log, and what it comes to.
+#[derive(Clone)]
+pub(crate) struct Pinned {
+    pub(crate) known: KnownLog,
+    pub(crate) log: DeviceLog,
 }
 
 /// A conversation that is, or was, followed.
@@ -79,6 +88,8 @@ pub(crate) struct Running {
     pub(crate) followers: BTreeMap<ConversationId, Follower>,
     /// What the engine wants to be kept, and is not on disk.
     pub(crate) unsaved: Option<Writes>,
+    /// At which epochs it was then.
+    pub(crate) places: Vec<Place>,
     pub(crate) online: Option<Online>,
 }
 
@@ -171,6 +182,7 @@ impl Device {
             running: None,
             partitioned_until_ms: 0,
             is_revoked: false,
+            wants_crash: false,
             has_forgotten: false,
         })
     }
@@ -189,12 +201,7 @@ impl Device {
     pub(crate) fn start_engine(&mut self, scene: &mut Scene<'_>) -> Result<()> {
         let Some(certificate) = self.disk.certificate.clone() else { return Ok(()) };
         let identity = Identity { certificate, keys: vec![self.mls_key.clone()] };
-        let logs: Vec<DeviceLog> = self
-            .disk
-            .logs
-            .iter()
-            .map(|(user, known)| known.replay(*user))
-            .collect::<Result<_, _>>()?;
+        let logs: Vec<DeviceLog> = self.disk.logs.values().map(|it| it.log.clone()).collect();
         let mut rng = scene.rng.fork();
         let random: private::Random = Box::new(move |bytes: &mut [u8]| rng.fill(bytes));
         let mut engine = Engine::new(identity, self.disk.vault.stored(), logs, random)?;
@@ -247,6 +254,7 @@ impl Device {
         let forgets = scene.is(PrivateSabotage::ForgetToSave) && scene.rng.one_in(4);
         if forgets {
             writes.conversations.values_mut().for_each(|writes| writes.groups.clear());
+            self.wants_crash = true;
         }
         if scene.is(PrivateSabotage::ReadTwice) {
             for (id, kept) in &self.disk.vault.conversations {
@@ -258,6 +266,7 @@ impl Device {
             }
         }
         self.disk.vault.write(writes)?;
+        scene.witness.came(self.index, std::mem::take(&mut running.places));
         if let Some(engine) = &mut running.engine {
             engine.written();
         }
@@ -369,9 +378,8 @@ impl Device {
     }
 
     /// Its user's device log, as it is pinned.
-    pub(crate) fn own_log(&self) -> Option<DeviceLog> {
-        let user = self.disk.owner?.user;
-        self.disk.logs.get(&user)?.replay(user).ok()
+    pub(crate) fn own_log(&self) -> Option<&DeviceLog> {
+        Some(&self.disk.logs.get(&self.disk.owner?.user)?.log)
     }
 
     /// Intends an effect: it is asked for until it is answered, over as many connections and runs as that takes.

@@ -25,6 +25,7 @@ mod liar;
 mod operations;
 mod people;
 mod sabotage;
+mod scale;
 mod turn;
 mod vault;
 mod witness;
@@ -34,12 +35,13 @@ use anyhow::Result;
 
 pub(crate) use liar::Liar;
 pub use sabotage::PrivateSabotage;
+pub use scale::{Growth, Race, grow, race};
 
 use self::world::World;
 use crate::Report;
 
 /// Events with trouble in a run.
-const EVENTS: u32 = 1200;
+const EVENTS: u32 = 600;
 
 /// Runs a seed of a world of private conversations.
 ///

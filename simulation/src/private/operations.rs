@@ -133,12 +133,14 @@ fn promote(device: &mut Device, scene: &mut Scene<'_>) -> Result<Option<String>>
 
 /// A device of the user's shows its certificate.
 fn approve(device: &mut Device, scene: &mut Scene<'_>) -> Result<Option<String>> {
-    let (Some(owner), Some(log)) = (device.disk.owner, device.own_log()) else { return Ok(None) };
+    let (Some(owner), Some(log)) = (device.disk.owner, device.own_log().cloned()) else {
+        return Ok(None);
+    };
     if !device.is_approved() {
         return Ok(None);
     }
     let known = device.disk.logs.get(&owner.user).context("it is pinned")?;
-    let known: Vec<_> = known.devices().collect();
+    let known: Vec<_> = known.known.devices().collect();
     let shown = scene.witness.everyone.of(owner.user);
     let new: Vec<Certificate> =
         shown.into_iter().filter(|it| !known.contains(&it.device())).collect();
@@ -148,7 +150,9 @@ fn approve(device: &mut Device, scene: &mut Scene<'_>) -> Result<Option<String>>
 }
 
 fn revoke(device: &mut Device, scene: &mut Scene<'_>) -> Result<Option<String>> {
-    let (Some(owner), Some(log)) = (device.disk.owner, device.own_log()) else { return Ok(None) };
+    let (Some(owner), Some(log)) = (device.disk.owner, device.own_log().cloned()) else {
+        return Ok(None);
+    };
     let others: Vec<_> =
         log.active().map(Certificate::device).filter(|it| *it != owner.device).collect();
     let Some(other) = scene.rng.pick(&others).filter(|_| device.is_approved()) else {

@@ -16,7 +16,7 @@ use bytes::Bytes;
 use prost::Message as _;
 
 use super::{
-    device::{Asked, Device, Room, Scene},
+    device::{Asked, Device, Pinned, Room, Scene},
     sabotage::PrivateSabotage,
     witness::Fate,
 };
@@ -432,6 +432,11 @@ impl Device {
         let id: ConversationId = room.conversation_id[..].try_into()?;
         let running = self.running.as_mut().context("it runs")?;
         let Some(engine) = &mut running.engine else { return Ok(id) };
+        if !engine.follows(id) && !engine.is_inbox_known() {
+            // Where it begins is known once that was read.
+            self.list();
+            return Ok(id);
+        }
         let welcomed = engine.welcomed_at(id);
         let is_known = self.disk.rooms.contains_key(&id);
         let kept = self.disk.rooms.entry(id).or_insert_with(|| {
@@ -498,14 +503,14 @@ impl Device {
             return Ok(());
         }
         let believes = scene.is(PrivateSabotage::BelieveAnyLog);
-        let known = self.disk.logs.get(&user).filter(|_| !believes);
+        let known = self.disk.logs.get(&user).map(|it| &it.known).filter(|_| !believes);
         let judged = received.judge(SERVER_NAME, known, false);
         let engine = self.running.as_mut().and_then(|it| it.engine.as_mut());
         let engine = engine.context("it has an engine")?;
         match judged {
             Ok(Some((known, log))) => {
-                self.disk.logs.insert(user, known);
-                engine.learn(log);
+                engine.learn(log.clone());
+                self.disk.logs.insert(user, Pinned { known, log });
             }
             Ok(None) => engine.no_log(user),
             Err(error) => {
@@ -549,9 +554,14 @@ impl Device {
                 moved = true;
             }
             engine.work()?;
-            scene.witness.look_at(self.index, engine)?;
+            scene.witness.look_at(engine)?;
             if running.unsaved.is_none() {
                 running.unsaved = engine.take_writes();
+                let places = engine.conversations().filter_map(|id| {
+                    let (generation, epoch, _) = engine.epoch_authenticator(id)?;
+                    Some((id, generation, epoch))
+                });
+                running.places = places.collect();
             }
             while let Some((id, told)) = self.engine().and_then(|engine| engine.poll_event()) {
                 moved = true;
@@ -569,6 +579,7 @@ impl Device {
             let name = scene.witness.name(id);
             scene.notes.push(format!("{} in {name}: {told:?}", self.name));
         }
+        scene.witness.rejoins += u32::from(matches!(told, Told::Joined { how: How::Came(_) }));
         if scene.users[self.user].is_evil {
             return Ok(());
         }
@@ -579,6 +590,8 @@ impl Device {
             Told::Failed { message_id, .. } => scene.witness.told(message_id, Fate::Failed)?,
             Told::Contradiction { seq, what } => bail!("entry {seq} is a contradiction: {what}"),
             Told::Joined { how: How::Came(Repair::StateLost) } if self.has_forgotten => {}
+            // Others have followed a commit before its maker was revoked.
+            Told::Joined { how: How::Came(Repair::Behind) } if scene.witness.was_revoked => {}
             Told::Joined { how: How::Came(repair @ (Repair::StateLost | Repair::Behind)) } => {
                 ensure!(scene.may_suspect, "it joins again: {repair}");
             }
@@ -701,6 +714,7 @@ impl Device {
 
     /// Applies what is pending on disk, and goes on from that.
     fn merge_early(&mut self, scene: &mut Scene<'_>) -> Result<()> {
+        self.wants_crash = true;
         let device = self.mls(&scene.witness.everyone)?;
         for kept in self.disk.vault.conversations.values_mut() {
             for state in kept.groups.values_mut() {

@@ -26,6 +26,8 @@ pub(crate) struct Witness {
     pub(crate) everyone: Arc<Everyone>,
     /// Every message ever said by somebody who is not evil.
     pub(crate) messages: BTreeMap<IdempotencyKey, Message>,
+    /// How often devices came in anew, from outside.
+    pub(crate) rejoins: u32,
     /// Whether a device was revoked.
     pub(crate) was_revoked: bool,
     /// Conversations, as they are called in the trace.
@@ -84,6 +86,7 @@ impl Witness {
         Self {
             everyone: Arc::default(),
             messages: BTreeMap::new(),
+            rejoins: 0,
             was_revoked: false,
             names: Vec::new(),
             epochs: BTreeMap::new(),
@@ -106,13 +109,12 @@ impl Witness {
     }
 
     /// An engine has worked: members at one epoch are in one state.
-    pub(crate) fn look_at(&mut self, device: usize, engine: &Engine) -> Result<()> {
+    pub(crate) fn look_at(&mut self, engine: &Engine) -> Result<()> {
         for id in engine.conversations() {
             let Some((generation, epoch, secret)) = engine.epoch_authenticator(id) else {
                 continue;
             };
             let place = (id, generation, epoch);
-            self.at.insert((device, place));
             let known = self.epochs.entry(place).or_insert_with(|| secret.clone());
             ensure!(
                 *known == secret,
@@ -121,6 +123,11 @@ impl Witness {
             );
         }
         Ok(())
+    }
+
+    /// A device's disk is at these epochs.
+    pub(crate) fn came(&mut self, device: usize, places: Vec<Place>) {
+        self.at.extend(places.into_iter().map(|place| (device, place)));
     }
 
     /// Whether a device was there, and still has what it read there.
@@ -140,6 +147,9 @@ impl Witness {
     /// A device stopped: what was not on its disk is gone.
     pub(crate) fn crashed(&mut self, device: usize) {
         self.messages.retain(|_, it| it.device != device || it.fate != Fate::Said);
+        // That a message failed may not be on disk.
+        let failed = self.messages.values_mut().filter(|it| it.fate == Fate::Failed);
+        failed.filter(|it| it.device == device).for_each(|it| it.is_forgotten = true);
     }
 
     /// A message is taken back.
@@ -155,7 +165,9 @@ impl Witness {
                 ensure!(before == now, "a message is entry {before}, and {now}");
             }
             (Fate::Sent(_) | Fate::Failed, Fate::Kept) => return Ok(()),
-            (Fate::Failed, Fate::Sent(_)) => bail!("a message that failed was sent"),
+            (Fate::Failed, Fate::Sent(_)) if !message.is_forgotten => {
+                bail!("a message that failed was sent")
+            }
             (Fate::Sent(_), Fate::Failed) => bail!("a message that was sent failed"),
             _ => {}
         }

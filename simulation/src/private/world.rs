@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use aside_crypto::SigningKey;
-use aside_proto::{limits, v1};
+use aside_proto::{id::DeviceId, limits, v1};
 use aside_server::Config;
 use tempfile::TempDir;
 
@@ -28,7 +28,9 @@ use crate::{
 };
 
 /// Events after which a healed network must have come to rest.
-const MOST_TO_REST: u32 = 60_000;
+const MOST_TO_REST: u32 = 20_000;
+/// How often what waits for a time alone is waited for before that.
+const MOST_WAKES: u32 = 6;
 const NAMES: [&str; 5] = ["alice", "bob", "carol", "dave", "eve"];
 
 /// Everything there is.
@@ -49,6 +51,8 @@ pub(crate) struct World {
     backups: bool,
     /// Whether somebody lies, or did: the server or a member.
     may_suspect: bool,
+    /// How many commits each device has submitted.
+    pub(super) commits: BTreeMap<DeviceId, u32>,
     data: TempDir,
 }
 
@@ -76,6 +80,31 @@ impl World {
                 devices.push(Device::new(devices.len(), name, number, &clock, &mut rng)?);
             }
         }
+        let world = Self::of(rng, clock, (users, devices), whole_trace)?;
+        Ok(Self { sabotage, lies, backups, may_suspect: has_evil || lies, ..world })
+    }
+
+    /// So many users, each with one device that has logged in, and nothing that goes wrong.
+    pub(super) fn calm(users: usize) -> Result<Self> {
+        let (mut rng, clock) = (Rng::new(1), Arc::new(Clock::default()));
+        let (mut all, mut devices) = (Vec::new(), Vec::new());
+        for user in 0..users {
+            let handle = format!("user{user}");
+            let account_key = SigningKey::generate(&mut |bytes| rng.fill(bytes));
+            devices.push(Device::new(user, (user, &handle), 1, &clock, &mut rng)?);
+            all.push(User { handle, account_key, id: None, is_evil: false });
+        }
+        let mut world = Self::of(rng, clock, (all, devices), false)?;
+        world.start_server()?;
+        Ok(world)
+    }
+
+    fn of(
+        rng: Rng,
+        clock: Arc<Clock>,
+        (users, devices): (Vec<User>, Vec<Device>),
+        whole_trace: bool,
+    ) -> Result<Self> {
         let shm = Path::new("/dev/shm");
         let data = if shm.is_dir() { tempfile::tempdir_in(shm) } else { tempfile::tempdir() };
         Ok(Self {
@@ -88,10 +117,11 @@ impl World {
             devices,
             links: BTreeMap::new(),
             next_link: 0,
-            sabotage,
-            lies,
-            backups,
-            may_suspect: has_evil || lies,
+            sabotage: None,
+            lies: false,
+            backups: false,
+            may_suspect: false,
+            commits: BTreeMap::new(),
             data: data.context("making a directory for databases")?,
         })
     }
@@ -156,12 +186,28 @@ impl World {
     }
 
     fn come_to_rest(&mut self) -> Result<()> {
-        for _ in 0..MOST_TO_REST {
+        self.rest_within(MOST_TO_REST)
+    }
+
+    /// However many there are.
+    pub(super) fn rest(&mut self) -> Result<()> {
+        self.rest_within(u32::MAX)
+    }
+
+    /// How often devices came in anew, from outside.
+    pub(super) fn rejoins(&self) -> u32 {
+        self.witness.rejoins
+    }
+
+    fn rest_within(&mut self, events: u32) -> Result<()> {
+        let mut wakes_left = MOST_WAKES;
+        for _ in 0..events {
             if self.step(false)? {
                 continue;
             }
             let wakes = self.devices.iter().filter_map(|it| it.seen()?.wake_at()).min();
-            if let Some(at) = wakes {
+            if let Some(at) = wakes.filter(|_| wakes_left > 0) {
+                wakes_left -= 1;
                 self.clock.pass(at.saturating_sub(self.clock.now().unix_ms).max(1));
                 for index in 0..self.devices.len() {
                     self.with_device(index, |device, link, scene| device.turn(link, scene))?;
@@ -203,7 +249,7 @@ impl World {
     }
 
     /// Does something with a device, its link and what surrounds it.
-    fn with_device<T>(
+    pub(super) fn with_device<T>(
         &mut self,
         index: usize,
         act: impl FnOnce(&mut Device, &mut Link, &mut Scene<'_>) -> Result<T>,
@@ -227,6 +273,10 @@ impl World {
         let done = act(device, link, &mut scene).with_context(|| device.name.clone());
         for note in scene.notes {
             trace.note(clock.now().monotonic_ms, note);
+        }
+        if std::mem::take(&mut self.devices[index].wants_crash) {
+            self.note_of(index, "is broken, and crashes");
+            self.crash_device(index);
         }
         done
     }

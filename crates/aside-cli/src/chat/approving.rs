@@ -83,7 +83,7 @@ impl Worker {
                     show(&shown, comparison, "this device".to_owned());
                     Done::Says(text)
                 }
-                Err(error) => Done::Warns(failure::line(&error)),
+                Err(error) => Done::Warns(failure::line(&error), failure::code(&error)),
             };
             // The chat has ended: then nobody wants to know.
             let _ = results.send(said).await;
@@ -118,7 +118,7 @@ fn digits(comparison: &Comparison) -> String {
 fn said(confirmed: Result<DeviceLog, Error>, who: &str) -> Done {
     match confirmed {
         Ok(_) => Done::Says(format!("{who} is approved")),
-        Err(error) => Done::Warns(failure::line(&error)),
+        Err(error) => Done::Warns(failure::line(&error), failure::code(&error)),
     }
 }
 

@@ -1,11 +1,19 @@
 //! What a typed line asks for.
 
-use super::{Current, approving::Devices, rooming::Rooming};
+use super::{Current, approving::Devices, private::Private, rooming::Rooming};
 
 /// What /help says.
 pub(crate) const HELP: &str = "\
 /join ROOM        join a room, and talk in it; it says first whether the server can read it
 /leave [ROOM]     leave a room
+/dm HANDLE TEXT   say something to somebody privately: the server can't read it; without TEXT, only go there
+/group new NAME   make a private group; invite HANDLE and remove HANDLE say who is in it
+/group name NAME  give this group another name, which the server does not know
+/group promote HANDLE admin
+                  (or owner) let somebody invite and remove others, or own the group too; /group demote HANDLE takes that back
+/group leave      leave this group
+/health           show how this private conversation stands, with the number to compare
+/rejoin           come into this private conversation anew, with new keys, if nothing else helps
 /create ROOM      make a public room
 /rooms            list the rooms
 /users [ROOM]     list who is in a room, online first, with their status; /who does the same
@@ -62,6 +70,8 @@ pub(crate) enum Command {
     About(u64, About),
     /// Something with the room that is talked in.
     Rooming(Rooming),
+    /// Something with private conversations.
+    Private(Private),
     Help,
     Rooms,
     Users(Option<String>),
@@ -143,7 +153,8 @@ impl Command {
             | Self::Discard(_)
             | Self::Forget
             | Self::Quit => true,
-            Self::Rooming(_)
+            Self::Private(_)
+            | Self::Rooming(_)
             | Self::Users(_)
             | Self::Create(_)
             | Self::Join(_)
@@ -160,6 +171,16 @@ impl Command {
             | Self::Revoke(_)
             | Self::Passwd => false,
         }
+    }
+
+    /// Whether what is said after it is meant for another room than that before.
+    pub(crate) fn goes_elsewhere(&self) -> bool {
+        matches!(
+            self,
+            Self::Join(_)
+                | Self::Create(_)
+                | Self::Private(Private::Direct(..) | Private::Create(_))
+        )
     }
 
     /// Reads a line; `None` if it asks for nothing.
@@ -179,6 +200,9 @@ impl Command {
         if let Some(rooming) = Rooming::parse(command) {
             return rooming.map(Some);
         }
+        if let Some(private) = Private::parse(command) {
+            return private.map(Some);
+        }
         if let Some(status) = command.strip_prefix("status")
             && !status.starts_with(|c: char| !c.is_whitespace())
         {
@@ -186,6 +210,12 @@ impl Command {
         }
         if let Some(query) = command.strip_prefix("search").filter(|rest| rest.starts_with(' ')) {
             return Ok(Some(Self::Search(query.trim().to_owned())));
+        }
+        // A group's name may have spaces.
+        if let Some(name) = command.strip_prefix("join ").map(str::trim)
+            && name.contains(char::is_whitespace)
+        {
+            return Ok(Some(Self::Join(name.to_owned())));
         }
         let mut words = command.split_whitespace();
         let (name, argument) = (words.next().unwrap_or_default(), words.next());
@@ -257,6 +287,7 @@ mod tests {
         assert_eq!(parse("hello /join"), Command::Say("hello /join".into()));
         assert_eq!(parse("//etc/passwd is a file"), Command::Say("/etc/passwd is a file".into()));
         assert_eq!(parse("/join #lobby"), Command::Join("lobby".into()));
+        assert_eq!(parse("/join tea & cake "), Command::Join("tea & cake".into()));
         assert_eq!(parse("/users"), Command::Users(None));
         assert_eq!(parse("/history"), Command::History(20));
         assert_eq!(parse("/history 5"), Command::History(5));
@@ -292,7 +323,6 @@ mod tests {
             "/revoke x",
             "/history -1",
             "/delete x",
-            "/join a b",
             "/nick",
             "/edit",
             "/react 3",
@@ -319,8 +349,8 @@ mod tests {
     fn help_names_every_command() {
         for line in HELP.lines().filter(|it| it.starts_with('/') && !it.starts_with("//")) {
             let name = line.split_whitespace().next().unwrap();
-            let known =
-                ["", " 1", " 1 x", " on"].map(|rest| Command::parse(&format!("{name}{rest}")));
+            let known = ["", " 1", " 1 x", " on", " leave"]
+                .map(|rest| Command::parse(&format!("{name}{rest}")));
             assert!(known.iter().any(Result::is_ok), "{name}");
         }
     }

@@ -3,6 +3,7 @@
 mod approving;
 pub(crate) mod command;
 mod input;
+pub(crate) mod private;
 mod progress;
 pub(crate) mod rooming;
 mod saying;
@@ -11,8 +12,8 @@ pub(crate) mod worker;
 
 use std::{collections::HashMap, ops::ControlFlow};
 
-use anyhow::{Result, bail};
-use aside_client::{Client, Connection, ConversationId, Event, Events};
+use anyhow::Result;
+use aside_client::{Client, Connection, ConversationId, Event, Events, Kind, Room};
 use tokio::sync::{mpsc, watch};
 
 use self::{
@@ -21,7 +22,11 @@ use self::{
     screen::Screen,
     worker::{Done, Worker},
 };
-use crate::{output::Style, session::SessionArgs};
+use crate::{
+    failure::{self, Said},
+    output::{self, Style},
+    session::SessionArgs,
+};
 
 /// Entries of each room told at the start.
 const REPLAY: u32 = 20;
@@ -67,6 +72,13 @@ pub(crate) async fn run(args: Args) -> Result<()> {
 pub(crate) struct Current {
     pub(crate) conversation: ConversationId,
     pub(crate) name: String,
+    pub(crate) kind: Kind,
+}
+
+impl From<&Room> for Current {
+    fn from(room: &Room) -> Self {
+        Self { conversation: room.conversation, name: room.name.clone(), kind: room.kind }
+    }
 }
 
 /// What holds the next prompt back.
@@ -95,6 +107,8 @@ struct Chat {
     away: watch::Sender<bool>,
     /// Messages that were not sent.
     lost: usize,
+    /// The exit code of the first thing that failed.
+    failed: Option<u8>,
     /// A command holds the next prompt back: it may change what the prompt says, or ask for something itself.
     holds: Option<Hold>,
     /// Standard input has ended: no more comes.
@@ -123,6 +137,7 @@ impl Chat {
             printed: HashMap::new(),
             away,
             lost: 0,
+            failed: None,
             holds: Some(Hold::Command),
             ended: false,
         }
@@ -132,13 +147,16 @@ impl Chat {
         let outcome = self.exchange(&mut events).await;
         self.client.close().await;
         outcome?;
-        match self.lost {
-            0 => Ok(()),
-            // Whoever sits there has seen it.
-            _ if self.input.is_interactive() => Ok(()),
-            1 => bail!("a message was not sent; the reason is said above"),
-            lost => bail!("{lost} messages were not sent; the reasons are said above"),
-        }
+        // Whoever sits there has seen it.
+        let Some(code) = self.failed.filter(|_| !self.input.is_interactive()) else {
+            return Ok(());
+        };
+        let sentence = match self.lost {
+            0 => "not all was done; the reason is said above".to_owned(),
+            1 => "a message was not sent; the reason is said above".to_owned(),
+            lost => format!("{lost} messages were not sent; the reasons are said above"),
+        };
+        Err(Said { sentence, code }.into())
     }
 
     async fn exchange(&mut self, events: &mut Events) -> Result<()> {
@@ -213,7 +231,7 @@ impl Chat {
                     return Ok(ControlFlow::Break(()));
                 }
             }
-            Err(problem) => self.screen.say(&problem)?,
+            Err(problem) => self.fails(&problem, failure::FAILED)?,
         }
         if self.holds.is_none() {
             self.input.ready(self.screen.prompt());
@@ -221,10 +239,19 @@ impl Chat {
         Ok(ControlFlow::Continue(()))
     }
 
+    /// Says that something failed: to whoever sits there, or where failures of scripts are looked for.
+    fn fails(&mut self, text: &str, code: u8) -> Result<()> {
+        self.failed.get_or_insert(code);
+        match self.input.is_interactive() {
+            true => self.screen.say(&self.screen.style().warning(text)),
+            false => Ok(output::note(format!("aside: {text}"))?),
+        }
+    }
+
     fn done(&mut self, done: Done) -> Result<()> {
         match done {
             Done::Says(text) => self.screen.say(&text)?,
-            Done::Warns(text) => self.screen.say(&self.screen.style().warning(text))?,
+            Done::Warns(text, code) => self.fails(&text, code)?,
             Done::Sends { id, to, text } => {
                 if self.input.is_interactive() {
                     self.screen.typed_here(id, to, text);

@@ -106,10 +106,10 @@ pub(super) fn numbered(ids: &[IdempotencyKey], number: usize) -> Result<Idempote
     }
 }
 
-/// What is wrong with a message that was waited for; none if it was sent, will be by the next run, or was taken back.
-pub(super) async fn problem_of(queued: Queued) -> Option<String> {
+/// What is wrong with a message that was waited for, with its exit code; none if it was sent, will be by the next run, or was taken back.
+pub(super) async fn problem_of(queued: Queued) -> Option<(String, u8)> {
     match queued.receipt().await {
         Ok(_) | Err(aside_client::Error::Gone | aside_client::Error::Withdrawn) => None,
-        Err(error) => Some(failure::line(&error)),
+        Err(error) => Some((failure::line(&error), failure::code(&error))),
     }
 }

@@ -126,22 +126,18 @@ impl Worker {
         Ok(())
     }
 
-    /// RET-005: says what will be gone before anything is. Who is sure has read it, of these limits and this room.
+    /// RET-005: says what will be gone before anything is, and does it for who is sure.
     async fn retain(&mut self, limits: Retention, sure: bool) -> Result<()> {
-        let asked = (self.here()?.conversation, limits);
-        let was_told = self.retaining.take() == Some(asked);
-        match retention::words(&limits).filter(|_| !(sure && was_told)) {
-            Some(kept) => {
-                let hint = "the same with \"yes\" behind it does it";
-                self.say(format!("{kept}: {}; {hint}", retention::FOR_EVER)).await;
-                self.retaining = Some(asked);
-                Ok(())
+        if let Some(kept) = retention::words(&limits) {
+            let told = format!("{kept}: {}", retention::FOR_EVER);
+            if !sure {
+                self.say(format!("{told}; the same with \"yes\" behind it does it")).await;
+                return Ok(());
             }
-            None => {
-                let retention = Some(limits);
-                self.change(RoomChange { retention, ..RoomChange::default() }).await
-            }
+            self.say(told).await;
         }
+        let retention = Some(limits);
+        self.change(RoomChange { retention, ..RoomChange::default() }).await
     }
 
     /// What is changed is shown when its entry comes.

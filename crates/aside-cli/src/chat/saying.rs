@@ -75,7 +75,7 @@ impl Worker {
         tokio::spawn(async move {
             let id = queued.message_id();
             // When the chat has ended nobody wants to know.
-            let Some(problem) = problem_of(queued).await else {
+            let Some((problem, code)) = problem_of(queued).await else {
                 let _ = results.send(Done::Sent).await;
                 return;
             };
@@ -84,7 +84,7 @@ impl Worker {
                 true => "\n/outbox keeps it",
                 false => "",
             };
-            let _ = results.send(Done::Warns(format!("NOT SENT: {problem}{kept}"))).await;
+            let _ = results.send(Done::Warns(format!("NOT SENT: {problem}{kept}"), code)).await;
             let _ = results.send(Done::Unsent).await;
         });
     }

@@ -4,13 +4,17 @@ use std::collections::HashMap;
 
 use anyhow::Result;
 use aside_client::{
-    Connection, ConversationId, Entry, Error, Event, IdempotencyKey, What, display::neutralise_line,
+    Connection, Content, ConversationId, Entry, Error, Event, IdempotencyKey, What,
+    display::neutralise_line,
 };
 
 use super::{Current, input::Printer};
 use crate::{
     devices, failure,
-    output::{self, Style},
+    output::{
+        self, Style,
+        private::{self, Told},
+    },
     presence, rooms,
 };
 
@@ -24,6 +28,17 @@ pub(crate) fn unfollowed(room: &str, reason: Option<&Error>) -> String {
         "{} is no longer followed: {why}. If you did not leave it yourself, ask the server's operator",
         neutralise_line(room)
     )
+}
+
+/// What a room or a group is called since this entry, if that is what it says.
+fn new_name(entry: &Entry) -> Option<&str> {
+    match &entry.what {
+        What::RoomUpdated { now, .. } => Some(&now.name),
+        What::Message { content: Content::Profile { profile, counts: true }, .. } => {
+            Some(profile.name())
+        }
+        _ => None,
+    }
 }
 
 /// The user's screen.
@@ -56,6 +71,9 @@ impl Screen {
 
     pub(super) fn prompt(&self) -> String {
         match &self.current {
+            Some(room) if room.kind.is_private() => {
+                format!("{}> ", self.style.place(room.kind, &room.name))
+            }
             Some(room) => format!("{}> ", neutralise_line(&room.name)),
             None => "> ".to_owned(),
         }
@@ -111,6 +129,11 @@ impl Screen {
             Event::MessageFailed { error, .. } => {
                 style.warning(format!("a message was not sent: {}", failure::line(error)))
             }
+            Event::Private { room, what, people, .. } => match private::told(room, what, people) {
+                Some(Told { text, warning: true }) => style.warning(text),
+                Some(Told { text, warning: false }) => style.dim(text),
+                None => return Ok(()),
+            },
             Event::Notice(notice) => presence::notice(notice, style),
             Event::PresenceSettings(settings) => {
                 style.dim(format!("on another device: {}", presence::settings(settings)))
@@ -142,16 +165,16 @@ impl Screen {
             let (time, number) = (output::clock(entry.time_ms), entry.seq);
             return self.printer.print(&self.style.dim(format!("{time} [{number}] sent")));
         }
-        if let (What::RoomUpdated { now, .. }, Some(room)) = (&entry.what, &mut self.current)
+        if let (Some(name), Some(room)) = (new_name(entry), &mut self.current)
             && room.conversation == entry.conversation
         {
-            room.name.clone_from(&now.name);
+            name.clone_into(&mut room.name);
         }
         let time = self.style.dim(output::clock(entry.time_ms));
         let here = self.is_here(entry);
         let room = match here {
             true => String::new(),
-            false => format!("{} ", self.style.dim(format!("#{}", neutralise_line(&entry.room)))),
+            false => format!("{} ", self.style.dim(self.style.place(entry.kind, &entry.room))),
         };
         let number = self.style.dim(format!("[{}]", entry.seq));
         match self.style.entry(entry) {

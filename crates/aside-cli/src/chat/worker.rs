@@ -2,8 +2,8 @@
 
 use anyhow::{Result, bail};
 use aside_client::{
-    Client, ConversationId, DeviceId, Entry, Error, IdempotencyKey, PresenceSettings, Retention,
-    Role, Room, SafetyNumber, UserId, display::neutralise_line, v1,
+    Client, ConversationId, DeviceId, Entry, Error, IdempotencyKey, PresenceSettings, Role, Room,
+    SafetyNumber, UserId, display::neutralise_line, v1,
 };
 use tokio::sync::{mpsc, watch};
 
@@ -26,8 +26,8 @@ use crate::{
 pub(crate) enum Done {
     /// To be shown.
     Says(String),
-    /// To be shown: something failed.
-    Warns(String),
+    /// To be shown: something failed, which has this exit code by itself.
+    Warns(String, u8),
     /// A message is on its way.
     Sends {
         /// Its id.
@@ -68,8 +68,6 @@ pub(crate) struct Worker {
     compared: Option<(UserId, SafetyNumber)>,
     /// As /outbox numbered them last.
     outbox: Vec<IdempotencyKey>,
-    /// What /retention would set where, as it was said last.
-    pub(super) retaining: Option<(ConversationId, Retention)>,
 }
 
 impl Worker {
@@ -80,7 +78,7 @@ impl Worker {
         results: mpsc::Sender<Done>,
     ) -> Self {
         let (devices, shown, compared, outbox) = Default::default();
-        let (away, current, retaining) = Default::default();
+        let (away, current) = Default::default();
         Self {
             client,
             style,
@@ -92,7 +90,6 @@ impl Worker {
             shown,
             compared,
             outbox,
-            retaining,
         }
     }
 
@@ -128,7 +125,7 @@ impl Worker {
                     self.said(said).await;
                 }
                 other => {
-                    let goes_elsewhere = matches!(other, Command::Join(_) | Command::Create(_));
+                    let goes_elsewhere = other.goes_elsewhere();
                     let done = self.attempt(other).await;
                     // Whoever does not sit there has said already what was meant for that room: it is not for this one.
                     if done.is_err() && goes_elsewhere && !self.interactive {
@@ -168,7 +165,7 @@ impl Worker {
             Some(error) => failure::line(error),
             None => neutralise_line(&format!("{error:#}")).into_owned(),
         };
-        self.tell(Done::Warns(text)).await;
+        self.tell(Done::Warns(text, failure::code_of(error))).await;
     }
 
     async fn execute(&mut self, command: Command) -> Result<()> {
@@ -234,6 +231,7 @@ impl Worker {
                 self.say(format!("{} is taken up anew", neutralise_line(&room.name))).await;
             }
             Command::Rooming(asked) => self.rooming(asked).await?,
+            Command::Private(asked) => self.private(asked).await?,
             Command::Enter(room) => self.current = Some(room),
             Command::Say(_) | Command::About(..) | Command::Quit => {}
         }
@@ -242,8 +240,8 @@ impl Worker {
 
     /// Talks in the first room that is followed, or says how to get into one.
     async fn begin(&mut self) -> Result<()> {
-        if let Some((conversation, name)) = self.client.followed().await?.into_iter().next() {
-            self.set_current(Some(Current { conversation, name })).await;
+        if let Some(first) = self.first_followed(None).await? {
+            self.set_current(Some(first)).await;
             return Ok(());
         }
         let rooms = self.client.rooms(false).await?;
@@ -280,22 +278,27 @@ impl Worker {
         Ok(())
     }
 
-    async fn leave(&mut self, name: Option<String>) -> Result<()> {
+    pub(super) async fn leave(&mut self, name: Option<String>) -> Result<()> {
         let left = match name {
-            Some(name) => {
-                let room = session::find_room(&self.client, &name).await?;
-                Current { conversation: room.conversation, name: room.name }
-            }
+            Some(name) => Current::from(&session::find_room(&self.client, &name).await?),
             None => self.here()?.clone(),
         };
         self.client.leave(left.conversation).await?;
         self.say(format!("you left {}", neutralise_line(&left.name))).await;
         if self.current.as_ref() == Some(&left) {
-            let next = self.client.followed().await?;
-            let next = next.into_iter().find(|(other, _)| *other != left.conversation);
-            self.set_current(next.map(|(conversation, name)| Current { conversation, name })).await;
+            let next = self.first_followed(Some(left.conversation)).await?;
+            self.set_current(next).await;
         }
         Ok(())
+    }
+
+    /// The first room that is followed, but for one.
+    async fn first_followed(&self, but: Option<ConversationId>) -> Result<Option<Current>> {
+        let followed = self.client.followed().await?.into_iter();
+        let mut others = followed.filter(|(conversation, _)| Some(*conversation) != but);
+        let Some((conversation, name)) = others.next() else { return Ok(None) };
+        let kind = self.client.kind(conversation).await?;
+        Ok(Some(Current { conversation, name, kind }))
     }
 
     async fn users(&self, name: Option<String>) -> Result<()> {
@@ -418,7 +421,7 @@ impl Worker {
 
     async fn verify(&mut self, handle: &str) -> Result<()> {
         let user = verify::find(&self.client, handle).await?;
-        let safety = self.client.safety(user).await?;
+        let safety = verify::safety(&self.client, user, handle).await?;
         self.compared = Some((user, safety.number));
         self.say(verify::show(handle, &safety, self.style)).await;
         Ok(())
@@ -450,9 +453,8 @@ impl Worker {
         Ok(())
     }
 
-    async fn enter(&mut self, room: &Room) {
-        let current = Current { conversation: room.conversation, name: room.name.clone() };
-        self.set_current(Some(current)).await;
+    pub(super) async fn enter(&mut self, room: &Room) {
+        self.set_current(Some(room.into())).await;
     }
 
     async fn set_current(&mut self, current: Option<Current>) {

@@ -16,6 +16,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// From somebody's computer to the server.
 pub(super) struct Way {
     pub(super) name: &'static str,
+    /// Whose account it is.
+    pub(super) handle: &'static str,
     pub(super) port: u16,
     pub(super) trust: Trust,
     pub(super) computer: PathBuf,
@@ -66,8 +68,13 @@ impl Way {
         Ok(())
     }
 
+    /// Logs in on another device.
+    pub(super) async fn log_in(&self, password: &str) -> Result<Person> {
+        self.connect(LogIn::Password(Zeroizing::new(password.to_owned()))).await
+    }
+
     async fn connect(&self, log_in: LogIn) -> Result<Person> {
-        let (client, events) = Client::connect(self.options(self.name, log_in)).await?;
+        let (client, events) = Client::connect(self.options(self.handle, log_in)).await?;
         let (heard, noticed) = Default::default();
         Ok(Person { name: self.name, client, events, heard, noticed })
     }
@@ -128,7 +135,12 @@ impl Person {
 fn is_about_others(entry: &Entry) -> bool {
     match &entry.what {
         What::Message { verified: true, content, .. } => {
-            matches!(content, Content::Reaction { .. } | Content::Edit { message: Some(_), .. })
+            matches!(
+                content,
+                Content::Reaction { .. }
+                    | Content::Edit { message: Some(_), .. }
+                    | Content::Profile { .. }
+            )
         }
         What::Redacted { .. } => true,
         _ => false,

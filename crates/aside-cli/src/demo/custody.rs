@@ -5,7 +5,9 @@ use std::{fs, path::Path};
 use anyhow::{Result, ensure};
 use aside_client::{ConversationId, Event};
 
-use super::{Demo, People, Stage, password, restart, server_data, together::SECRET};
+use super::{
+    Demo, People, Stage, password, private::PRIVATE, restart, server_data, together::SECRET,
+};
 
 /// A message, and what somebody makes of it in the server's database.
 const TRUE: &str = "Meet me at the north gate at ten.";
@@ -31,6 +33,7 @@ impl Demo<'_> {
         server.stop().await;
         let database = server_data(home).join("aside.db");
         show_stored(&mut stage, &database)?;
+        show_private(&mut stage, home)?;
 
         stage.scene("A tampered history")?;
         change(&database)?;
@@ -79,6 +82,52 @@ fn show_stored(stage: &mut Stage, database: &Path) -> Result<()> {
     stage.check(holds("$argon2id$"), "of passwords there are Argon2id hashes …")?;
     let passwords = ["alice", "bob", "carol"].map(password);
     stage.check(!passwords.iter().any(|it| holds(it)), "… and the passwords nowhere")?;
+    Ok(())
+}
+
+/// Of what was private nothing is found: in all that the server has written, and on the computers of those who were there.
+fn show_private(stage: &mut Stage, home: &Path) -> Result<()> {
+    let mut held = Vec::new();
+    read_all(&server_data(home), &mut held)?;
+    let (files, bytes) = (held.len(), held.iter().map(Vec::len).sum::<usize>());
+    let found = |text: &str| held.iter().any(|file| find(file, text).is_some());
+    stage.check(found(TRUE), "the search finds what is there to be found")?;
+    let private = PRIVATE.iter().filter(|text| found(text)).count();
+    stage.check(
+        private == 0,
+        format!(
+            "of the {} private texts and names it finds nothing: in {files} files, {} KiB, all that the server has written",
+            PRIVATE.len(),
+            bytes / 1024
+        ),
+    )?;
+    stage.note(
+        "server",
+        "does hold: that there is a group, who is in it with which devices, who said something",
+    )?;
+    stage.note(
+        "",
+        "there and when, how long it was, roughly, and that a member's change was rejected",
+    )?;
+    let mut computers = Vec::new();
+    for name in ["alice", "bob", "carol"] {
+        read_all(&home.join(format!("{name}'s computer")), &mut computers)?;
+    }
+    let sealed =
+        !PRIVATE.iter().any(|text| computers.iter().any(|file| find(file, text).is_some()));
+    stage.check(sealed, "nor does it in their own clients' files: there it is sealed")?;
+    Ok(())
+}
+
+/// The contents of all files in a folder and those below it.
+fn read_all(folder: &Path, held: &mut Vec<Vec<u8>>) -> Result<()> {
+    for item in fs::read_dir(folder)? {
+        let path = item?.path();
+        match path.is_dir() {
+            true => read_all(&path, held)?,
+            false => held.push(fs::read(&path)?),
+        }
+    }
     Ok(())
 }
 

@@ -3,6 +3,7 @@
 
 mod cast;
 mod custody;
+mod private;
 mod relay;
 mod second_thoughts;
 mod stage;
@@ -28,14 +29,17 @@ use self::{
 use crate::output;
 
 const ROOM: &str = "garden";
+/// Bob's second device.
+const PHONE: &str = "phone";
 /// What one account may say: a burst, then so much a second.
 const MESSAGES: Rate = Rate { per_second: 2.0, burst: 12 };
 
 /// Watch a server and three people on this machine, and what happens when things go wrong
 ///
 /// Starts a server on loopback with a temporary database, and alice, bob and carol over TLS 1.3: a room with history, a
-/// reaction and an edit, who is there and who has read what, a message that is deleted, a wrong password, a connection that is cut, a flood, and a history that is tampered with. Prints what each saw and what the server
-/// stored; fails if anything went otherwise than stated. Leaves nothing behind.
+/// reaction and an edit, who is there and who has read what, a message that is deleted, a wrong password, a connection that is cut, a
+/// flood, a private group with a device that is approved and one that is revoked, a member who means ill, and a history that is tampered
+/// with. Prints what each saw and what the server stored; fails if anything went otherwise than stated. Leaves nothing behind.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {}
 
@@ -91,7 +95,7 @@ impl<'a> Demo<'a> {
         output::line("A server on loopback with a temporary database, and clients over TLS 1.3.")?;
         let server = Server::start(config(home)).await?;
         let mut wires = BTreeMap::new();
-        for name in ["alice", "bob", "carol", "mallory"] {
+        for name in ["alice", "bob", "carol", "mallory", PHONE] {
             wires.insert(name, Relay::start(server.local_addr()).await?);
         }
         Ok(Self { stage: Stage::new(), home, server, wires })
@@ -106,6 +110,7 @@ impl<'a> Demo<'a> {
         self.wrong_password().await?;
         self.lost_connection(&mut people, room).await?;
         self.flood(&mut people, room).await?;
+        self.private_group(&mut people).await?;
         Ok((people, room))
     }
 
@@ -117,6 +122,7 @@ impl<'a> Demo<'a> {
     fn way(&self, name: &'static str) -> Result<Way> {
         Ok(Way {
             name,
+            handle: if name == PHONE { "bob" } else { name },
             port: self.wire(name).port(),
             trust: Trust::Fingerprint(self.server.fingerprint().parse()?),
             computer: self.home.join(format!("{name}'s computer")),

@@ -8,6 +8,7 @@ fn entry(what: What) -> Entry {
     let handle = Some("al\u{202e}ice".to_owned());
     Entry {
         conversation: ConversationId::new([1; 16]),
+        kind: Kind::PublicRoom,
         room: "lobby".into(),
         seq: 5,
         time_ms: 0,
@@ -57,9 +58,9 @@ fn messages_are_shown_for_what_they_are() {
 fn colour_is_only_for_those_who_want_it() {
     let person = Person { user: UserId::new([2; 16]), handle: Some("bob".into()) };
     assert_eq!(Style::plain().person(&person), "bob");
-    assert!(Style { colour: true }.person(&person).starts_with("\x1b["));
+    assert!(Style { colour: true, signs: true }.person(&person).starts_with("\x1b["));
     let renamed = Person { handle: Some("bobby".into()), ..person.clone() };
-    let colour = |person| Style { colour: true }.person(person)[..5].to_owned();
+    let colour = |person| Style { colour: true, signs: true }.person(person)[..5].to_owned();
     assert_eq!(colour(&renamed), colour(&person));
 }
 

@@ -50,6 +50,10 @@ pub(super) fn lines() -> Vec<Line> {
         Line::Item("\u{2713}\u{2713}", "it has reached a device of somebody else"),
         Line::Item("\u{2713}\u{2713} read", "it was shown to somebody else"),
         Line::Item("(pinned)", "of any message: the room's owner has pinned it"),
+        Line::Item(
+            "\u{1f512}name",
+            "a private conversation: its members alone can read it, not the server",
+        ),
         Line::Item("!room", "in the list of rooms: you are invited; a click, or /join, goes there"),
     ];
     let mut lines = vec![Line::Heading("Keys")];

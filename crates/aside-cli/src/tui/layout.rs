@@ -70,7 +70,10 @@ pub(super) fn composed(state: &State, columns: u16, prompt: u16) -> Shown {
 /// The room's name before what is written.
 pub(super) fn prompt(state: &State) -> String {
     let most = usize::from(state.size.0 / 4);
-    let name = state.room().map(|room| neutralise_line(&room.name).into_owned());
+    let name = state.room().map(|room| match room.kind.is_private() {
+        true => room.place(),
+        false => neutralise_line(&room.name).into_owned(),
+    });
     format!("{}> ", fit(&name.unwrap_or_default(), most))
 }
 

@@ -5,7 +5,10 @@ use std::{
     collections::{BTreeMap, HashMap},
 };
 
-use aside_client::{ConversationId, Member, Person, Pin, PresenceSettings, Typists, UserId};
+use aside_client::{
+    ConversationId, Kind, Member, Person, Pin, PresenceSettings, Typists, UserId,
+    display::neutralise_line,
+};
 use jiff::tz::TimeZone;
 use zeroize::Zeroizing;
 
@@ -14,7 +17,7 @@ use super::{
     theme::Theme,
     timeline::Timeline,
 };
-use crate::chat::Current;
+use crate::{chat::Current, output::LOCK};
 
 /// The whole.
 pub(super) struct State {
@@ -102,6 +105,7 @@ pub(super) struct Room {
     pub(super) joined: bool,
     /// Whether somebody has asked the user to join it.
     pub(super) invited: bool,
+    pub(super) kind: Kind,
     /// ROOM-001.
     pub(super) server_readable: bool,
     pub(super) is_default: bool,
@@ -131,6 +135,12 @@ pub(super) struct Room {
     pub(super) tampered: bool,
     /// What was being written when another room was turned to.
     pub(super) draft: Composer,
+}
+
+/// A row of the list of rooms.
+pub(super) enum Row<'a> {
+    Heading(&'static str),
+    Room(&'a Room),
 }
 
 /// How it stands with what is asked for: who is in a room, how much of it is unread.
@@ -176,6 +186,7 @@ impl Room {
             joined: true,
             invited: false,
             // What is not known to be private is not private.
+            kind: Kind::PublicRoom,
             server_readable: true,
             is_default: false,
             member_count: 0,
@@ -195,6 +206,17 @@ impl Room {
             tampered: false,
             draft: Composer::default(),
         }
+    }
+
+    /// It is this.
+    pub(super) fn is(&mut self, kind: Kind) {
+        (self.kind, self.server_readable) = (kind, !kind.is_private());
+    }
+
+    /// Its name behind what it is.
+    pub(super) fn place(&self) -> String {
+        let sign = if self.kind.is_private() { LOCK } else { "#" };
+        format!("{sign}{}", neutralise_line(&self.name))
     }
 
     /// Whether there is something to be read.
@@ -241,7 +263,11 @@ impl State {
 
     /// The room that is talked in, as commands know it.
     pub(super) fn here(&self) -> Option<Current> {
-        self.room().map(|room| Current { conversation: room.conversation, name: room.name.clone() })
+        self.room().map(|room| Current {
+            conversation: room.conversation,
+            name: room.name.clone(),
+            kind: room.kind,
+        })
     }
 
     /// The window that is shown.
@@ -256,13 +282,32 @@ impl State {
         }
     }
 
-    /// The rooms as they are listed: those the user is in first, then those somebody has asked the user into, then by name.
+    /// The rooms as they are listed: private conversations first, then the rooms the user is in, then those somebody has asked the user
+    /// into, then by name.
     pub(super) fn listed(&self) -> Vec<&Room> {
         let mut rooms: Vec<_> = self.rooms.values().collect();
         rooms.sort_by_cached_key(|room| {
-            (Reverse(room.joined), Reverse(room.invited), room.name.to_lowercase())
+            let place = (Reverse(room.kind.is_private()), Reverse(room.joined));
+            (place, Reverse(room.invited), room.name.to_lowercase())
         });
         rooms
+    }
+
+    /// The rows of the list of rooms: with headings, if private ones are among them.
+    pub(super) fn list_rows(&self) -> Vec<Row<'_>> {
+        let mut rows = Vec::new();
+        let mut part = false;
+        for room in self.listed() {
+            let private = room.kind.is_private();
+            if rows.is_empty() && private {
+                rows.push(Row::Heading("private"));
+            } else if part && !private {
+                rows.push(Row::Heading("public"));
+            }
+            part = private;
+            rows.push(Row::Room(room));
+        }
+        rows
     }
 
     /// Whether messages show their numbers: while one is chosen, or a command is written that takes one.

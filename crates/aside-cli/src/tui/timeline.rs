@@ -301,5 +301,9 @@ fn is_shown(entry: &Entry) -> bool {
 /// Whether an entry is something that somebody said, to be read.
 pub(super) fn is_said(entry: &Entry) -> bool {
     let said = |content: &Content| matches!(content, Content::Text { .. } | Content::Unknown);
-    matches!(&entry.what, What::Message { content, .. } if said(content))
+    match &entry.what {
+        What::Message { content, .. } => said(content),
+        What::Unreadable { .. } => true,
+        _ => false,
+    }
 }

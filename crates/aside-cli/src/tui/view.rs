@@ -138,7 +138,15 @@ impl<'a> View<'a> {
                     self.reactions(&mut runs, reactions);
                 }
             }
+            What::RoomCreated if entry.kind.is_private() => {
+                runs.extend([by, dim(theme, " began this private conversation")]);
+            }
             What::RoomCreated => runs.extend([by, dim(theme, " made the room")]),
+            What::Unreadable { why, .. } => {
+                let whose = neutralise_line(&by.0).into_owned();
+                let text = output::private::unreadable(*why, &whose);
+                runs.extend([by, (format!(" {text}"), theme.warning)]);
+            }
             What::Joined { who } => {
                 runs.extend([dim(theme, "\u{2192} "), self.person(who), dim(theme, " joined")]);
             }
@@ -152,6 +160,11 @@ impl<'a> View<'a> {
             What::RoomUpdated { .. }
             | What::Invited { .. }
             | What::Pinned { .. }
+            | What::GroupBegun { .. }
+            | What::MembersChanged { .. }
+            | What::RemovalPending { .. }
+            | What::RoleChanged { .. }
+            | What::CommitRejected { .. }
             | What::Redacted { .. } => {
                 let change = output::Style::plain().change(&entry.what);
                 runs.extend([by, (format!(" {change}"), theme.dim)]);

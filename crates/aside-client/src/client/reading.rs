@@ -12,6 +12,7 @@ use tokio::sync::oneshot;
 use super::Client;
 use crate::{
     Error, Hits, Kept, Overview, Person, Room, SearchPage, StateError, Watermark, driver::Command,
+    model::is_named,
 };
 
 impl Client {
@@ -120,9 +121,12 @@ impl Client {
                 let read = summary.watermark.unwrap_or_default().read_seq;
                 let room = Room::try_from(summary.room.unwrap_or_default())?;
                 let mut room = self.named(room).await?;
-                // Not followed yet: listed once it has a name.
-                if room.name.is_empty() {
-                    continue;
+                if room.kind.is_private() && !is_named(&room) {
+                    // Its log and its members say it, in a moment; but not if this client has no private conversations.
+                    if self.catch_up(room.conversation).await.is_err() && room.name.is_empty() {
+                        continue;
+                    }
+                    room = self.named(room).await?;
                 }
                 room.unread = self.unread_since(room.conversation, read, summary.unread).await?;
                 rooms.push(room);

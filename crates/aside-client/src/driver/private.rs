@@ -152,6 +152,9 @@ impl Driver {
         {
             self.private_told(conversation, event).await?;
         }
+        if let Some(engine) = &self.private.engine {
+            self.sync.taken_in(engine.taken_in());
+        }
         Ok(())
     }
 

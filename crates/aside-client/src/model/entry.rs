@@ -5,7 +5,7 @@ use std::{ops::Range, sync::Arc};
 use aside_proto::id::{ConversationId, IdempotencyKey};
 use aside_session::client::{room::Settings as RoomSettings, timeline::Reply};
 
-use super::{Person, Role};
+use super::{Kind, Person, Role};
 use crate::{GroupProfile, State, private};
 
 /// One entry of a conversation's log, past every check of the chain.
@@ -13,6 +13,8 @@ use crate::{GroupProfile, State, private};
 pub struct Entry {
     /// The conversation.
     pub conversation: ConversationId,
+    /// What it is.
+    pub kind: Kind,
     /// Its name, as it is now. To be neutralised before it is displayed.
     pub room: String,
     /// The entry's place in it.

@@ -92,7 +92,9 @@ impl Role {
         }
     }
 
-    pub(crate) const fn of(role: v1::Role) -> Option<Self> {
+    /// What a message names; none if it names none.
+    #[must_use]
+    pub const fn of(role: v1::Role) -> Option<Self> {
         match role {
             v1::Role::Unspecified => None,
             v1::Role::Member => Some(Self::Member),
@@ -128,6 +130,18 @@ pub struct RoomChange {
     pub invite_only: Option<bool>,
     /// Other limits to what is kept of the room; without limits, all is. What they do not keep is removed for ever.
     pub retention: Option<Retention>,
+}
+
+/// What a private conversation is called until its name is known.
+pub(crate) fn unnamed(conversation: ConversationId, kind: Kind) -> String {
+    let id = conversation.to_string();
+    let what = if kind == Kind::Direct { "direct" } else { "group" };
+    format!("{what}-{}", &id[id.len() - 6..])
+}
+
+/// Whether a private conversation has a name of its own here.
+pub(crate) fn is_named(room: &Room) -> bool {
+    !room.name.is_empty() && room.name != unnamed(room.conversation, room.kind)
 }
 
 /// Whether a conversation is none that the server can read. This version shows none of these.

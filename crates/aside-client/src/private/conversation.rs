@@ -182,6 +182,10 @@ pub(super) struct Conversation {
     pub(super) packages_are_lost: bool,
     /// A repair that did not work, and at which epoch.
     pub(super) broken: Option<(Repair, Reason, Option<(u32, u64)>)>,
+    /// When a repair that did not work is tried again: nothing is pushed to a device outside of a group (PRIV-008).
+    pub(super) retry_at_ms: Option<u64>,
+    /// What was told last of a repair that did not work.
+    pub(super) told_broken: Option<(Repair, Reason, Option<(u32, u64)>)>,
     pub(super) refused: Option<Refused>,
     pub(super) removal: Option<Removal>,
     pub(super) reject: Option<(u64, v1::RejectCode)>,
@@ -236,6 +240,8 @@ impl Conversation {
             repair: None,
             packages_are_lost: false,
             broken: None,
+            retry_at_ms: None,
+            told_broken: None,
             refused: None,
             removal: None,
             reject: None,
@@ -277,6 +283,13 @@ impl Conversation {
     pub(super) fn lost(&mut self) {
         (self.repair, self.packages_are_lost) = (Some(Repair::StateLost), true);
         self.is_dirty = true;
+    }
+
+    /// What did not work may by now.
+    pub(super) fn retry(&mut self, now_ms: u64) {
+        if self.retry_at_ms.is_some_and(|at| at <= now_ms) {
+            (self.retry_at_ms, self.broken, self.info) = (None, None, None);
+        }
     }
 
     /// Nothing goes on before that is there.

@@ -128,7 +128,11 @@ impl Event {
         let owners = match self {
             Self::Waiting { user, .. } => return vec![*user],
             Self::Done { goal: Goal::Add(user) | Goal::Remove(user), .. } => return vec![*user],
-            Self::CommitRefused { by, .. } | Self::Named { by, .. } => vec![*by],
+            Self::CommitRefused { by, suspects, .. } => {
+                [*by].into_iter().chain(suspects.iter().copied()).collect()
+            }
+            Self::RepairFailed { suspects, .. } => suspects.clone(),
+            Self::Named { by, .. } => vec![*by],
             Self::CommitRejected { maker, by, .. } => maker.iter().copied().chain([*by]).collect(),
             Self::Reset { by, culprit } => [*by].into_iter().chain(*culprit).collect(),
             Self::Removed { by } => by.iter().copied().collect(),
@@ -138,7 +142,6 @@ impl Event {
             | Self::Failed { .. }
             | Self::Joined { .. }
             | Self::Done { .. }
-            | Self::RepairFailed { .. }
             | Self::ForkFound { .. }
             | Self::Contradiction { .. } => Vec::new(),
         };

@@ -128,6 +128,8 @@ impl Conversation {
         };
         let devices: BTreeSet<_> = pending.device_ids.iter().map(device).collect::<Taken<_>>()?;
         self.roster.removal_pending(user, &devices, pending.left);
+        // Perhaps nobody is left who could go on.
+        self.broken = None;
         if devices.contains(&cx.me) || (pending.left && user == cx.me.user) {
             self.out(cx)?;
             self.is_removed = true;
@@ -179,8 +181,14 @@ impl Conversation {
         let culprit = header.culprit.as_ref().and_then(owner);
         // What is wrong with the Welcome is still to be said.
         let reject = self.reject.filter(|(of, _)| *of == seq);
+        // This device may have come in from outside, before it knew that it was added.
+        let external = self.submitted.take_if(|submitted| {
+            let leads_to =
+                submitted.group.as_ref().map(|group| (group.id().generation, group.epoch()));
+            leads_to == Some((generation, 2)) && matches!(submitted.body, Body::SubmitCommit(_))
+        });
         self.out(cx)?;
-        self.reject = reject;
+        (self.reject, self.submitted) = (reject, external);
         if before.is_some_and(|before| before > 0) {
             cx.tell(self.id, Event::Reset { by: by.owner, culprit });
         }
@@ -430,6 +438,10 @@ impl Conversation {
         }
         let is_last =
             self.roster.makers.last_key_value().is_some_and(|(seq, _)| *seq == payload.seq);
+        if is_last {
+            // What could not be done before may be done now.
+            self.broken = None;
+        }
         if is_last && payload.code() == v1::RejectCode::WelcomeInvalid && self.is_in_group() {
             // Nobody comes in by what the last commit left: the next one leaves another.
             let mut others = self.leaves().into_iter().filter(|leaf| Some(*leaf) != maker);

@@ -533,6 +533,11 @@ impl Conversation {
                 body: Body::GetGroupInfo(body),
             }));
         };
+        if asked_at < self.cursor {
+            // Of before what was taken in since, perhaps.
+            self.info = None;
+            return self.due_outside(cx);
+        }
         let leaves: Option<BTreeSet<_>> = info.leaves.iter().map(owner).collect();
         let cut_off: Option<BTreeSet<_>> = info.pending_removals.iter().map(owner).collect();
         let (Some(leaves), Some(cut_off), Ok(generation)) =
@@ -549,10 +554,6 @@ impl Conversation {
             self.info = None;
             self.expect(self.cursor + 1);
             return Ok(None);
-        }
-        if at < known && asked_at < self.cursor {
-            self.info = None;
-            return self.due_outside(cx);
         }
         if at < known {
             // It leads back (MLS-030).
@@ -648,8 +649,11 @@ impl Conversation {
     ) -> Option<Request> {
         self.broken = Some((why, reason, self.roster.at));
         self.info = None;
-        let suspects = super::intake::suspects(cx, leaves);
-        cx.tell(self.id, Event::RepairFailed { why, reason, suspects });
+        if self.told_broken != self.broken {
+            self.told_broken = self.broken;
+            let suspects = super::intake::suspects(cx, leaves);
+            cx.tell(self.id, Event::RepairFailed { why, reason, suspects });
+        }
         None
     }
 
@@ -705,12 +709,12 @@ impl Conversation {
             Ok(made) => made,
             Err(MlsError::Refused(Reason::CredentialRefused)) => {
                 self.refresh_logs(users.into_iter())?;
-                return Ok(self.break_down(cx, (repair, Reason::CredentialRefused), leaves));
+                return self.shut_out(cx, (repair, Reason::CredentialRefused), info, leaves);
             }
             Err(MlsError::Refused(reason)) => {
-                return Ok(self.break_down(cx, (repair, reason), leaves));
+                return self.shut_out(cx, (repair, reason), info, leaves);
             }
-            Err(_) => return Ok(self.break_down(cx, (repair, Reason::Invalid), leaves)),
+            Err(_) => return self.shut_out(cx, (repair, Reason::Invalid), info, leaves),
         };
         self.info = None;
         let candidate = cx.save(&mut group)?;
@@ -724,6 +728,31 @@ impl Conversation {
         let (body, group) = (Body::SubmitCommit(submit), Some(group));
         let repair = Some(repair);
         Ok(Some(self.submit(Submitted { key, body, group, candidate, repair })))
+    }
+
+    /// There is no way in. Where none but this user's devices are left, this one begins anew; else others may leave another way.
+    fn shut_out(
+        &mut self,
+        cx: &mut Context<'_>,
+        why: (Repair, Reason),
+        info: &v1::GroupInfo,
+        leaves: &BTreeSet<Owner>,
+    ) -> Made {
+        let me = cx.me;
+        let is_alone = leaves.iter().all(|leaf| leaf.user == me.user) && leaves.contains(&me);
+        let last = self.roster.makers.last_key_value().map(|(seq, _)| *seq);
+        if let Some(seq) = last.filter(|_| is_alone) {
+            if self.roster.rejected.contains(&seq) {
+                return self.reset(cx, info, leaves, None);
+            }
+            if self.accused != Some(seq) {
+                self.info = None;
+                self.accused = Some(seq);
+                self.reject = Some((seq, v1::RejectCode::WelcomeInvalid));
+                return self.due_rejection(cx);
+            }
+        }
+        Ok(self.break_down(cx, why, leaves))
     }
 
     /// What claims say is forgotten where it may be otherwise by now.

@@ -70,6 +70,10 @@ pub(super) struct Record {
     at_is_vague: bool,
     #[prost(bool, tag = "23")]
     is_removed: bool,
+    #[prost(uint32, optional, tag = "24")]
+    floor_generation: Option<u32>,
+    #[prost(uint64, tag = "25")]
+    floor_epoch: u64,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -228,7 +232,7 @@ impl Goal {
 impl Conversation {
     /// The bytes to keep.
     pub(super) fn record(&self) -> Secret {
-        let Roster { kind, members, at, at_is_vague, suite, cut_off, makers, rejected } =
+        let Roster { kind, members, at, at_is_vague, floor, suite, cut_off, makers, rejected } =
             &self.roster;
         let record = Record {
             cursor: self.cursor,
@@ -260,6 +264,8 @@ impl Conversation {
             naming: self.naming.record(),
             at_is_vague: *at_is_vague,
             is_removed: self.is_removed,
+            floor_generation: floor.map(|(generation, _)| generation),
+            floor_epoch: floor.map_or(0, |(_, epoch)| epoch),
         };
         Secret::new(record.encode_to_vec())
     }
@@ -278,6 +284,7 @@ impl Conversation {
             members: members.collect::<Result<_, StateError>>()?,
             at: record.generation.map(|generation| (generation, record.epoch)),
             at_is_vague: record.at_is_vague,
+            floor: record.floor_generation.map(|generation| (generation, record.floor_epoch)),
             suite: u16::try_from(record.suite).ok().and_then(Suite::from_number),
             cut_off: owners(&record.cut_off).ok_or(DAMAGED)?,
             makers: makers.ok_or(DAMAGED)?,

@@ -6,6 +6,8 @@ use aside_proto::{
     v1::{self, ErrorCode, client_frame::Body, server_frame},
 };
 
+use prost::Message as _;
+
 use super::{
     Engine,
     conversation::{Conversation, Info, Request, Stall, Step},
@@ -17,6 +19,9 @@ use crate::StateError;
 const LONGEST_WAIT_MS: u64 = 60_000;
 /// How long to wait after the server failed.
 const FAILURE_WAIT_MS: u64 = 1000;
+
+/// How long to wait before a repair that did not work is tried again.
+const BROKEN_WAIT_MS: u64 = 60_000;
 
 /// What a request was for: to be given back with its reply.
 #[derive(Debug, Clone)]
@@ -139,6 +144,10 @@ impl Conversation {
         if is_online {
             self.decide(cx)?;
         }
+        match self.broken {
+            Some(_) => drop(self.retry_at_ms.get_or_insert(cx.now_ms + BROKEN_WAIT_MS)),
+            None => self.retry_at_ms = None,
+        }
         self.write(cx)?;
         cx.inbox.taken_in(self.id, self.cursor);
         Ok(())
@@ -216,7 +225,7 @@ impl Conversation {
                 self.fail_goals(error, told);
             }
             Step::Submit => self.submit_refused(error, told),
-            Step::Send(message_id) => self.send_refused(message_id, error, told),
+            Step::Send(message_id) => self.send_refused(message_id, &request.body, error, told),
             Step::Reject => self.reject = None,
             Step::Report => self.report = None,
             Step::Info => {
@@ -242,7 +251,7 @@ impl Conversation {
         match error.code() {
             // What came before is taken in, and then it is made anew.
             ErrorCode::WrongEpoch => {}
-            ErrorCode::RemovalPending => self.note_cut_off(&error),
+            ErrorCode::RemovalPending => self.note_cut_off(epoch_of(&submitted.body), &error),
             ErrorCode::NotInGroup => self.lost(),
             // The user is in it no longer: the client is told by other ways.
             ErrorCode::NoSuchConversation => {
@@ -270,10 +279,20 @@ impl Conversation {
         }
     }
 
-    /// Leaves that the next commit has to remove, the server says: its log may have told of them before what is kept here.
-    fn note_cut_off(&mut self, error: &v1::Error) {
-        let cut_off = error.devices.iter().filter_map(super::record::owner);
-        self.roster.cut_off.extend(cut_off);
+    /// Leaves that the next commit has to remove, the server says: its log may have told of them before what is kept here. One that
+    /// is none in this group shows that the group is another than the log says, and no commit helps.
+    fn note_cut_off(&mut self, of: Option<(u32, u64)>, error: &v1::Error) {
+        if of.is_none() || of != self.roster.at {
+            // It is over.
+            return;
+        }
+        let leaves = self.leaves();
+        let named: Vec<_> = error.devices.iter().filter_map(super::record::owner).collect();
+        if named.iter().any(|leaf| !leaves.contains(leaf)) && self.group.is_some() {
+            self.repair = Some(Repair::Behind);
+            self.broken = Some((Repair::Behind, Reason::Invalid, self.roster.at));
+        }
+        self.roster.cut_off.extend(named);
         self.is_dirty = true;
     }
 
@@ -290,6 +309,7 @@ impl Conversation {
     fn send_refused(
         &mut self,
         message_id: IdempotencyKey,
+        request: &Body,
         error: v1::Error,
         told: &mut std::collections::VecDeque<super::Told>,
     ) {
@@ -301,9 +321,11 @@ impl Conversation {
             ErrorCode::StaleEpoch | ErrorCode::RemovalPending => {
                 self.outgoing[at].payload = None;
                 let knew = self.roster.cut_off.len();
-                self.note_cut_off(&error);
+                let of = epoch_of(request);
+                self.note_cut_off(of, &error);
+                let is_of_now = of.is_some() && of == self.roster.at;
                 let is_news = self.roster.cut_off.len() > knew || error.head_seq > self.cursor;
-                self.sent_in_vain = (!is_news).then_some((message_id, self.cursor));
+                self.sent_in_vain = (is_of_now && !is_news).then_some((message_id, self.cursor));
             }
             ErrorCode::NotInGroup => {
                 self.outgoing[at].payload = None;
@@ -319,6 +341,24 @@ impl Conversation {
             }
         }
     }
+}
+
+/// The generation and epoch that a message or commit was made for.
+fn epoch_of(request: &Body) -> Option<(u32, u64)> {
+    let (generation, epoch) = match request {
+        Body::SendPrivate(send) => {
+            let payload = v1::PrivatePayload::decode(send.payload.clone()).ok()?;
+            let header = v1::PrivateHeader::decode(payload.header).ok()?;
+            (header.generation, header.epoch)
+        }
+        Body::SubmitCommit(submit) => {
+            let payload = v1::CommitPayload::decode(submit.payload.clone()).ok()?;
+            let header = v1::CommitHeader::decode(payload.header).ok()?;
+            (header.generation, header.epoch)
+        }
+        _ => return None,
+    };
+    Some((u32::try_from(generation).ok()?, epoch))
 }
 
 /// How long to wait before the same request is sent again, if that is worth it (LIM-007).

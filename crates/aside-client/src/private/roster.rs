@@ -20,6 +20,8 @@ pub(super) struct Roster {
     pub(super) at: Option<(u32, u64)>,
     /// Whether `at` is what the server says, or of before entries that are gone, and so perhaps not what the log says here.
     pub(super) at_is_vague: bool,
+    /// What `at` was last by the log itself: it does not lead back.
+    pub(super) floor: Option<(u32, u64)>,
     pub(super) suite: Option<Suite>,
     /// Leaves that the next commit has to remove.
     pub(super) cut_off: BTreeSet<Owner>,
@@ -46,9 +48,10 @@ impl Roster {
 
     /// Whether something of this epoch may be the next entry. From then on it is what the log says.
     pub(super) fn goes_on(&mut self, at: (u32, u64)) -> bool {
-        let goes_on = self.at.is_none_or(|known| known == at || (self.at_is_vague && known < at));
+        let is_next = self.at.is_none_or(|known| known == at);
+        let goes_on = is_next || (self.at_is_vague && self.floor.is_none_or(|floor| floor <= at));
         if goes_on {
-            (self.at, self.at_is_vague) = (Some(at), false);
+            (self.at, self.at_is_vague, self.floor) = (Some(at), false, Some(at));
         }
         goes_on
     }
@@ -68,7 +71,8 @@ impl Roster {
         (generation, suite): (u32, Option<Suite>),
         leaves: &BTreeSet<Owner>,
     ) {
-        (self.at, self.at_is_vague) = (Some((generation, 1)), false);
+        let at = Some((generation, 1));
+        (self.at, self.at_is_vague, self.floor) = (at, false, at);
         self.suite = suite;
         self.cut_off.clear();
         self.rejected.clear();
@@ -84,7 +88,8 @@ impl Roster {
         added: &BTreeSet<Owner>,
         removed: &BTreeSet<Owner>,
     ) {
-        self.at = Some((generation, epoch.saturating_add(1)));
+        let at = Some((generation, epoch.saturating_add(1)));
+        (self.at, self.floor) = (at, at);
         self.cut_off.retain(|leaf| !removed.contains(leaf));
         self.makers.insert(seq, by);
         if self.makers.len() > MAX_MAKERS {
@@ -116,5 +121,19 @@ impl Roster {
     /// Whether a user may give roles, and begin the group anew.
     pub(super) fn is_owner(&self, user: UserId) -> bool {
         self.members.get(&user) == Some(&Role::Owner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_server_says_of_the_epoch_does_not_contradict_the_log() {
+        let mut roster = Roster { at: Some((1, 5)), at_is_vague: true, ..Roster::default() };
+        assert!(roster.goes_on((1, 3)), "an entry of before the server was asked");
+        assert!(!roster.goes_on((1, 5)), "from then on the log says it");
+        assert!(roster.goes_on((1, 3)));
+        assert_eq!(roster.at, Some((1, 3)));
     }
 }

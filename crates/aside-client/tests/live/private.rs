@@ -1,8 +1,9 @@
 //! Private conversations, between clients and a real server.
 
 use aside_client::{
-    Connection, ConversationId, DeviceId, Entry, Error, Event, IdempotencyKey, Kind, LogIn,
-    Outgoing, RecoveryPhrase, Role, State, Strength, UserId, What, new_recovery_phrase, private,
+    Connection, Content, ConversationId, DeviceId, Entry, Error, Event, GroupProfile,
+    IdempotencyKey, Kind, LogIn, Outgoing, RecoveryPhrase, Role, State, Strength, UserId, What,
+    new_recovery_phrase, private,
     v1::{self, client_frame::Body},
 };
 
@@ -338,4 +339,62 @@ async fn what_was_private_is_not_spoken_to_in_plain_sight() {
     drop(alice);
     bob.client.close().await;
     assert!(!finds(&contents(&world.computer("bob")), b"rhubarb"));
+}
+
+/// The name that a conversation has in a user's list.
+async fn called(person: &Person, conversation: ConversationId) -> String {
+    let rooms = person.client.rooms(true).await.expect("is connected");
+    let room = rooms.into_iter().find(|room| room.conversation == conversation);
+    room.expect("is listed").name
+}
+
+/// Waits until a profile that is this name came; whether it counts.
+async fn named(person: &mut Person, name: &str) -> bool {
+    person
+        .until(|event| match event {
+            Event::Entry(Entry {
+                what: What::Message { content: Content::Profile { profile, counts }, .. },
+                ..
+            }) if profile.name() == name => Some(counts),
+            _ => None,
+        })
+        .await
+}
+
+// cites: PRIV-017, PRIV-018
+#[tokio::test]
+async fn a_group_is_called_as_those_say_who_may_and_who_comes_is_told() {
+    let world = World::new().await;
+    let (alice, _) = user(&world, "alice").await;
+    let (mut bob, phrase) = user(&world, "bob").await;
+    let (mut carol, _) = user(&world, "carol").await;
+    let room = alice.client.create_group().await.unwrap().conversation;
+    let name = async |by: &Person, name: &str| {
+        let profile = GroupProfile::new(name, 0x80_00_00).unwrap();
+        by.client.set_group_profile(room, &profile).await.unwrap().receipt().await.unwrap();
+    };
+    name(&alice, "Tea").await;
+    assert_eq!(called(&alice, room).await, "Tea");
+    alice.client.add_member(room, me(&bob)).await.unwrap();
+    assert!(named(&mut bob, "Tea").await, "said again by alice, who added him");
+    assert_eq!(called(&bob, room).await, "Tea");
+
+    name(&bob, "Bob's").await;
+    assert!(!named(&mut bob, "Bob's").await, "he may not");
+    assert_eq!(
+        (called(&alice, room).await, called(&bob, room).await),
+        ("Tea".into(), "Tea".into())
+    );
+    alice.client.set_role(room, me(&bob), Role::Admin).await.unwrap();
+    name(&bob, "Coffee").await;
+    assert!(named(&mut bob, "Coffee").await);
+
+    // Who comes in by itself is told by the device that said it.
+    let mut phone = another(&world, "bob", "phone", &phrase).await;
+    assert_eq!(joined(&mut phone).await, room);
+    assert!(named(&mut phone, "Coffee").await);
+    assert_eq!(called(&phone, room).await, "Coffee");
+    bob.client.add_member(room, me(&carol)).await.unwrap();
+    assert!(named(&mut carol, "Coffee").await);
+    assert_eq!(called(&carol, room).await, "Coffee");
 }

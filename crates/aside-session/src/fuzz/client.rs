@@ -209,9 +209,6 @@ impl Client {
             | Event::KeyPackagesLow { .. }
             | Event::ForkCheckMismatch { .. }
             | Event::Invited { .. }
-            | Event::InboxItem { .. }
-            | Event::KeyPackagesLow { .. }
-            | Event::ForkCheckMismatch { .. }
             | Event::Live(_) => {}
             Event::Relayed { payload, .. } => {
                 // What can be read is said again as it was meant.

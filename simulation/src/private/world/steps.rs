@@ -1,12 +1,10 @@
 //! The events: which can happen now, and what each does.
 
 use anyhow::Result;
+use aside_session::server::Command;
 
 use super::World;
-use crate::{
-    link::Link,
-    private::{operations::OPERATIONS, sabotage::PrivateSabotage},
-};
+use crate::{link::Link, private::operations::OPERATIONS};
 
 /// Something that can happen.
 #[derive(Debug, Clone, Copy)]
@@ -277,6 +275,12 @@ impl World {
         }
         let executed = server.work(rng);
         let names: Vec<String> = executed.iter().map(|it| it.name()).collect();
+        for it in &executed {
+            if let (Command::SubmitCommit { .. }, Some((_, device))) = (&it.command, it.identity) {
+                *self.commits.entry(device).or_default() += 1;
+            }
+        }
+        let Self { server: Some(server), .. } = self else { return Ok(()) };
         let lies = server.liar.as_mut().map(|liar| std::mem::take(&mut liar.notes));
         self.note(format_args!("the server carries out {}", names.join(", ")));
         for lie in lies.into_iter().flatten() {
@@ -314,9 +318,6 @@ impl World {
         })?;
         if let Some(what) = done {
             self.note_of(index, what);
-        }
-        if self.sabotage == Some(PrivateSabotage::ForgetToSave) && self.rng.one_in(8) {
-            self.crash_device(index);
         }
         Ok(())
     }

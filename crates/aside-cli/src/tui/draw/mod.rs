@@ -3,7 +3,7 @@
 mod overlays;
 mod panes;
 
-use aside_client::display::neutralise_line;
+use aside_client::{Kind, display::neutralise_line};
 use ratatui::{
     Frame,
     layout::{Position, Rect},
@@ -78,13 +78,18 @@ fn title(state: &State, frame: &mut Frame<'_>, area: Rect) {
         let words = vec![Span::styled(" Aside", theme.strong)];
         return bar(frame, area, theme.bar, words, "F1 help");
     };
-    let mut left = vec![Span::styled(format!(" #{}", neutralise_line(&room.name)), theme.strong)];
+    let mut left = vec![Span::styled(format!(" {}", room.place()), theme.strong)];
     if let Some(topic) = &room.topic {
         left.push(Span::raw(format!("  {}", neutralise_line(topic))));
     }
     let mut marks = Vec::new();
     if room.tampered {
         marks.push("TAMPERED WITH".to_owned());
+    }
+    match room.kind {
+        Kind::Direct => marks.push("private, of two".to_owned()),
+        Kind::Group => marks.push("private group".to_owned()),
+        Kind::PublicRoom => {}
     }
     // ROOM-001
     if room.server_readable {

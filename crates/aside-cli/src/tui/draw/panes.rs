@@ -9,9 +9,12 @@ use ratatui::{
 };
 
 use super::{lines, put};
-use crate::tui::{
-    state::{Room, State},
-    text::{fit, width},
+use crate::{
+    output::LOCK,
+    tui::{
+        state::{Room, Row, State},
+        text::{fit, width},
+    },
 };
 
 /// The rooms: those the user is in with what is unread, then the others.
@@ -19,17 +22,21 @@ pub(super) fn rooms(state: &State, frame: &mut Frame<'_>, area: Rect) {
     if area.is_empty() {
         return;
     }
-    let rooms = state.listed();
+    let rooms = state.list_rows();
     let shown = rooms.into_iter().skip(first_room(state, area.height));
-    let rows = shown.take(usize::from(area.height)).map(|room| room_line(state, room, area));
+    let rows = shown.take(usize::from(area.height)).map(|row| match row {
+        Row::Heading(heading) => Line::styled(format!(" {heading}"), state.theme.dim),
+        Row::Room(room) => room_line(state, room, area),
+    });
     lines(frame, area, rows.collect());
     divide(state, frame, Rect { x: area.right(), width: 1, ..area });
 }
 
-/// The first room that is shown on so many rows: the one that is turned to is always in sight.
+/// The first row that is shown on so many: the one that is turned to is always in sight.
 pub(in crate::tui) fn first_room(state: &State, height: u16) -> usize {
-    let rooms = state.listed();
-    let at = rooms.iter().position(|room| Some(room.conversation) == state.current);
+    let is_current =
+        |row: &Row<'_>| matches!(row, Row::Room(room) if Some(room.conversation) == state.current);
+    let at = state.list_rows().iter().position(is_current);
     (at.unwrap_or(0) + 1).saturating_sub(usize::from(height))
 }
 
@@ -45,12 +52,14 @@ fn room_line(state: &State, room: &Room, area: Rect) -> Line<'static> {
     };
     let name = neutralise_line(&room.name);
     let mark = match (room.joined, room.invited) {
+        (true, _) if room.kind.is_private() => LOCK,
         (true, _) => "#",
         (false, true) => "!",
         (false, false) => " ",
     };
-    let name = fit(&name, columns.saturating_sub(width(&count) + 3)).into_owned();
-    let gap = columns.saturating_sub(width(&name) + width(&count) + 3);
+    let around = width(&count) + width(mark) + 2;
+    let name = fit(&name, columns.saturating_sub(around)).into_owned();
+    let gap = columns.saturating_sub(width(&name) + around);
     let style = match room {
         Room { tampered: true, .. } => theme.warning,
         Room { joined: false, invited: true, .. } => theme.news,
@@ -92,7 +101,11 @@ pub(super) fn members(state: &State, frame: &mut Frame<'_>, area: Rect) {
         if !member.online {
             name_style = name_style.remove_modifier(Modifier::BOLD);
         }
-        let owner = if member.role == Role::Owner { " owner" } else { "" };
+        let owner = match member.role {
+            Role::Owner => " owner",
+            Role::Admin => " admin",
+            Role::Member => "",
+        };
         let name = neutralise_line(&member.handle);
         let name = fit(&name, columns.saturating_sub(width(owner) + 3)).into_owned();
         Line::from(vec![

@@ -45,6 +45,7 @@ fn without_a_server_it_begins_with_what_is_kept() {
     let garden = Overview {
         conversation: conversation(GARDEN),
         name: "garden".to_owned(),
+        kind: Kind::PublicRoom,
         unread: Some(1),
         read: 1,
         head: 2,
@@ -130,7 +131,9 @@ fn commands_are_those_of_chat() {
     assert_eq!(type_in(&mut state, "/join garden\n"), [Effect::Members(conversation(GARDEN))]);
     assert_eq!(current(&state), "garden", "known already");
     assert_eq!(type_in(&mut state, "/jump\n"), []);
-    assert_eq!((state.alert.is_some(), state.composer.text()), (true, "/jump"));
+    assert_eq!((state.alert.is_some(), state.composer.text()), (true, ""));
+    press(&mut state, KeyCode::Up, KeyModifiers::NONE);
+    assert_eq!(state.composer.text(), "/jump", "it is not lost");
     press(&mut state, KeyCode::Char('u'), KeyModifiers::CONTROL);
     assert_eq!(type_in(&mut state, "/quit\n"), [Effect::Quit]);
     type_in(&mut state, "/help\n");
@@ -141,7 +144,7 @@ fn commands_are_those_of_chat() {
 fn what_a_command_says_stands_in_the_window_and_what_fails_is_not_overlooked() {
     let mut state = started();
     update(&mut state, Input::Done(Done::Says("lobby  3 members".to_owned())));
-    update(&mut state, Input::Done(Done::Warns("there is no room cellar".to_owned())));
+    update(&mut state, Input::Done(Done::Warns("there is no room cellar".to_owned(), 1)));
     let shown = screen(&mut state, 80, 24);
     assert!(shown.contains("-- lobby  3 members") && shown.contains("there is no room cellar"));
     press(&mut state, KeyCode::Esc, KeyModifiers::NONE);

@@ -8,8 +8,8 @@ mod screens;
 use std::sync::Arc;
 
 use aside_client::{
-    Connection, Content, ConversationId, Entry, Event, IdempotencyKey, Member, Mention, Outgoing,
-    Person, Reaction, Reply, Role, Room, State as Progress, UserId, Watermark, What,
+    Connection, Content, ConversationId, Entry, Event, IdempotencyKey, Kind, Member, Mention,
+    Outgoing, Person, Reaction, Reply, Role, Room, State as Progress, UserId, Watermark, What,
 };
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use jiff::tz::TimeZone;
@@ -59,7 +59,8 @@ fn entry(room: u8, seq: u64, by: u8, what: What) -> Entry {
     let time_ms = BEGIN_MS + seq * 60_000;
     let mine = by == ALICE && matches!(what, What::Message { .. });
     let state = mine.then_some(Progress::Sent);
-    Entry { conversation, room, seq, time_ms, by: Some(person(by)), what, state }
+    let kind = Kind::PublicRoom;
+    Entry { conversation, kind, room, seq, time_ms, by: Some(person(by)), what, state }
 }
 
 fn message_id(seq: u64) -> IdempotencyKey {
@@ -84,6 +85,7 @@ fn said(room: u8, seq: u64, by: u8, text: &str) -> Entry {
 fn room(number: u8, head_seq: u64) -> Room {
     Room {
         conversation: conversation(number),
+        kind: Kind::PublicRoom,
         name: name(number).to_owned(),
         server_readable: true,
         member_count: 3,

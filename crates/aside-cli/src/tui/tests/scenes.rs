@@ -1,6 +1,9 @@
 //! A room in which everything has happened once.
 
+use aside_client::{DeviceId, GroupProfile, private};
+
 use super::*;
+use crate::chat::{Current, worker::Done};
 
 /// Alice's screen in the middle of a conversation.
 pub(super) fn busy() -> State {
@@ -84,5 +87,64 @@ pub(super) fn busy() -> State {
     type_in(&mut state, "See you there\n");
     event(&mut state, outgoing(904, "See you there", Progress::Queued, None));
     type_in(&mut state, "And bring");
+    state
+}
+
+/// Alice's screen in a private group, of which much is to be told.
+pub(super) fn private() -> State {
+    let mut state = started();
+    let group = Room {
+        kind: Kind::Group,
+        name: "tea & cake".to_owned(),
+        server_readable: false,
+        role: Some(Role::Owner),
+        unread: Some(0),
+        ..room(ATTIC, 1)
+    };
+    let direct = Room {
+        conversation: conversation(4),
+        kind: Kind::Direct,
+        name: "bob".to_owned(),
+        unread: Some(2),
+        ..group.clone()
+    };
+    let rooms = vec![room(LOBBY, 1), room(GARDEN, 1), group.clone(), direct];
+    result(&mut state, Outcome::Rooms(Ok(rooms)));
+    let here = Current { conversation: group.conversation, name: group.name, kind: group.kind };
+    update(&mut state, Input::Done(Done::Room(Some(here))));
+    let profile = GroupProfile::new("tea & cake", 0).unwrap();
+    let named = Content::Profile { profile, counts: true };
+    let people = |numbers: &[u8]| numbers.iter().map(|it| person(*it)).collect::<Vec<_>>();
+    let unreadable = What::Unreadable {
+        message_id: message_id(7),
+        why: private::Unreadable::Refused(private::Reason::Tampered),
+    };
+    let changed = |added: &[u8], removed: &[u8]| What::MembersChanged {
+        added: people(added),
+        removed: people(removed),
+        external: false,
+    };
+    let entries = [
+        entry(ATTIC, 1, ALICE, What::RoomCreated),
+        entry(ATTIC, 2, ALICE, What::GroupBegun { leaves: people(&[ALICE]), culprit: None }),
+        entry(ATTIC, 3, ALICE, message(3, None, named)),
+        entry(ATTIC, 4, ALICE, changed(&[BOB, CAROL], &[])),
+        entry(ATTIC, 5, ALICE, What::RoleChanged { who: person(BOB), role: Some(Role::Admin) }),
+        said(ATTIC, 6, BOB, "Nobody else can read this."),
+        entry(ATTIC, 7, CAROL, unreadable),
+        entry(ATTIC, 8, CAROL, What::RemovalPending { who: person(CAROL), left: true }),
+        entry(ATTIC, 9, BOB, changed(&[], &[CAROL])),
+    ];
+    let group = |entry| Entry { kind: Kind::Group, room: "tea & cake".to_owned(), ..entry };
+    come(&mut state, entries.map(group));
+    let mallory = private::Owner { user: person(99).user, device: DeviceId::new([9; 16]) };
+    let what = private::Event::CommitRefused {
+        seq: 10,
+        by: mallory,
+        reason: private::Reason::Invalid,
+        suspects: vec![],
+    };
+    let (conversation, room) = (conversation(ATTIC), "tea & cake".to_owned());
+    event(&mut state, Event::Private { conversation, room, what, people: vec![person(99)] });
     state
 }

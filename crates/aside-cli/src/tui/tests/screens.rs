@@ -5,7 +5,10 @@ use crossterm::event::MouseEventKind;
 use proptest::prelude::*;
 use ratatui::style::{Color, Modifier};
 
-use super::{scenes::busy, *};
+use super::{
+    scenes::{busy, private},
+    *,
+};
 use crate::chat::worker::Done;
 
 #[test]
@@ -27,7 +30,7 @@ fn a_conversation_on_forty_columns_has_no_panes() {
 fn help_names_every_key_and_command() {
     let mut state = busy();
     press(&mut state, KeyCode::F(1), KeyModifiers::NONE);
-    insta::assert_snapshot!(screen(&mut state, 80, 120));
+    insta::assert_snapshot!(screen(&mut state, 80, 144));
     let small = screen(&mut state, 40, 12);
     press(&mut state, KeyCode::PageDown, KeyModifiers::NONE);
     assert_ne!(screen(&mut state, 40, 12), small, "it scrolls");
@@ -69,6 +72,12 @@ fn the_new_are_divided_from_what_was_read() {
     let mut state = busy();
     press(&mut state, KeyCode::Char('a'), KeyModifiers::ALT);
     insta::assert_snapshot!(screen(&mut state, 60, 8));
+}
+
+#[test]
+fn private_conversations_stand_apart_and_say_what_they_are() {
+    let mut state = private();
+    insta::assert_snapshot!(screen(&mut state, 80, 24));
 }
 
 #[test]
@@ -117,7 +126,7 @@ fn nothing_that_others_made_can_act() {
     let members = vec![Member { handle: name.to_owned(), ..member(BOB, Role::Member, true) }];
     result(&mut state, Outcome::Members(conversation(LOBBY), Ok(members)));
     update(&mut state, Input::Done(Done::Says(text.to_owned())));
-    update(&mut state, Input::Done(Done::Warns(text.to_owned())));
+    update(&mut state, Input::Done(Done::Warns(text.to_owned(), 1)));
     update(&mut state, Input::Paste(text.to_owned()));
     for size in [(120, 40), (20, 40)] {
         let shown = screen(&mut state, size.0, size.1);

@@ -5,6 +5,9 @@ use crate::{
     tui::{composer::Composer, state::State},
 };
 
+/// What is done with a group.
+const GROUP: [&str; 7] = ["demote", "invite", "leave", "name", "new", "promote", "remove"];
+
 /// Completes the word before the cursor as far as it is certain, and names what it may become.
 pub(super) fn complete(state: &mut State) {
     let (start, word) = state.composer.word();
@@ -38,11 +41,18 @@ fn candidates(state: &State, start: usize, word: &str) -> Vec<String> {
         return matching(commands.filter(|it| !it.starts_with("//")), word, "");
     }
     let command = composer.text().split_whitespace().next().unwrap_or_default();
+    let before = composer.text().get(..start).unwrap_or_default();
+    if before.trim() == "/group" {
+        return matching(GROUP.into_iter(), word, "");
+    }
     if matches!(command, "/join" | "/leave" | "/users") {
         return matching(state.rooms.values().map(|room| room.name.as_str()), word, "");
     }
     let (at, word) = word.strip_prefix('@').map_or(("", word), |word| ("@", word));
-    let handles = state.room().into_iter().flat_map(|room| &room.members);
+    // Who may be meant need not be in this room.
+    let anybody = command == "/dm" || before.trim() == "/group invite";
+    let all = state.rooms.values().filter(|_| anybody);
+    let handles = state.room().into_iter().chain(all).flat_map(|room| &room.members);
     matching(handles.map(|member| member.handle.as_str()), word, at)
 }
 

@@ -2,12 +2,15 @@
 
 use aside_client::{
     Connection, ConversationId, Entry, Event, Outgoing, Person, Room, Typists, Watermark, What,
+    private,
 };
 
 use super::{Effect, rooms, typing};
 use crate::{
     chat::screen::unfollowed,
-    devices, presence,
+    devices,
+    output::private::{Told, told},
+    presence,
     tui::{
         state::{Asked, Link, State},
         timeline::is_said,
@@ -63,6 +66,9 @@ pub(super) fn event(state: &mut State, event: Event) -> Vec<Effect> {
         }
         Event::WatermarkMoved { conversation, watermark } => {
             return moved(state, conversation, watermark);
+        }
+        Event::Private { conversation, room, what, people } => {
+            return private(state, conversation, (&room, &what, &people));
         }
         Event::Notice(notice) => {
             let text = format!("the server's operator: {}", notice.text);
@@ -137,6 +143,28 @@ fn connection(state: &mut State, connection: Connection) -> Vec<Effect> {
     }
 }
 
+/// What happened in a private conversation, beside what its entries say.
+fn private(
+    state: &mut State,
+    conversation: ConversationId,
+    (name, what, people): (&str, &private::Event, &[Person]),
+) -> Vec<Effect> {
+    use private::Event::{Joined, Named, Removed};
+    let told = told(name, what, people);
+    let room = rooms::room(state, conversation, name);
+    if let Some(Told { text, warning }) = told {
+        room.timeline.say(text.clone(), warning);
+        match warning {
+            true => state.alert = Some(text),
+            false => state.hint = Some(text),
+        }
+    }
+    match what {
+        Joined { .. } | Removed { .. } | Named { .. } => vec![Effect::ListRooms],
+        _ => Vec::new(),
+    }
+}
+
 fn tampered(state: &mut State, conversation: ConversationId, name: &str, what: &str) {
     let text = format!(
         "WARNING: the history of {name} was tampered with: {what}. Nothing more of it is shown or sent. Ask the others by \
@@ -188,7 +216,14 @@ fn entry(state: &mut State, entry: Entry) -> Vec<Effect> {
     };
     let members = matches!(
         entry.what,
-        What::RoomCreated | What::Joined { .. } | What::Left { .. } | What::Renamed { .. }
+        What::RoomCreated
+            | What::Joined { .. }
+            | What::Left { .. }
+            | What::Renamed { .. }
+            | What::GroupBegun { .. }
+            | What::MembersChanged { .. }
+            | What::RemovalPending { .. }
+            | What::RoleChanged { .. }
     );
     let left = matches!(entry.what, What::Left { .. });
     if let Some(by) = entry.by.as_ref().filter(|_| is_said(&entry)) {
@@ -198,6 +233,7 @@ fn entry(state: &mut State, entry: Entry) -> Vec<Effect> {
     let pins = matches!(entry.what, What::Pinned { .. });
     let unread = is_said(&entry) && !mine && !state.is_reading(conversation);
     let room = rooms::room(state, conversation, &entry.room);
+    room.is(entry.kind);
     let news = room.head.is_some_and(|head| entry.seq > head);
     let mut effects = Vec::new();
     if about_me && news {

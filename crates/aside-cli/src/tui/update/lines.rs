@@ -27,7 +27,8 @@ pub(super) fn submit(state: &mut State) -> Vec<Effect> {
         }
         Err(problem) => {
             state.alert = Some(problem);
-            state.composer.set(text);
+            state.hint = Some("Up brings back what was written".to_owned());
+            state.sent.push(line.to_owned());
             Vec::new()
         }
     }
@@ -197,7 +198,14 @@ fn begin(state: &mut State, command: &str) {
         state.sent.push(std::mem::take(&mut written));
     }
     let text = format!("{command} {} {written}", chosen.seq);
-    // What takes no text is complete: Enter does it.
+    // What takes no text is complete.
+    let does = match command {
+        "/delete" => "Enter deletes it, for everyone",
+        "/pin" => "Enter pins it",
+        "/unpin" => "Enter takes the pin off",
+        _ => "write it, then Enter; Ctrl-C takes it back",
+    };
+    state.hint = Some(does.to_owned());
     state.composer.set(if takes_text(command) { text } else { text.trim_end().to_owned() });
 }
 

@@ -7,7 +7,7 @@ use super::{Effect, keys, lines, rooms};
 use crate::tui::{
     draw,
     layout::Areas,
-    state::{Overlay, State},
+    state::{Overlay, Row, State},
     view::View,
 };
 
@@ -47,7 +47,10 @@ fn wheel(state: &mut State, up: bool) {
 
 fn room(state: &mut State, area: Rect, row: u16) -> Vec<Effect> {
     let at = draw::first_room(state, area.height) + usize::from(row - area.y);
-    let room = state.listed().get(at).map(|room| room.conversation);
+    let room = match state.list_rows().get(at) {
+        Some(Row::Room(room)) => Some(room.conversation),
+        Some(Row::Heading(_)) | None => None,
+    };
     room.map_or(Vec::new(), |room| rooms::choose(state, room))
 }
 

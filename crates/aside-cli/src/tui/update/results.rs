@@ -67,7 +67,7 @@ pub(super) fn done(state: &mut State, done: Done) -> Vec<Effect> {
             }
             state.say(text, false);
         }
-        Done::Warns(text) => {
+        Done::Warns(text, _) => {
             // The room that was to be entered at the start may not be there: then any will do.
             let entering = state.entering.take();
             state.alert = Some(text);
@@ -78,6 +78,7 @@ pub(super) fn done(state: &mut State, done: Done) -> Vec<Effect> {
         Done::Room(Some(room)) => {
             let here = rooms::room(state, room.conversation, &room.name);
             here.joined = true;
+            here.is(room.kind);
             let mut effects = rooms::open(state, room.conversation);
             effects.push(Effect::ListRooms);
             return effects;
@@ -127,7 +128,7 @@ fn listed(state: &mut State, listed: Vec<Room>) -> Vec<Effect> {
         }
         room.invited = it.invited;
         room.joined = it.role.is_some();
-        room.server_readable = it.server_readable;
+        room.is(it.kind);
         room.is_default = it.is_default;
         room.topic = events::topic(&it.topic);
         room.member_count = it.member_count;
@@ -152,6 +153,7 @@ fn listed(state: &mut State, listed: Vec<Room>) -> Vec<Effect> {
 /// A room as it is kept here.
 fn kept(state: &mut State, it: Overview) {
     let room = rooms::room(state, it.conversation, &it.name);
+    room.is(it.kind);
     room.unread = it.unread;
     room.read_to = room.read_to.max(it.read);
     room.tampered = it.tampering.is_some();

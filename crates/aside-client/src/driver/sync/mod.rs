@@ -113,6 +113,8 @@ pub(super) struct Sync {
 #[derive(Debug)]
 struct Room {
     is_private: bool,
+    /// Up to where a private one was read.
+    taken_in: u64,
     follower: Follower,
     name: String,
     members: Members,
@@ -352,7 +354,11 @@ impl Sync {
                         follower.request_head();
                     }
                     let done = follower.is_caught_up() && follower.is_vouched_for();
-                    (done && settled && room.accepted.is_empty()).then_some(Ok(()))
+                    let last = room.follower.place().map_or(0, |place| place.seq);
+                    // A private one is called by its members' names, or by what was read in it.
+                    let is_read = !room.is_private
+                        || (room.taken_in >= last && matches!(room.members, Members::Known));
+                    (done && settled && is_read && room.accepted.is_empty()).then_some(Ok(()))
                 }
                 None if is_deferred => None,
                 None => (self.listing == Listing::Done).then_some(Err(Error::NotFollowed)),

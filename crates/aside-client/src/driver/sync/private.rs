@@ -9,7 +9,11 @@ use bytes::Bytes;
 use prost::Message as _;
 
 use super::{Listing, Members, Sync};
-use crate::{Error, driver::outlet::Outlet, model::Kind};
+use crate::{
+    Error,
+    driver::outlet::Outlet,
+    model::{Kind, unnamed},
+};
 
 impl Sync {
     /// Whether private conversations are followed from now on.
@@ -73,6 +77,16 @@ impl Sync {
     /// Whether all of the user's conversations are listed, and those that are private followed.
     pub(in crate::driver) fn is_listed(&self) -> bool {
         self.listing == Listing::Done && self.deferred.is_empty()
+    }
+
+    /// How far each was read: only then is it caught up with.
+    pub(in crate::driver) fn taken_in(&mut self, all: impl Iterator<Item = (ConversationId, u64)>) {
+        for (conversation, seq) in all {
+            if let Some(room) = self.rooms.get_mut(&conversation) {
+                room.taken_in = seq;
+            }
+        }
+        self.wake_waiters();
     }
 
     /// The user's conversations are listed anew.
@@ -177,11 +191,4 @@ impl Sync {
         }
         Ok(())
     }
-}
-
-/// What a private conversation is called until its name is known.
-fn unnamed(conversation: ConversationId, kind: Kind) -> String {
-    let id = conversation.to_string();
-    let what = if kind == Kind::Direct { "direct" } else { "group" };
-    format!("{what}-{}", &id[id.len() - 6..])
 }

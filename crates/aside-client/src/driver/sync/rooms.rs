@@ -194,6 +194,7 @@ impl Sync {
         };
         let room = Room {
             is_private,
+            taken_in: 0,
             follower,
             name: name.to_owned(),
             members,

@@ -1,0 +1,285 @@
+//! Private conversations: begun, named, joined by others and left, looked after.
+
+use anyhow::{Result, bail};
+use aside_client::{
+    ConversationId, Error, GroupProfile, Kind, Role, UserId, display::neutralise_line,
+    private::GoalError,
+};
+
+use super::{
+    Current,
+    command::Command,
+    worker::{Done, Worker},
+};
+use crate::output::{private, role_name};
+
+/// The color of a group whose members have not chosen one.
+const NO_COLOR: u32 = 0x80_80_80;
+
+/// What is to be done with a private conversation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Private {
+    /// The one with somebody, and what is said in it.
+    Direct(String, Option<String>),
+    /// A group of this name.
+    Create(String),
+    Invite(String),
+    Remove(String),
+    Role(String, Role),
+    Name(String),
+    Leave,
+    Health,
+    Rejoin,
+}
+
+impl Private {
+    /// Reads a command about private conversations; `None` if it is none of these.
+    pub(super) fn parse(command: &str) -> Option<Result<Command, String>> {
+        let (name, rest) = command.split_once(char::is_whitespace).unwrap_or((command, ""));
+        let rest = rest.trim();
+        let parsed = match (name, rest) {
+            ("dm", "") => Err("/dm needs a handle: see /help".to_owned()),
+            ("dm", rest) => {
+                let (handle, text) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
+                let text = Some(text.trim().to_owned()).filter(|text| !text.is_empty());
+                Ok(Self::Direct(handle.trim_start_matches('@').to_owned(), text))
+            }
+            ("group", rest) => Self::group(rest),
+            ("health", "") => Ok(Self::Health),
+            ("rejoin", "") => Ok(Self::Rejoin),
+            ("health" | "rejoin", _) => Err(format!("/{name} takes no word behind it")),
+            _ => return None,
+        };
+        Some(parsed.map(Command::Private))
+    }
+
+    fn group(rest: &str) -> Result<Self, String> {
+        let (what, rest) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
+        let rest = rest.trim();
+        let mut words = rest.split_whitespace();
+        let (first, second, more) = (words.next(), words.next(), words.next().is_some());
+        let handle = |handle: &str| handle.trim_start_matches('@').to_owned();
+        match (what, first, second) {
+            ("new", Some(_), _) => Ok(Self::Create(rest.to_owned())),
+            ("name", Some(_), _) => Ok(Self::Name(rest.to_owned())),
+            ("leave", None, _) => Ok(Self::Leave),
+            ("invite" | "add", Some(who), None) => Ok(Self::Invite(handle(who))),
+            ("remove", Some(who), None) => Ok(Self::Remove(handle(who))),
+            ("promote", Some(who), None | Some("admin")) if !more => {
+                Ok(Self::Role(handle(who), Role::Admin))
+            }
+            ("promote", Some(who), Some("owner")) if !more => {
+                Ok(Self::Role(handle(who), Role::Owner))
+            }
+            ("demote", Some(who), None | Some("member")) if !more => {
+                Ok(Self::Role(handle(who), Role::Member))
+            }
+            ("demote", Some(who), Some("admin")) if !more => {
+                Ok(Self::Role(handle(who), Role::Admin))
+            }
+            ("new" | "name", None, _) => Err(format!("/group {what} needs a name")),
+            ("invite" | "add" | "remove" | "promote" | "demote", None, _) => {
+                Err(format!("/group {what} needs a handle"))
+            }
+            ("promote" | "demote", ..) => {
+                Err(format!("/group {what} takes a handle, and perhaps admin, owner or member"))
+            }
+            _ => Err("/group is new NAME, name NAME, invite HANDLE, remove HANDLE, promote HANDLE, demote HANDLE or leave"
+                .to_owned()),
+        }
+    }
+}
+
+impl Worker {
+    pub(super) async fn private(&mut self, asked: Private) -> Result<()> {
+        match asked {
+            Private::Direct(handle, text) => self.direct(&handle, text).await,
+            Private::Create(name) => self.new_group(&name).await,
+            Private::Name(name) => {
+                let group = self.group()?.conversation;
+                let profile = GroupProfile::new(&name, NO_COLOR)?;
+                self.check_may_name(group).await?;
+                let queued = self.client.set_group_profile(group, &profile).await?;
+                self.tell(Done::Waits).await;
+                self.wait(queued);
+                Ok(())
+            }
+            Private::Invite(handle) => {
+                let group = self.group()?.conversation;
+                let Some(user) = self.client.user_called(&handle).await? else {
+                    let shown = neutralise_line(&handle);
+                    bail!(
+                        "nobody called {shown} is anywhere with you: /dm {shown} first, then invite"
+                    );
+                };
+                self.client
+                    .add_member(group, user)
+                    .await
+                    .map_err(|error| explained(error, &handle))?;
+                self.say(format!("{} is in it now", neutralise_line(&handle))).await;
+                Ok(())
+            }
+            Private::Remove(handle) => {
+                let (group, user) = (self.group()?.conversation, self.member(&handle).await?);
+                self.client.remove_member(group, user).await?;
+                let shown = neutralise_line(&handle);
+                self.say(format!("{shown} is in it no longer; keys are new since")).await;
+                Ok(())
+            }
+            Private::Role(handle, role) => {
+                let (group, user) = (self.group()?.conversation, self.member(&handle).await?);
+                self.client.set_role(group, user, role).await?;
+                let shown = neutralise_line(&handle);
+                self.say(format!("{shown} is {} of this group now", role_name(role))).await;
+                Ok(())
+            }
+            Private::Leave => {
+                self.group()?;
+                self.leave(None).await
+            }
+            Private::Health => {
+                let here = self.private_here()?.clone();
+                let health = self.client.health(here.conversation).await?;
+                let place = (here.kind, here.name.as_str());
+                self.say(private::health(&self.client, place, &health, self.style).await?).await;
+                Ok(())
+            }
+            Private::Rejoin => {
+                self.client.rejoin(self.private_here()?.conversation).await?;
+                self.say("this device comes in anew; /health says how far it is".to_owned()).await;
+                Ok(())
+            }
+        }
+    }
+
+    async fn direct(&mut self, handle: &str, text: Option<String>) -> Result<()> {
+        let room = self.client.open_direct(handle).await?;
+        let name = self.style.bold(self.style.place(room.kind, &room.name));
+        self.say(format!("{name} is private: the two of you alone can read it")).await;
+        self.enter(&room).await;
+        if let Some(text) = text {
+            // It ends by itself, as what is typed does.
+            self.tell(Done::Waits).await;
+            let said = self.talk(&text).await;
+            self.said(said).await;
+        }
+        Ok(())
+    }
+
+    async fn new_group(&mut self, name: &str) -> Result<()> {
+        // Before anything is made.
+        let profile = GroupProfile::new(name, NO_COLOR)?;
+        let mut room = self.client.create_group().await?;
+        let queued = self.client.set_group_profile(room.conversation, &profile).await?;
+        queued.receipt().await?;
+        profile.name().clone_into(&mut room.name);
+        let shown = self.style.bold(self.style.place(room.kind, &room.name));
+        self.say(format!(
+            "{shown} is a private group: its members alone can read it, its name too. /group invite HANDLE adds somebody"
+        ))
+        .await;
+        self.enter(&room).await;
+        Ok(())
+    }
+
+    /// The private conversation that is talked in.
+    fn private_here(&self) -> Result<&Current> {
+        let here = self.here()?;
+        if !here.kind.is_private() {
+            bail!(
+                "{} is a public room, which the server can read: /dm or /group new begins a private conversation",
+                neutralise_line(&here.name)
+            );
+        }
+        Ok(here)
+    }
+
+    /// The group that is talked in.
+    fn group(&self) -> Result<&Current> {
+        let here = self.private_here()?;
+        if here.kind == Kind::Direct {
+            bail!("this is between two for ever: /group new begins a group");
+        }
+        Ok(here)
+    }
+
+    /// From others nobody takes a name (PRIV-017).
+    async fn check_may_name(&self, group: ConversationId) -> Result<()> {
+        let me = self.client.identity().user;
+        let members = self.client.health(group).await?.members;
+        let mine = members.into_iter().find(|(user, _)| *user == me).map(|(_, role)| role);
+        match mine.and_then(Role::of) {
+            Some(Role::Owner | Role::Admin) => Ok(()),
+            _ => bail!(
+                "only an admin or owner of the group names it: ask one to, or to /group promote you"
+            ),
+        }
+    }
+
+    async fn member(&self, handle: &str) -> Result<UserId> {
+        let group = self.here()?.conversation;
+        // Who is a member is told by the log. Who is none is refused below.
+        let _ = self.client.catch_up(group).await;
+        match self.client.member_called(group, handle).await? {
+            Some(user) => Ok(user),
+            None => bail!("{} is not in this group; /users lists who is", neutralise_line(handle)),
+        }
+    }
+}
+
+/// Why somebody can't be added, by name.
+fn explained(error: Error, handle: &str) -> anyhow::Error {
+    match error {
+        Error::Goal(GoalError::NoDevice(why)) => {
+            anyhow::anyhow!("{}", private::no_device(handle, why))
+        }
+        error => error.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Option<Private> {
+        match Command::parse(line) {
+            Ok(Some(Command::Private(asked))) => Some(asked),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn commands_about_private_conversations_are_read() {
+        assert_eq!(parse("/dm bob"), Some(Private::Direct("bob".into(), None)));
+        let said = Some("hi  there".to_owned());
+        assert_eq!(parse("/dm @bob  hi  there "), Some(Private::Direct("bob".into(), said)));
+        assert_eq!(parse("/group new tea & cake"), Some(Private::Create("tea & cake".into())));
+        assert_eq!(parse("/group name Tee"), Some(Private::Name("Tee".into())));
+        assert_eq!(parse("/group invite @bob"), Some(Private::Invite("bob".into())));
+        assert_eq!(parse("/group remove bob"), Some(Private::Remove("bob".into())));
+        let role = |role| Some(Private::Role("bob".into(), role));
+        assert_eq!(parse("/group promote bob"), role(Role::Admin));
+        assert_eq!(parse("/group promote bob owner"), role(Role::Owner));
+        assert_eq!(parse("/group demote bob"), role(Role::Member));
+        assert_eq!(parse("/group demote bob admin"), role(Role::Admin));
+        assert_eq!(parse("/group leave"), Some(Private::Leave));
+        assert_eq!(
+            (parse("/health"), parse("/rejoin")),
+            (Some(Private::Health), Some(Private::Rejoin))
+        );
+        for wrong in [
+            "/dm",
+            "/group",
+            "/group new",
+            "/group invite",
+            "/group invite bob carol",
+            "/group promote bob king",
+            "/group promote bob owner now",
+            "/group leave it",
+            "/group dance",
+            "/health tea",
+        ] {
+            assert!(Command::parse(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,249 @@
+//! A private group: its members alone read it, whoever comes and goes, and whatever one of them tries.
+
+use anyhow::{Context as _, Result};
+use aside_client::{
+    Content, ConversationId, Entry, Event, GroupProfile, Strength, What, new_recovery_phrase,
+    private,
+    v1::{self, client_frame::Body},
+};
+use prost::Message as _;
+
+use super::{Demo, PHONE, People, cast::Person, password};
+use crate::output::private::{told, unreadable};
+
+/// What the group is called.
+const NAME: &str = "Midnight gardeners";
+const COLOR: u32 = 0x2e_8b_57;
+const FIRST: &str = "The greenhouse at midnight, bring a lantern.";
+const WITHOUT_CAROL: &str = "Carol must not know yet: it is her birthday.";
+const AGAIN: &str = "Carol, come to the greenhouse at midnight!";
+const TO_PHONE: &str = "The lantern is behind the water butt.";
+const WITHOUT_PHONE: &str = "Bob has lost his telephone in the compost.";
+const AFTER: &str = "On we go without the mole.";
+
+/// What nobody but the members may find anywhere.
+pub(super) const PRIVATE: [&str; 7] =
+    [NAME, FIRST, WITHOUT_CAROL, AGAIN, TO_PHONE, WITHOUT_PHONE, AFTER];
+
+impl Demo<'_> {
+    pub(super) async fn private_group(&mut self, people: &mut People) -> Result<()> {
+        self.stage.scene("A private group")?;
+        let phrase = new_recovery_phrase(Strength::Bits128);
+        people.bob.client.begin_identity(&phrase).await?;
+        for person in [&people.alice, &people.carol] {
+            let phrase = new_recovery_phrase(Strength::Bits128);
+            person.client.begin_identity(&phrase).await?;
+        }
+        self.stage.note("all", "write a recovery phrase on paper: it approves their devices")?;
+        for person in people.each() {
+            // Its keys are with the server once what was asked after was answered.
+            person.client.rooms(true).await?;
+        }
+        let group = people.alice.client.create_group().await?.conversation;
+        let profile = GroupProfile::new(NAME, COLOR)?;
+        people.alice.client.set_group_profile(group, &profile).await?.receipt().await?;
+        self.stage.note("alice", format!("makes a private group: {NAME}"))?;
+        self.adds(people, group, "bob").await?;
+        self.adds(people, group, "carol").await?;
+        self.says(&people.alice, group, FIRST).await?;
+        people.all_hear(FIRST).await?;
+        let called = async |person: &Person| -> Result<bool> {
+            let rooms = person.client.rooms(true).await?;
+            Ok(rooms.iter().any(|room| room.conversation == group && room.name == NAME))
+        };
+        let called = called(&people.bob).await? && called(&people.carol).await?;
+        self.stage.check(called, "all three read it, and what the group is called")?;
+        self.stage.check(same_state(people, group).await?, SAME)?;
+
+        self.without_carol(people, group).await?;
+        self.bobs_phone(people, group, &phrase).await?;
+        self.mole(people, group).await
+    }
+
+    /// Carol is removed, and added again.
+    async fn without_carol(&mut self, people: &mut People, group: ConversationId) -> Result<()> {
+        let carol = people.carol.client.identity().user;
+        people.alice.client.remove_member(group, carol).await?;
+        self.stage.note("alice", "removes carol")?;
+        self.says(&people.alice, group, WITHOUT_CAROL).await?;
+        people.bob.hears(WITHOUT_CAROL).await?;
+        self.adds(people, group, "carol").await?;
+        self.says(&people.bob, group, AGAIN).await?;
+        people.all_hear(AGAIN).await?;
+        let kept = people.carol.remembers(group).await?;
+        self.stage.check(
+            people.carol.times_heard(WITHOUT_CAROL) == 0
+                && !kept.iter().any(|text| text == WITHOUT_CAROL)
+                && kept.iter().any(|text| text == FIRST),
+            "carol reads what was said before and after, and not what was said meanwhile",
+        )?;
+        Ok(())
+    }
+
+    /// Another device of bob's comes in, and is revoked.
+    async fn bobs_phone(
+        &mut self,
+        people: &mut People,
+        group: ConversationId,
+        phrase: &aside_client::RecoveryPhrase,
+    ) -> Result<()> {
+        self.stage.scene("A device that is approved, and one that is lost")?;
+        let mut phone = self.way(PHONE)?.log_in(&password("bob")).await?;
+        let rooms = phone.client.rooms(true).await?;
+        self.stage.note(PHONE, "is bob's: he logs in by his password")?;
+        let none = rooms.iter().all(|room| room.server_readable);
+        self.stage.check(none, "the password alone shows it nothing that is private")?;
+        phone.client.approve_by_phrase(phrase).await?;
+        self.stage.note("bob", "types his recovery phrase: the phone is approved")?;
+        let joined = |event: &Event| {
+            let Event::Private { conversation, what, .. } = event else { return false };
+            *conversation == group && matches!(what, private::Event::Joined { .. })
+        };
+        phone.notices("its coming in", joined).await?;
+        self.says(&people.carol, group, TO_PHONE).await?;
+        people.all_hear(TO_PHONE).await?;
+        phone.hears(TO_PHONE).await?;
+        let before = phone.client.history(group, None, 100).await?;
+        let before = before.iter().find_map(why_unreadable).context("it was not there before")?;
+        self.stage.note(PHONE, format!("of what was said before: {before}"))?;
+        self.stage.check(true, "it has come in by itself, and reads what is said from then on")?;
+        let device = phone.client.identity().device;
+        people.bob.client.revoke_device(device).await?;
+        self.stage.note("bob", "loses the phone, and revokes it")?;
+        self.says(&people.alice, group, WITHOUT_PHONE).await?;
+        people.all_hear(WITHOUT_PHONE).await?;
+        let leaves = people.alice.client.health(group).await?.leaves;
+        self.stage.check(
+            leaves.iter().all(|leaf| leaf.device != device)
+                && phone.times_heard(WITHOUT_PHONE) == 0,
+            "the next message was encrypted without it, by itself",
+        )?;
+        self.stage.check(same_state(people, group).await?, SAME)?;
+        phone.client.close().await;
+        Ok(())
+    }
+
+    /// A member who sends what is no commit, to stop the others.
+    async fn mole(&mut self, people: &mut People, group: ConversationId) -> Result<()> {
+        self.stage.scene("A member who means ill")?;
+        let mut mallory = self.way("mallory")?.register(&password("mallory")).await?;
+        let phrase = new_recovery_phrase(Strength::Bits128);
+        mallory.client.begin_identity(&phrase).await?;
+        mallory.client.rooms(true).await?;
+        let user = mallory.client.identity().user;
+        people.alice.client.add_member(group, user).await?;
+        mallory.notices("the invitation", |event| is_told(event, group)).await?;
+        self.stage.note("alice", "adds mallory, who has asked so kindly")?;
+        let health = mallory.client.health(group).await?;
+        let (generation, epoch) = health.at.context("the group has begun")?;
+        let key = mallory.client.idempotency_key();
+        let header = v1::CommitHeader {
+            conversation_id: group.to_bytes(),
+            message_id: key.to_bytes(),
+            generation: generation.into(),
+            epoch,
+            ..v1::CommitHeader::default()
+        };
+        let payload = v1::CommitPayload {
+            header: header.encode_to_vec().into(),
+            commit: b"a mole's hill".as_slice().into(),
+        };
+        let submit = v1::SubmitCommit {
+            payload: payload.encode_to_vec().into(),
+            salt: [7; 32].as_slice().into(),
+            welcomes: Vec::new(),
+            group_info: b"another".as_slice().into(),
+        };
+        mallory.client.call_keyed(key, Body::SubmitCommit(submit)).await?;
+        self.stage.note(
+            "mallory",
+            "sends rubbish as the group's next change: the server, which reads none, takes it",
+        )?;
+        let refused =
+            |event: &Event| is(event, |what| matches!(what, private::Event::CommitRefused { .. }));
+        let reset = |event: &Event| is(event, |what| matches!(what, private::Event::Reset { .. }));
+        people.bob.notices("the refusal", refused).await?;
+        self.warned(&people.bob, refused)?;
+        for person in people.each() {
+            person.notices("the group's new beginning", reset).await?;
+        }
+        self.warned(&people.bob, reset)?;
+        self.says(&people.carol, group, AFTER).await?;
+        people.all_hear(AFTER).await?;
+        let leaves = people.alice.client.health(group).await?.leaves;
+        self.stage.check(
+            leaves.iter().all(|leaf| leaf.user != user) && mallory.times_heard(AFTER) == 0,
+            "the culprit was named, and the group goes on without mallory; nobody had to do anything",
+        )?;
+        self.stage.check(same_state(people, group).await?, SAME)?;
+        self.stage.note("", "(a commit that does otherwise than it says, and a device that the server made up, need an MLS of their own")?;
+        self.stage.note(
+            "",
+            " to be staged: the tests do it, simulation/src/private/evil.rs among them)",
+        )?;
+        mallory.client.close().await;
+        Ok(())
+    }
+
+    /// What somebody's screen says.
+    fn warned(&self, person: &Person, wanted: impl Fn(&Event) -> bool) -> Result<()> {
+        let found = person.noticed.iter().find(|event| wanted(event));
+        if let Some(Event::Private { room, what, people, .. }) = found
+            && let Some(told) = told(room, what, people)
+        {
+            self.stage.note(person.name, "is told:")?;
+            self.stage.note("", format!("  {}", told.text))?;
+        }
+        Ok(())
+    }
+
+    async fn adds(
+        &mut self,
+        people: &mut People,
+        group: ConversationId,
+        name: &'static str,
+    ) -> Result<()> {
+        let [alice, bob, carol] = people.each();
+        let person = if name == "bob" { bob } else { carol };
+        let user = person.client.identity().user;
+        person.noticed.clear();
+        alice.client.add_member(group, user).await?;
+        self.stage.note("alice", format!("adds {name}"))?;
+        // PRIV-018
+        person.notices("what the group is called", is_profile).await?;
+        Ok(())
+    }
+}
+
+/// What all who are in a group compare.
+const SAME: &str = "all three compute the same fork check: the server shows each the same group";
+
+async fn same_state(people: &People, group: ConversationId) -> Result<bool> {
+    let mut checks = Vec::new();
+    for person in [&people.alice, &people.bob, &people.carol] {
+        person.client.catch_up(group).await?;
+        checks.push(person.client.health(group).await?.fork_check);
+    }
+    Ok(checks.iter().all(|check| check.is_some() && *check == checks[0]))
+}
+
+fn is(event: &Event, wanted: impl Fn(&private::Event) -> bool) -> bool {
+    matches!(event, Event::Private { what, .. } if wanted(what))
+}
+
+fn is_told(event: &Event, group: ConversationId) -> bool {
+    let Event::Private { conversation, what, .. } = event else { return false };
+    *conversation == group && matches!(what, private::Event::Joined { .. })
+}
+
+fn is_profile(event: &Event) -> bool {
+    let Event::Entry(entry) = event else { return false };
+    matches!(&entry.what, What::Message { content: Content::Profile { counts: true, .. }, .. })
+}
+
+fn why_unreadable(entry: &Entry) -> Option<String> {
+    match &entry.what {
+        What::Unreadable { why, .. } => Some(unreadable(*why, "its sender")),
+        _ => None,
+    }
+}

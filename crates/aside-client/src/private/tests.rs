@@ -1,0 +1,59 @@
+use aside_crypto::{MlsKey, RecoveryPhrase, Strength};
+use aside_mls::{AwsLc, Suite};
+use aside_proto::id::DeviceId;
+
+use super::*;
+
+const ALICE: UserId = UserId::new([1; 16]);
+const PHONE: DeviceId = DeviceId::new([2; 16]);
+const ROOM: ConversationId = ConversationId::new([3; 16]);
+
+/// An engine that is online, and its user's device log.
+fn engine() -> (Engine, DeviceLog) {
+    let login_key = aside_crypto::SigningKey::from_bytes(&[7; 32]).unwrap();
+    let key = SigningKey::generate::<AwsLc>(Suite::P256Aes128).unwrap();
+    let (suite, public_key) = (key.suite().number(), key.public().to_vec());
+    let keys = [MlsKey { suite, public_key }];
+    let certificate = Certificate::issue(ALICE, PHONE, &login_key, &keys).unwrap();
+    let phrase = RecoveryPhrase::generate(Strength::Bits128, &mut |bytes| bytes.fill(1));
+    let genesis = DeviceLog::sign_genesis(&phrase.account_key(), &certificate);
+    let log = DeviceLog::begin(ALICE, &genesis).unwrap();
+    let identity = Identity { certificate, keys: vec![key] };
+    let random = Box::new(|bytes: &mut [u8]| bytes.fill(4));
+    let mut engine = Engine::new(identity, Stored::default(), [], random).unwrap();
+    engine.online(limits::DEFAULT, 1_750_000_000_000);
+    (engine, log)
+}
+
+#[test]
+fn a_device_log_is_fetched_once_at_a_time_and_again_if_it_has_changed_meanwhile() {
+    let (mut engine, log) = engine();
+    assert_eq!(engine.poll_log(), Some(ALICE), "first of all the user's own");
+    engine.log_changed(ALICE);
+    assert_eq!(engine.poll_log(), None, "it is being fetched");
+    engine.learn(log.clone());
+    assert_eq!(engine.poll_log(), Some(ALICE), "that may have been as it was before");
+    engine.learn(log);
+    assert_eq!(engine.poll_log(), None);
+}
+
+#[test]
+fn nothing_is_given_to_be_sent_before_it_is_written() {
+    let (mut engine, log) = engine();
+    engine.learn(log);
+    engine.work().unwrap();
+    let writes = engine.take_writes().expect("the secrets of KeyPackages");
+    assert!(!writes.key_packages.is_empty());
+    assert!(engine.poll_request().is_none());
+    engine.written();
+    assert!(engine.poll_request().is_some());
+}
+
+#[test]
+fn a_log_that_goes_further_than_what_is_kept_is_told_of() {
+    let (mut engine, ..) = engine();
+    engine.follow(ROOM, v1::ConversationKind::Group, 9, 4);
+    assert_eq!(engine.heads().collect::<Vec<_>>(), [(ROOM, 9)]);
+    engine.kept(ROOM, 9);
+    assert_eq!(engine.heads().count(), 0);
+}
