@@ -189,7 +189,10 @@ impl Engine {
             }
         }
         for (message_id, bytes) in kept.outgoing {
-            conversation.outgoing.push_back(Outgoing::read(message_id, &bytes)?);
+            let outgoing = Outgoing::read(message_id, &bytes)?;
+            if outgoing.failed.is_none() {
+                conversation.outgoing.push_back(outgoing);
+            }
         }
         conversation.outgoing.make_contiguous().sort_by_key(|it| it.order);
         conversation.next_order = conversation.outgoing.back().map_or(0, |last| last.order + 1);
@@ -282,18 +285,20 @@ impl Engine {
             if let Some(group) = conversation.group.take() {
                 writes.groups.insert(group.id().generation, None);
             }
-            for outgoing in conversation.outgoing.drain(..) {
-                writes.outgoing.insert(outgoing.message_id, None);
+            for mut outgoing in conversation.outgoing.drain(..) {
+                if outgoing.sent.is_some() {
+                    writes.outgoing.insert(outgoing.message_id, None);
+                    continue;
+                }
                 let error = v1::Error {
                     code: v1::ErrorCode::NoSuchConversation.into(),
                     message: "this user is not in the conversation any more".to_owned(),
                     ..v1::Error::default()
                 };
-                // One that the server has is not lost, but that its entry will not be seen.
-                if outgoing.sent.is_none() {
-                    let (message_id, error) = (outgoing.message_id, Box::new(error));
-                    self.told.push_back((id, Event::Failed { message_id, error }));
-                }
+                outgoing.failed = Some(error.clone());
+                writes.outgoing.insert(outgoing.message_id, Some(outgoing.record()));
+                let (message_id, error) = (outgoing.message_id, Box::new(error));
+                self.told.push_back((id, Event::Failed { message_id, error }));
             }
             writes.record = Some(conversation.record());
             self.inbox.taken_in(id, u64::MAX);
@@ -489,6 +494,7 @@ impl Engine {
             franking_key: [0; 32],
             sent: None,
             order,
+            failed: None,
         };
         let writes = self.writes.conversations.entry(id).or_default();
         writes.outgoing.insert(message_id, Some(outgoing.record()));
@@ -505,6 +511,18 @@ impl Engine {
         let writes = self.writes.conversations.entry(id).or_default();
         writes.outgoing.insert(message_id, None);
         true
+    }
+
+    /// Forgets a message that will not be sent: the user has seen to it.
+    pub fn forget_failed(&mut self, id: ConversationId, message_id: IdempotencyKey) {
+        let conversation = self.conversations.get(&id);
+        let is_to_be_sent = |it: &Conversation| {
+            it.outgoing.iter().any(|outgoing| outgoing.message_id == message_id)
+        };
+        if !conversation.is_some_and(is_to_be_sent) {
+            let writes = self.writes.conversations.entry(id).or_default();
+            writes.outgoing.insert(message_id, None);
+        }
     }
 
     /// Wants something done; [`Event::Done`] says when it is, or why it can't be. False if the conversation is not followed.
@@ -647,6 +665,21 @@ impl Engine {
     /// What happened, in order.
     pub fn poll_event(&mut self) -> Option<Told> {
         self.told.pop_front()
+    }
+}
+
+/// A message of this device that is among no entries taken in, as it was kept: what it says, its entry once there is one, and why it
+/// will not be sent.
+pub(crate) struct Unseen {
+    pub(crate) content: Bytes,
+    pub(crate) seq: Option<u64>,
+    pub(crate) failed: Option<v1::Error>,
+}
+
+impl Unseen {
+    pub(crate) fn read(message_id: IdempotencyKey, kept: &[u8]) -> Result<Self, StateError> {
+        let Outgoing { content, sent, failed, .. } = Outgoing::read(message_id, kept)?;
+        Ok(Self { content, seq: sent, failed })
     }
 }
 

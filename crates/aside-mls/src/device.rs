@@ -242,10 +242,12 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<MlsMessage, Reason> {
 
 /// A Welcome or GroupInfo, which may be as long as those are (MLS-035).
 fn parse_welcome(bytes: &[u8]) -> Result<MlsMessage, Reason> {
-    if bytes.len() > MAX_WELCOME_BYTES {
-        return Err(Reason::TooLarge);
-    }
+    check_length(bytes, MAX_WELCOME_BYTES)?;
     parse(bytes)
+}
+
+pub(crate) fn check_length(bytes: &[u8], most: usize) -> Result<(), Reason> {
+    if bytes.len() > most { Err(Reason::TooLarge) } else { Ok(()) }
 }
 
 /// MLS-030: the epoch is the one that the log says, and none before the one that is held.

@@ -82,8 +82,8 @@ pub enum Reason {
     /// The commit does not renew its maker's keys (MLS-007). *Repair:* the commit is rejected.
     #[error("a commit without a path")]
     NoPath,
-    /// The group would have more leaves, or the Welcome or GroupInfo is longer, than the profile allows (MLS-034, MLS-035).
-    /// *Repair:* the commit is rejected; a Welcome or GroupInfo is ignored.
+    /// The group would have more leaves, or a Welcome, GroupInfo, commit or KeyPackage is longer, than the profile allows (MLS-034,
+    /// MLS-035, MLS-041, MLS-042). *Repair:* the commit is rejected; anything else is ignored.
     #[error("too large")]
     TooLarge,
     /// The commit, tree or GroupInfo breaks a rule of RFC 9420. *Repair:* the commit is rejected; after one that others

@@ -74,4 +74,4 @@ pub use padding::{BUCKET_STEP, LARGEST_BUCKET, SMALLEST_BUCKET, bucket};
 pub use rejoin::Rejoin;
 pub use storage::{Changes, Secret};
 pub use suite::{Crypto, DefaultCrypto, SigningKey, SigningKeyError, Suite};
-pub use wire::{MAX_LEAVES, MAX_WELCOME_BYTES};
+pub use wire::{MAX_COMMIT_BYTES, MAX_KEY_PACKAGE_BYTES, MAX_LEAVES, MAX_WELCOME_BYTES};

@@ -8,6 +8,12 @@ pub const MAX_LEAVES: u32 = 1024;
 /// certificates of 600 bytes that are all added at once needs a little more than half (MLS-035).
 pub const MAX_WELCOME_BYTES: usize = 2 * 1024 * 1024;
 
+/// The greatest length of a commit, in bytes: 2 MiB, of which one that adds [`MAX_LEAVES`] devices, or renews a path to as many
+/// that were never heard, needs about half (MLS-041).
+pub const MAX_COMMIT_BYTES: usize = 2 * 1024 * 1024;
+/// The greatest length of a KeyPackage, in bytes: four times that of the certificate in it (MLS-042).
+pub const MAX_KEY_PACKAGE_BYTES: usize = 16 * 1024;
+
 /// Leaves, and the parents between them.
 const MAX_NODES: usize = 2 * MAX_LEAVES as usize - 1;
 

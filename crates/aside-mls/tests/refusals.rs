@@ -7,8 +7,8 @@ mod support;
 use std::time::Duration;
 
 use aside_mls::{
-    AwsLc, Change, ClaimedChange, Device, Error, Group, KEY_PACKAGE_LIFETIME, MAX_LEAVES,
-    MAX_WELCOME_BYTES, Owner, Reason, Secret, SigningKey, Suite,
+    AwsLc, Change, ClaimedChange, Device, Error, Group, KEY_PACKAGE_LIFETIME, MAX_COMMIT_BYTES,
+    MAX_KEY_PACKAGE_BYTES, MAX_LEAVES, MAX_WELCOME_BYTES, Owner, Reason, Secret, SigningKey, Suite,
     testing::{Cast, certificate, owner},
 };
 use mls_rs::{
@@ -233,8 +233,8 @@ fn a_certificate_that_is_in_no_device_log_is_refused_wherever_it_comes() {
     his.apply_pending_commit().unwrap();
     let info = his.group_info_message_allowing_ext_commit(true).unwrap().to_bytes().unwrap();
     let other = cast.device::<AwsLc>(2, 22).unwrap();
-    let rejoin = other.rejoin(&info, group_id(), 2, None).unwrap();
-    assert_eq!(rejoin.commit(b"").err(), Some(Reason::CredentialRefused.into()));
+    let refused = other.rejoin(&info, group_id(), 2, None).err();
+    assert_eq!(refused, Some(Reason::CredentialRefused.into()));
     let carol = cast.device::<AwsLc>(3, 3).unwrap();
     let invited = MlsMessage::from_bytes(&carol.key_package(SUITE, false, NOW).unwrap()).unwrap();
     let made =
@@ -323,6 +323,38 @@ fn a_tree_of_blanks_is_not_decoded() {
     assert_eq!(alice.join(&longer, group_id(), &adds(0, her()), None).err(), too_large());
     let malformed = alice.rejoin(&group_info(&vector(&[1, 1])), group_id(), 1, None).err();
     assert_eq!(malformed, Some(Reason::Malformed.into()));
+}
+
+// cites: MLS-041, MLS-042, MLS-023
+#[test]
+fn what_is_longer_than_any_that_is_sound_is_not_decoded() {
+    let (cast, mut hers, mut his) = with_stranger(true);
+    let made = his.commit_builder().authenticated_data(header_hash(b"")).build().unwrap();
+    let commit = made.commit_message.to_bytes().unwrap();
+    let claim = ClaimedChange { epoch: 1, ..ClaimedChange::default() };
+    // Of the greatest length it is decoded, and what stands after it found.
+    for (bytes, refused) in
+        [(MAX_COMMIT_BYTES, Reason::Malformed), (MAX_COMMIT_BYTES + 1, Reason::TooLarge)]
+    {
+        let padded = padded(&commit, bytes);
+        assert_eq!(hers.receive_commit(&padded, b"", him(), &claim), Err(refused), "{bytes}");
+    }
+    let carol = cast.device::<AwsLc>(3, 3).unwrap();
+    let key_package = carol.key_package(SUITE, false, NOW).unwrap();
+    for (bytes, refused) in
+        [(MAX_KEY_PACKAGE_BYTES, Reason::Malformed), (MAX_KEY_PACKAGE_BYTES + 1, Reason::TooLarge)]
+    {
+        assert_eq!(hers.key_package(&padded(&key_package, bytes)).err(), Some(refused), "{bytes}");
+    }
+    // By themselves both are sound.
+    assert!(hers.key_package(&key_package).is_ok());
+    assert!(hers.receive_commit(&commit, b"", him(), &claim).is_ok());
+}
+
+fn padded(message: &[u8], bytes: usize) -> Vec<u8> {
+    let mut padded = message.to_vec();
+    padded.resize(bytes, 0);
+    padded
 }
 
 // cites: MLS-034

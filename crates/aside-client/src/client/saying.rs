@@ -8,9 +8,11 @@ use tokio::sync::oneshot;
 
 use super::{Client, Queued};
 use crate::{
-    Entry, Error, MessageRef, Outgoing, Receipt, Text, content,
+    Entry, Error, MessageRef, Outgoing, Receipt, State, Text, content,
     driver::{Command, Message},
-    paths, random,
+    paths,
+    private::Unseen,
+    random,
     store::Filed,
 };
 
@@ -125,7 +127,20 @@ impl Client {
     /// [`Error::State`].
     pub async fn outbox(&self) -> Result<Vec<Outgoing>, Error> {
         let outgoing = |Filed { posting, state, seq }| Outgoing::new(&posting.draft, state, seq);
-        Ok(self.store.outgoing().await?.into_iter().map(outgoing).collect())
+        let mut all: Vec<_> = self.store.outgoing().await?.into_iter().map(outgoing).collect();
+        for (conversation, message_id, Unseen { content, seq, failed }) in
+            self.store.unseen().await?
+        {
+            let state = match (failed, seq) {
+                (Some(error), _) => State::failed(&error.into()),
+                (None, Some(_)) => State::Sent,
+                (None, None) => State::Queued,
+            };
+            all.push(Outgoing::of((message_id, conversation), &content, state, seq));
+        }
+        // Ids begin with the time at which they were made.
+        all.sort_by_key(|outgoing| *outgoing.message_id.as_bytes());
+        Ok(all)
     }
 
     /// Says once more, as a new message, what was not sent: the one takes the place of the other, or nothing changes. Whether it is
@@ -134,8 +149,16 @@ impl Client {
     /// # Errors
     /// [`Error::NotInOutbox`], [`Error::OutboxFull`], [`Error::Tampered`], [`Error::Gone`], [`Error::State`].
     pub async fn retry(&self, message_id: IdempotencyKey) -> Result<Queued, Error> {
-        let failed = self.store.failed(message_id).await?.ok_or(Error::NotInOutbox)?;
-        let (message, queued) = self.compose(failed.conversation, failed.payload);
+        let (conversation, content) = match self.store.failed(message_id).await? {
+            Some(draft) => (draft.conversation, draft.payload),
+            None => match self.store.unseen_one(message_id).await? {
+                Some((conversation, Unseen { content, failed: Some(_), .. })) => {
+                    (conversation, content)
+                }
+                _ => return Err(Error::NotInOutbox),
+            },
+        };
+        let (message, queued) = self.compose(conversation, content);
         let (done, replaced) = oneshot::channel();
         self.command(Command::Retry { failed: message_id, message, done }).await?;
         replaced.await.map_err(|_| Error::Gone)??;

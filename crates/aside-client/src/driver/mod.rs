@@ -398,7 +398,7 @@ impl Driver {
 
     /// Keeps a message until it is acknowledged, or says why not.
     async fn queue(&mut self, message: Message, kept: oneshot::Sender<()>) -> Result<(), Error> {
-        if self.is_private(message.conversation) {
+        if self.is_private(message.conversation).await? {
             self.private_queue(message).await?;
             // The caller may have gone: the message is sent all the same.
             let _ = kept.send(());
@@ -421,8 +421,12 @@ impl Driver {
     async fn retry(
         &mut self,
         failed: IdempotencyKey,
-        Message { conversation, message_id, payload, receipt }: Message,
+        message: Message,
     ) -> Result<Result<(), Error>, Error> {
+        if self.is_private(message.conversation).await? {
+            return self.private_retry(failed, message).await;
+        }
+        let Message { conversation, message_id, payload, receipt } = message;
         let posting = match self.compose(conversation, message_id, payload) {
             Ok(posting) => posting,
             Err(error) => return Ok(Err(error)),
@@ -443,9 +447,8 @@ impl Driver {
 
     /// Takes a message out of the outbox that will not be sent, or was not sent yet.
     async fn discard(&mut self, message_id: IdempotencyKey) -> Result<Result<(), Error>, Error> {
-        if let Some(conversation) = self.private_withdraw(message_id).await? {
-            self.out.tell(Event::Discarded { message_id, conversation });
-            return Ok(Ok(()));
+        if let Some(outcome) = self.private_discard(message_id).await? {
+            return Ok(outcome);
         }
         let conversation = match self.outbox.withdraw(message_id) {
             Ok(Some(done)) => {

@@ -70,6 +70,8 @@ pub(super) struct Outgoing {
     pub(super) sent: Option<u64>,
     /// Its place among those that wait.
     pub(super) order: u64,
+    /// Why it will not be sent.
+    pub(super) failed: Option<v1::Error>,
 }
 
 /// A commit, or the beginning of a group, of which the server's word is awaited. What the log says counts, and not the reply.
@@ -210,8 +212,8 @@ pub(super) struct Conversation {
     pub(super) forked_at: Option<u64>,
     /// The server contradicted itself: nothing is taken in any more.
     pub(super) contradicted: bool,
-    /// Messages that the server refused, to be kept no longer.
-    pub(super) failed: Vec<IdempotencyKey>,
+    /// Messages that will not be sent: kept as such from now on.
+    pub(super) failed: Vec<Outgoing>,
     /// What has changed since it was last written.
     pub(super) is_dirty: bool,
     pub(super) group_is_dirty: bool,
@@ -368,8 +370,8 @@ impl Conversation {
             cx.conversation(self.id).groups.insert(id.generation, state);
             self.is_dirty = true;
         }
-        for message_id in self.failed.drain(..) {
-            cx.conversation(self.id).outgoing.insert(message_id, None);
+        for failed in self.failed.drain(..) {
+            cx.conversation(self.id).outgoing.insert(failed.message_id, Some(failed.record()));
         }
         if std::mem::take(&mut self.is_dirty) {
             cx.conversation(self.id).record = Some(self.record());

@@ -110,6 +110,7 @@ impl Conversation {
             payload: None,
             franking_key: [0; FRANKING_KEY_BYTES],
             sent: None,
+            failed: None,
             order: self.next_order,
         };
         self.next_order += 1;

@@ -151,6 +151,8 @@ struct OutgoingRecord {
     sent: u64,
     #[prost(uint64, tag = "6")]
     order: u64,
+    #[prost(message, optional, tag = "7")]
+    failed: Option<v1::Error>,
 }
 
 /// A device, as a message names it.
@@ -377,6 +379,7 @@ impl Outgoing {
             franking_key: Bytes::copy_from_slice(&self.franking_key),
             sent: self.sent.unwrap_or_default(),
             order: self.order,
+            failed: self.failed.clone(),
         };
         Secret::new(record.encode_to_vec())
     }
@@ -392,6 +395,7 @@ impl Outgoing {
             franking_key: record.franking_key[..].try_into().map_err(|_| DAMAGED)?,
             sent: (record.sent > 0).then_some(record.sent),
             order: record.order,
+            failed: record.failed,
         })
     }
 }

@@ -332,8 +332,10 @@ impl Conversation {
                 self.lost();
             }
             _ => {
-                self.outgoing.remove(at);
-                self.failed.push(message_id);
+                if let Some(mut failed) = self.outgoing.remove(at) {
+                    failed.failed = Some(error.clone());
+                    self.failed.push(failed);
+                }
                 let error = Box::new(error);
                 told.push_back((self.id, Event::Failed { message_id, error }));
             }

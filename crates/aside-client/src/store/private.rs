@@ -17,7 +17,9 @@ use sqlx::{Row as _, Sqlite, Transaction, sqlite::SqliteRow};
 use super::{
     Kept, NewEntry, StateError, Store, StoredSignature, array, seal::Place, signed, unsigned,
 };
-use crate::private::{ConversationWrites, Reading, Said, Stored, StoredConversation, Writes};
+use crate::private::{
+    ConversationWrites, Reading, Said, Stored, StoredConversation, Unseen, Writes,
+};
 
 /// A private message that may hold what is looked for, with what it says.
 pub(crate) struct Sought {
@@ -191,6 +193,43 @@ impl Store {
             all.entry(id).or_default().outgoing.push((message, value));
         }
         Ok(())
+    }
+
+    /// The messages of this device that are among no entries taken in, in the order in which they were said.
+    pub(crate) async fn unseen(
+        &self,
+    ) -> Result<Vec<(ConversationId, IdempotencyKey, Unseen)>, StateError> {
+        let sql = "SELECT conversation_id, message_id, message \
+                   FROM private_outgoing o JOIN private_conversations c ON c.id = o.conversation ORDER BY o.id";
+        let unseen = |row: &SqliteRow| {
+            let id = conversation(row)?;
+            let message = IdempotencyKey::new(array(row.try_get("message_id")?, "a message id")?);
+            let kept = self.opened(Place::Outgoing(id, message), row, "message")?;
+            Ok((id, message, Unseen::read(message, &kept)?))
+        };
+        sqlx::query(sql).fetch_all(&self.pool).await?.iter().map(unseen).collect()
+    }
+
+    /// One of [`unseen`](Self::unseen).
+    pub(crate) async fn unseen_one(
+        &self,
+        message_id: IdempotencyKey,
+    ) -> Result<Option<(ConversationId, Unseen)>, StateError> {
+        let sql = "SELECT conversation_id, message \
+                   FROM private_outgoing o JOIN private_conversations c ON c.id = o.conversation WHERE message_id = ?";
+        let row =
+            sqlx::query(sql).bind(&message_id.as_bytes()[..]).fetch_optional(&self.pool).await?;
+        let Some(row) = row else { return Ok(None) };
+        let id = conversation(&row)?;
+        let kept = self.opened(Place::Outgoing(id, message_id), &row, "message")?;
+        Ok(Some((id, Unseen::read(message_id, &kept)?)))
+    }
+
+    /// How many [`unseen`](Self::unseen) gives.
+    pub(crate) async fn unseen_count(&self) -> Result<u64, StateError> {
+        let sql = "SELECT count(*) AS count FROM private_outgoing";
+        let row = sqlx::query(sql).fetch_one(&self.pool).await?;
+        Ok(unsigned(row.try_get("count")?))
     }
 
     /// What the entries from one seq to another, both included, turned out to say, as far as it was kept.

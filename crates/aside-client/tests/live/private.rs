@@ -1,8 +1,9 @@
 //! Private conversations, between clients and a real server.
 
 use aside_client::{
-    Content, ConversationId, DeviceId, Entry, Event, GroupProfile, Kind, LogIn, RecoveryPhrase,
-    Role, Strength, UserId, What, new_recovery_phrase, private,
+    Connection, Content, ConversationId, DeviceId, Entry, Error, Event, GroupProfile,
+    IdempotencyKey, Kind, LogIn, Outgoing, RecoveryPhrase, Role, State, Strength, UserId, What,
+    new_recovery_phrase, private,
     v1::{self, client_frame::Body},
 };
 
@@ -253,6 +254,91 @@ async fn a_device_that_is_not_approved_sees_none_of_it() {
     let refused = cafe.client.call(Body::Fetch(fetch)).await.unwrap_err();
     assert!(refused.is_refusal(v1::ErrorCode::DeviceNotApproved), "{refused}");
     drop(bob);
+}
+
+/// The texts that wait or will not be sent, and whether they will not.
+async fn waiting(person: &Person) -> Vec<(String, bool)> {
+    let outbox = person.client.outbox().await.expect("it is kept");
+    let of = |it: Outgoing| (it.text.unwrap_or_default(), matches!(it.state, State::Failed { .. }));
+    outbox.into_iter().map(of).collect()
+}
+
+/// The next message that will not be sent.
+async fn failed(person: &mut Person) -> IdempotencyKey {
+    person
+        .until(|event| match event {
+            Event::MessageFailed { message_id, .. } => Some(message_id),
+            _ => None,
+        })
+        .await
+}
+
+#[tokio::test]
+async fn what_waits_is_in_the_outbox_and_what_fails_stays_there() {
+    let world = World::new().await;
+    let ((alice, _), (mut bob, _)) = (user(&world, "alice").await, user(&world, "bob").await);
+    let his = me(&bob);
+    let room = alice.client.create_group().await.unwrap().conversation;
+    alice.client.add_member(room, his).await.unwrap();
+    assert_eq!(joined(&mut bob).await, room);
+    alice.client.send(room, "hello").await.unwrap();
+    assert_eq!(bob.message().await.1, "hello");
+    alice.client.close().await;
+    let World { home, server, address } = world;
+    server.stop().await;
+    bob.until(|event| matches!(event, Event::Connection(Connection::Offline { .. })).then_some(()))
+        .await;
+    for text in ["quince one", "quince two", "quince three"] {
+        drop(bob.client.queue(room, text).await.unwrap());
+    }
+    let is = |texts: &[(&str, bool)]| -> Vec<_> {
+        texts.iter().map(|(text, failed)| ((*text).to_owned(), *failed)).collect()
+    };
+    let [one, two, three] = ["quince one", "quince two", "quince three"];
+    assert_eq!(waiting(&bob).await, is(&[(one, false), (two, false), (three, false)]));
+    let second = bob.client.outbox().await.unwrap()[1].message_id;
+    bob.client.discard(second).await.unwrap();
+    assert!(matches!(bob.client.discard(second).await, Err(Error::NotInOutbox)));
+    assert!(matches!(bob.client.retry(second).await, Err(Error::NotInOutbox)));
+    bob.client.close().await;
+
+    // While he is away, he is put out.
+    let world = World::start_at(home, address, |_| {}).await;
+    let alice = world.come_back("alice").await.unwrap();
+    alice.client.remove_member(room, his).await.unwrap();
+    let mut bob = world.come_back("bob").await.unwrap();
+    let first = failed(&mut bob).await;
+    let third = failed(&mut bob).await;
+    assert_eq!(waiting(&bob).await, is(&[(one, true), (three, true)]));
+    assert!(matches!(bob.client.retry(third).await, Err(Error::NotFollowed)), "it stays");
+    bob.client.discard(first).await.unwrap();
+    bob.client.close().await;
+    assert!(!finds(&contents(&world.computer("bob")), b"quince"), "it is sealed as before");
+    let mut bob = world.come_back("bob").await.unwrap();
+    assert_eq!(waiting(&bob).await, is(&[(three, true)]));
+
+    alice.client.add_member(room, his).await.unwrap();
+    assert_eq!(joined(&mut bob).await, room);
+    bob.client.retry(third).await.unwrap().receipt().await.unwrap();
+    bob.client.catch_up(room).await.unwrap();
+    assert_eq!(waiting(&bob).await, []);
+    assert_eq!(texts(&bob, room).await, ["hello", three]);
+}
+
+/// Nothing is said in plain sight where all was private, not even by one who is there no more.
+#[tokio::test]
+async fn what_was_private_is_not_spoken_to_in_plain_sight() {
+    let world = World::new().await;
+    let ((alice, _), (mut bob, _)) = (user(&world, "alice").await, user(&world, "bob").await);
+    let room = alice.client.create_group().await.unwrap().conversation;
+    alice.client.add_member(room, me(&bob)).await.unwrap();
+    assert_eq!(joined(&mut bob).await, room);
+    bob.client.leave(room).await.unwrap();
+    let refused = bob.client.send(room, "rhubarb").await.unwrap_err();
+    assert!(matches!(refused, Error::NotFollowed), "{refused}");
+    drop(alice);
+    bob.client.close().await;
+    assert!(!finds(&contents(&world.computer("bob")), b"rhubarb"));
 }
 
 /// The name that a conversation has in a user's list.

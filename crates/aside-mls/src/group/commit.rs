@@ -15,17 +15,18 @@ use mls_rs::{
 use super::{Group, Inner, header_hash, owner, owner_at};
 use crate::{
     Change, ClaimedChange, Crypto, Effect, Error, KeyPackage, OutgoingCommit, Owner, Reason,
-    device::{CLOCK_SKEW, Config, KEY_PACKAGE_LIFETIME, parse},
-    wire::{MAX_LEAVES, lifetime},
+    device::{CLOCK_SKEW, Config, KEY_PACKAGE_LIFETIME, check_length, parse},
+    wire::{MAX_COMMIT_BYTES, MAX_KEY_PACKAGE_BYTES, MAX_LEAVES, lifetime},
 };
 
 impl<P: Crypto> Group<P> {
     /// A KeyPackage for this group's suite, and whose it is.
     ///
     /// # Errors
-    /// If it is not one, its lifetime is longer than [`KEY_PACKAGE_LIFETIME`] and [`CLOCK_SKEW`] (MLS-037), or the judge does
+    /// If it is not one, is longer than [`MAX_KEY_PACKAGE_BYTES`] (MLS-042), its lifetime is longer than [`KEY_PACKAGE_LIFETIME`] and [`CLOCK_SKEW`] (MLS-037), or the judge does
     /// not know the leaf.
     pub fn key_package(&self, bytes: &[u8]) -> Result<KeyPackage, Reason> {
+        check_length(bytes, MAX_KEY_PACKAGE_BYTES)?;
         let message = parse(bytes)?;
         let key_package = message.as_key_package().ok_or(Reason::WrongKind)?;
         if key_package.cipher_suite() != self.suite().mls() {
@@ -124,6 +125,7 @@ impl<P: Crypto> Group<P> {
         sender: Owner,
         claim: &ClaimedChange,
     ) -> Result<Effect, Reason> {
+        check_length(commit, MAX_COMMIT_BYTES)?;
         let message = self.expect(commit, ContentType::Commit)?;
         let mut next = self.inner.clone();
         let received = next.process_incoming_message(message);

@@ -65,8 +65,9 @@ impl Sync {
         }
     }
 
-    pub(in crate::driver) fn is_private(&self, conversation: ConversationId) -> bool {
-        self.rooms.get(&conversation).is_some_and(|room| room.is_private)
+    /// None if it is not followed.
+    pub(in crate::driver) fn is_private(&self, conversation: ConversationId) -> Option<bool> {
+        self.rooms.get(&conversation).map(|room| room.is_private)
     }
 
     pub(in crate::driver) fn name_of(&self, conversation: ConversationId) -> String {
