@@ -1,5 +1,7 @@
 //! Private conversations: the [`Engine`], moved by what the connection brings, and written down before anything is sent.
 
+mod outbox;
+
 use std::{
     collections::{BTreeMap, HashMap},
     time::Duration,
@@ -19,7 +21,7 @@ use super::{Driver, outbox::Waiter};
 use crate::{
     Error, Event, Identity, Outgoing, Receipt, State, certificate,
     model::is_private,
-    private::{self, Asked, Engine, Entry, Goal, SendError},
+    private::{self, Asked, Engine, Entry, Goal},
     random,
     store::{Kept, Store},
     trust::{self, Received},
@@ -27,8 +29,6 @@ use crate::{
 
 /// Entries read at once.
 const CHUNK: u32 = 64;
-/// With so many messages that are among no entries taken in, those that will not be sent counted, no other is taken.
-const MAX_UNSEEN: u64 = 4096;
 
 type Done = oneshot::Sender<Result<(), Error>>;
 
@@ -462,97 +462,6 @@ impl Driver {
         }
         let known = self.store.conversation(conversation).await?;
         Ok(known.is_some_and(|known| known.kind.is_private()))
-    }
-
-    /// Keeps a private message until its entry came.
-    pub(super) async fn private_queue(&mut self, message: super::Message) -> Result<(), Error> {
-        if let Err(error) = self.private_take(&message).await? {
-            // The caller may have gone.
-            let _ = message.receipt.send(Err(error));
-            return Ok(());
-        }
-        self.private_taken(message);
-        self.private_work().await
-    }
-
-    /// Says once more what will not be sent; that is gone with the same write, or stays.
-    pub(super) async fn private_retry(
-        &mut self,
-        failed: IdempotencyKey,
-        message: super::Message,
-    ) -> Result<Result<(), Error>, Error> {
-        let conversation = message.conversation;
-        let is_failed = match self.store.unseen_one(failed).await? {
-            Some((of, unseen)) => of == conversation && unseen.failed.is_some(),
-            None => false,
-        };
-        if !is_failed {
-            return Ok(Err(Error::NotInOutbox));
-        }
-        if let Err(error) = self.private_take(&message).await? {
-            return Ok(Err(error));
-        }
-        if let Some(engine) = &mut self.private.engine {
-            engine.forget_failed(conversation, failed);
-        }
-        self.out.tell(Event::Discarded { message_id: failed, conversation });
-        self.private_taken(message);
-        self.private_work().await?;
-        Ok(Ok(()))
-    }
-
-    async fn private_take(&mut self, message: &super::Message) -> Result<Result<(), Error>, Error> {
-        if self.store.unseen_count().await? >= MAX_UNSEEN {
-            return Ok(Err(Error::OutboxFull));
-        }
-        let sent = match &mut self.private.engine {
-            Some(engine) => {
-                engine.send(message.conversation, message.message_id, message.payload.clone())
-            }
-            None => Err(SendError::Unknown),
-        };
-        Ok(sent.map_err(|error| match error {
-            SendError::Unknown => self.not_followed(),
-            SendError::Full => Error::OutboxFull,
-            SendError::Contradicted => Error::Tampered,
-        }))
-    }
-
-    fn private_taken(&mut self, message: super::Message) {
-        let super::Message { conversation, message_id, payload, receipt } = message;
-        self.sync.watch(conversation);
-        let of = (message_id, conversation);
-        self.out.tell(Event::Outgoing(Outgoing::of(of, &payload, State::Queued, None)));
-        self.private.receipts.insert(message_id, (receipt, payload));
-    }
-
-    /// Takes a private message out that will not be sent, or that was not encrypted yet; none if there is no such private message.
-    pub(super) async fn private_discard(
-        &mut self,
-        message_id: IdempotencyKey,
-    ) -> Result<Option<Result<(), Error>>, Error> {
-        let Some((conversation, unseen)) = self.store.unseen_one(message_id).await? else {
-            return Ok(None);
-        };
-        let Some(engine) = &mut self.private.engine else {
-            return Ok(Some(Err(self.not_followed())));
-        };
-        if unseen.failed.is_some() {
-            engine.forget_failed(conversation, message_id);
-        } else if !engine.withdraw(conversation, message_id) {
-            let error = match unseen.seq {
-                Some(_) => Error::NotInOutbox,
-                None => Error::MayHaveArrived,
-            };
-            return Ok(Some(Err(error)));
-        }
-        if let Some((waiter, _)) = self.private.receipts.remove(&message_id) {
-            // Whoever waited may have gone.
-            let _ = waiter.send(Err(Error::Withdrawn));
-        }
-        self.private_work().await?;
-        self.out.tell(Event::Discarded { message_id, conversation });
-        Ok(Some(Ok(())))
     }
 
     /// What is to be done in a private conversation; `done` is told when it is.
