@@ -16,13 +16,17 @@
 //! - **Repairs are made by themselves**: see [`Repair`], and [`Unreadable`] for what can't be read. What does not work is told
 //!   once, and shown by [`Engine::health`].
 
+mod claims;
+mod commits;
 mod conversation;
 mod event;
 mod inbox;
 mod intake;
 mod judge;
 mod making;
+mod messages;
 mod naming;
+mod outside;
 mod packages;
 mod reading;
 mod record;

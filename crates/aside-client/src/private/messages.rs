@@ -1,0 +1,177 @@
+//! Messages: whose they are, what they say, and why they can not be read.
+
+use aside_crypto::{Envelope, Judgement, LogHead, StatedHeadError};
+use aside_mls::{Owner, Reason};
+use aside_proto::v1;
+use prost::Message as _;
+
+use super::{
+    conversation::{Context, Conversation, Entry, Opened, Outgoing, Stall},
+    event::{Event, Repair},
+    intake::{By, Hold, Taken},
+    reading::{Reading, Said, Unreadable},
+};
+
+impl Conversation {
+    pub(super) fn message(&mut self, cx: &mut Context<'_>, entry: &Entry, by: By) -> Taken {
+        let seq = entry.seq;
+        if entry.payload.is_empty() {
+            // Redacted: there is nothing to read. If it was this device's, it arrived.
+            let known = self.arrived(cx, by)?;
+            let is_ours = by.owner == cx.me && known.is_none();
+            if is_ours && self.group.is_some() && seq > self.joined_at {
+                // Sent in a state that is lost, as any other that is not known here.
+                self.lost();
+                self.drop_group(cx);
+            }
+            return Ok(());
+        }
+        const WRONG: Hold = Hold::Contradiction("the header of a message");
+        let payload = v1::PrivatePayload::decode(&entry.payload[..]).map_err(|_| WRONG)?;
+        let header = v1::PrivateHeader::decode(&payload.header[..]).map_err(|_| WRONG)?;
+        let generation = u32::try_from(header.generation).map_err(|_| WRONG)?;
+        let at = (generation, header.epoch);
+        if !self.roster.goes_on(at) {
+            return Err(Hold::Contradiction("the epoch of a message"));
+        }
+        let is_here = header.conversation_id[..] == self.id.as_bytes()[..];
+        if header.message_id[..] != by.key.as_bytes()[..] || !is_here {
+            return Err(Hold::Contradiction("the ids of a message"));
+        }
+        self.confirm_removal(cx, by.owner, header.epoch)?;
+        let reading = if by.owner == cx.me {
+            self.own_message(cx, entry, by, at)?
+        } else if self.is_at(at) {
+            self.others_message(cx, seq, by.owner, (&header, &payload))?
+        } else if let Some(refused) = self.refused {
+            if refused.by != by.owner {
+                self.repair.get_or_insert(Repair::Behind);
+            }
+            Reading::Unreadable(Unreadable::Refused(Reason::FutureEpoch))
+        } else {
+            Reading::Unreadable(Unreadable::NotHere)
+        };
+        if let Reading::Said(said) = &reading
+            && said.approved
+            && let Some(profile) = self.naming.said(self.roster.kind, (seq, by.owner), said)
+        {
+            cx.tell(self.id, Event::Named { profile, by: by.owner });
+        }
+        cx.read(self.id, seq, &reading);
+        Ok(())
+    }
+
+    /// The message of this device's that an entry is; it waits no longer.
+    pub(super) fn arrived(&mut self, cx: &mut Context<'_>, by: By) -> Taken<Option<Outgoing>> {
+        let ours = |it: &Outgoing| it.message_id == by.key;
+        let at = self.outgoing.iter().position(ours).filter(|_| by.owner == cx.me);
+        let Some(mine) = at.and_then(|at| self.outgoing.remove(at)) else { return Ok(None) };
+        cx.conversation(self.id).outgoing.insert(by.key, None);
+        Ok(Some(mine))
+    }
+
+    pub(super) fn own_message(
+        &mut self,
+        cx: &mut Context<'_>,
+        entry: &Entry,
+        by: By,
+        at: (u32, u64),
+    ) -> Taken<Reading> {
+        let Some(mine) = self.arrived(cx, by)? else {
+            // Sent in a state that is lost: the keys that it used may be used no more (MLS table "own").
+            if self.is_at(at) {
+                self.lost();
+            }
+            return Ok(Reading::Unreadable(Unreadable::Lost));
+        };
+        if mine.sent.is_none() {
+            let (message_id, time_ms) = (by.key, entry.header.time_ms);
+            cx.tell(self.id, Event::Sent { message_id, seq: entry.seq, time_ms });
+        }
+        if mine.payload.as_ref() != Some(&entry.payload) {
+            // Encrypted in a state that is lost, and said before the copy was made.
+            if self.is_at(at) {
+                self.lost();
+            }
+            return Ok(Reading::Unreadable(Unreadable::Lost));
+        }
+        let position = cx.logs.with(cx.me.user, |log| log.head().position).unwrap_or_default();
+        Ok(Reading::Said(Said {
+            content: mine.content,
+            franking_key: mine.franking_key,
+            position,
+            approved: true,
+            role: self.roster.role(cx.me.user),
+        }))
+    }
+
+    pub(super) fn others_message(
+        &mut self,
+        cx: &mut Context<'_>,
+        seq: u64,
+        by: Owner,
+        (header, payload): (&v1::PrivateHeader, &v1::PrivatePayload),
+    ) -> Taken<Reading> {
+        let opened = match self.opened.take_if(|opened| opened.seq == seq) {
+            Some(opened) => opened,
+            None => match self.open(seq, by, header, payload) {
+                Ok(opened) => opened,
+                Err(unreadable) => return Ok(Reading::Unreadable(unreadable)),
+            },
+        };
+        self.is_dirty = true;
+        let stated = LogHead { position: opened.position, hash: opened.hash };
+        let judged = cx.logs.with(by.user, |log| {
+            log.judge_new(by.device, &stated)
+                .map(|judged| (judged.position, matches!(judged.judgement, Judgement::Active(_))))
+        });
+        let is_refreshed = self.refreshed.contains(&by.user);
+        let unreadable = match judged {
+            Some(Ok((position, approved))) if approved || is_refreshed => {
+                return Ok(Reading::Said(Said {
+                    content: opened.content,
+                    franking_key: opened.franking_key,
+                    position,
+                    approved,
+                    role: self.roster.role(by.user),
+                }));
+            }
+            Some(Err(StatedHeadError::Diverged(_))) => Unreadable::LogDiverges,
+            Some(Err(StatedHeadError::Beyond(_))) | None if is_refreshed => Unreadable::LogHeldBack,
+            _ => {
+                // What was opened once can't be opened again: it is kept until its sender is known.
+                self.opened = Some(opened);
+                return Err(Hold::Stall(Stall::Logs([by.user].into())));
+            }
+        };
+        cx.tell(self.id, Event::SenderDoubted { seq, sender: by });
+        Ok(Reading::Unreadable(unreadable))
+    }
+
+    pub(super) fn open(
+        &mut self,
+        seq: u64,
+        by: Owner,
+        header: &v1::PrivateHeader,
+        payload: &v1::PrivatePayload,
+    ) -> Result<Opened, Unreadable> {
+        let group = self.group.as_mut().ok_or(Unreadable::NotHere)?;
+        let decrypted = group.decrypt(&payload.ciphertext, &payload.header, by);
+        let message = decrypted.map_err(|reason| {
+            if reason == Reason::Own {
+                self.lost();
+            }
+            Unreadable::Refused(reason)
+        })?;
+        self.group_is_dirty = true;
+        let envelope = Envelope::open(&message.content, &header.franking_tag);
+        let envelope = envelope.map_err(|_| Unreadable::Damaged)?;
+        Ok(Opened {
+            seq,
+            content: envelope.content,
+            franking_key: *envelope.key.as_bytes(),
+            position: envelope.head.position,
+            hash: envelope.head.hash,
+        })
+    }
+}

@@ -1,0 +1,274 @@
+//! Outside of a group: coming in by an external commit, or beginning it anew where nobody else can go on.
+
+use std::collections::BTreeSet;
+
+use aside_mls::{Error as MlsError, Owner, Reason, Suite};
+use aside_proto::{
+    id::UserId,
+    v1::{self, ConversationKind, client_frame::Body},
+};
+use bytes::Bytes;
+use prost::Message as _;
+
+use super::{
+    conversation::{Context, Conversation, Info, Request, Step, Submitted},
+    event::{Event, Repair},
+    intake::{Hold, suspects},
+    making::Made,
+    record::{leaf, owner},
+};
+
+impl Conversation {
+    /// Not in the group, or not at its epoch: come in, or begin it anew.
+    pub(super) fn due_outside(&mut self, cx: &mut Context<'_>) -> Made {
+        let asked = self.repair == Some(Repair::Asked);
+        if self.is_removed && !asked {
+            return Ok(None);
+        }
+        let broken = self.broken.filter(|(.., at)| *at == self.roster.at);
+        if let Some((_, reason, _)) = broken
+            && self.refused.is_none()
+        {
+            // There is no way in from here, whatever is tried: others are told, and the next commit may leave one.
+            self.accuse(cx, reason);
+            return self.due_rejection(cx);
+        }
+        let stuck = self.refused.is_some() && (self.repair.is_none() || broken.is_some());
+        if stuck && !self.may_reset(cx) {
+            // Others will say whether the commit holds: a reset comes, or they go on from it.
+            return Ok(None);
+        }
+        if self.held_at.is_some() && self.held_at == self.roster.at {
+            return Ok(None);
+        }
+        let Some(Info { info, asked_at }) = self.info.clone() else {
+            self.info_asked_at = self.cursor;
+            let body = v1::GetGroupInfo { conversation_id: self.id.to_bytes() };
+            return Ok(Some(Request {
+                step: Step::Info,
+                key: None,
+                body: Body::GetGroupInfo(body),
+            }));
+        };
+        if asked_at < self.cursor {
+            // Of before what was taken in since, perhaps.
+            self.info = None;
+            return self.due_outside(cx);
+        }
+        let leaves: Option<BTreeSet<_>> = info.leaves.iter().map(owner).collect();
+        let cut_off: Option<BTreeSet<_>> = info.pending_removals.iter().map(owner).collect();
+        let (Some(leaves), Some(cut_off), Ok(generation)) =
+            (leaves, cut_off, u32::try_from(info.generation))
+        else {
+            self.info = None;
+            return Err(Hold::Contradiction("what there is to know of a group"));
+        };
+        let at = (generation, info.epoch);
+        let known = self.roster.at.unwrap_or_default();
+        let is_vague = self.roster.at.is_none() || self.roster.at_is_vague;
+        if at > known && !is_vague {
+            // Of a later moment than what was taken in: that goes first.
+            self.info = None;
+            self.expect(self.cursor + 1);
+            return Ok(None);
+        }
+        if at < known {
+            // It leads back (MLS-030).
+            let repair = self.repair.unwrap_or(Repair::NewDevice);
+            return Ok(self.break_down(cx, (repair, Reason::NotAMember), &leaves));
+        }
+        if is_vague {
+            (self.roster.at, self.roster.at_is_vague) = (Some(at), true);
+            self.roster.cut_off.clone_from(&cut_off);
+            self.is_dirty = true;
+        }
+        if generation == 0 || leaves.is_empty() {
+            // Nobody is there to come to: whoever has something to say begins anew (DS-024).
+            self.info = None;
+            return self.begin(cx);
+        }
+        if stuck {
+            // Nobody but those whom this device knows to have been there; and only what no other can have meant otherwise makes a
+            // culprit of its maker: logs may be known to some and not yet to others.
+            let before = self.leaves();
+            let stay = leaves.intersection(&before).copied().collect();
+            let refused = self.refused.filter(|it| it.reason != Reason::CredentialRefused);
+            return self.reset(cx, &info, &stay, refused.map(|refused| refused.by));
+        }
+        self.come_in(cx, &info, &leaves, &cut_off)
+    }
+
+    /// The commit that led to where the log is left no GroupInfo that this device can come in by: all are told, once (DS-020).
+    pub(super) fn accuse(&mut self, cx: &Context<'_>, reason: Reason) {
+        // Logs may be known to some and not yet to others; and what this device lacks is nobody's fault.
+        let is_evidence = !matches!(
+            reason,
+            Reason::NotAMember | Reason::CredentialRefused | Reason::UnknownKeyPackage
+        );
+        let Some((seq, by)) = self.roster.makers.last_key_value() else { return };
+        let is_new = !self.roster.rejected.contains(seq) && self.accused != Some(*seq);
+        if is_evidence && *by != cx.me && is_new {
+            self.accused = Some(*seq);
+            self.reject = Some((*seq, v1::RejectCode::WelcomeInvalid));
+        }
+    }
+
+    /// DS-022: whether this device may begin the group anew, since it can't follow a commit that was rejected.
+    pub(super) fn may_reset(&self, cx: &Context<'_>) -> bool {
+        let Some(refused) = self.refused.filter(|_| self.group.is_some()) else { return false };
+        if !self.roster.rejected.contains(&refused.seq) || refused.by == cx.me {
+            return false;
+        }
+        let roster = &self.roster;
+        let gave_cause = |user: UserId| {
+            roster.makers.iter().any(|(seq, by)| roster.rejected.contains(seq) && by.user == user)
+        };
+        let leaves = self.leaves();
+        let mut owners = leaves.iter().map(|leaf| leaf.user).filter(|user| roster.is_owner(*user));
+        roster.is_owner(cx.me.user)
+            || roster.kind == ConversationKind::Direct
+            || owners.all(gave_cause)
+    }
+
+    /// The same devices in a new group, but the one whose commit can't be followed: an OWNER's leaf is an OWNER's alone to leave
+    /// out, and so are devices that can't be added (DS-023).
+    pub(super) fn reset(
+        &mut self,
+        cx: &mut Context<'_>,
+        info: &v1::GroupInfo,
+        leaves: &BTreeSet<Owner>,
+        culprit: Option<Owner>,
+    ) -> Made {
+        let roster = &self.roster;
+        let is_owner = roster.is_owner(cx.me.user) || roster.kind == ConversationKind::Direct;
+        let may_go = |leaf: &Owner| is_owner || !roster.is_owner(leaf.user);
+        let culprit = culprit.filter(|leaf| leaves.contains(leaf) && may_go(leaf));
+        let stays = |leaf: &Owner| Some(*leaf) != culprit && *leaf != cx.me;
+        let stay: BTreeSet<_> = leaves.iter().copied().filter(stays).collect();
+        let suite = u16::try_from(info.suite).ok().and_then(Suite::from_number);
+        self.roster.suite = suite.or(self.roster.suite);
+        if let Some(claim) = self.claim(cx, stay.iter().map(|it| (it.user, Some(it.device)))) {
+            return Ok(Some(claim));
+        }
+        let packages = self.usable(cx, None, |owner| stay.contains(owner))?;
+        if packages.len() < stay.len() && !is_owner {
+            return Ok(self.break_down(cx, (Repair::Behind, Reason::UnknownKeyPackage), leaves));
+        }
+        self.info = None;
+        self.establish(cx, self.suite(), packages, culprit)
+    }
+
+    pub(super) fn break_down(
+        &mut self,
+        cx: &mut Context<'_>,
+        (why, reason): (Repair, Reason),
+        leaves: &BTreeSet<Owner>,
+    ) -> Option<Request> {
+        self.broken = Some((why, reason, self.roster.at));
+        self.info = None;
+        if self.told_broken != self.broken {
+            self.told_broken = self.broken;
+            let suspects = suspects(cx, leaves);
+            cx.tell(self.id, Event::RepairFailed { why, reason, suspects });
+        }
+        None
+    }
+
+    /// An external commit, if a device of this user's is in the group (MLS-012).
+    pub(super) fn come_in(
+        &mut self,
+        cx: &mut Context<'_>,
+        info: &v1::GroupInfo,
+        leaves: &BTreeSet<Owner>,
+        cut_off: &BTreeSet<Owner>,
+    ) -> Made {
+        let repair = self.repair.unwrap_or(Repair::NewDevice);
+        let asked = self.repair == Some(Repair::Asked);
+        if asked
+            && self.roster.is_owner(cx.me.user)
+            && leaves.iter().all(|it| it.user != cx.me.user)
+        {
+            // Nobody need let an OWNER in who has lost all devices, and says so.
+            return self.reset(cx, info, leaves, None);
+        }
+        if leaves.iter().chain(cut_off).all(|leaf| leaf.user != cx.me.user) {
+            // Somebody has to let this user in.
+            self.info = None;
+            self.broken = Some((repair, Reason::NotAMember, self.roster.at));
+            return Ok(None);
+        }
+        let users: BTreeSet<_> = leaves.iter().chain(cut_off).map(|leaf| leaf.user).collect();
+        self.need_logs(cx, users.iter().copied())?;
+        let Some((generation, epoch)) = self.roster.at else { return Ok(None) };
+        let id = self.group_id(generation);
+        let listed = leaves.union(cut_off).copied().collect();
+        let made = cx.device.rejoin(&info.group_info, id, epoch, None).and_then(|rejoin| {
+            // Who is in the tree is to be seen by all (MLS-039).
+            if *rejoin.leaves() != listed {
+                return Err(Reason::ClaimMismatch.into());
+            }
+            let key = cx.idempotency_key();
+            let claim = rejoin.claim().clone();
+            let header = v1::CommitHeader {
+                conversation_id: self.id.to_bytes(),
+                message_id: key.to_bytes(),
+                generation: generation.into(),
+                epoch,
+                added: claim.added.iter().map(|it| leaf(*it)).collect(),
+                removed: claim.removed.iter().map(|it| leaf(*it)).collect(),
+                is_external: true,
+            };
+            let header = header.encode_to_vec();
+            let (group, commit) = rejoin.commit(&header)?;
+            Ok((key, header, group, commit))
+        });
+        let (key, header, mut group, commit) = match made {
+            Ok(made) => made,
+            Err(MlsError::Refused(Reason::CredentialRefused)) => {
+                self.refresh_logs(users.into_iter())?;
+                return self.shut_out(cx, (repair, Reason::CredentialRefused), info, leaves);
+            }
+            Err(MlsError::Refused(reason)) => {
+                return self.shut_out(cx, (repair, reason), info, leaves);
+            }
+            Err(_) => return self.shut_out(cx, (repair, Reason::Invalid), info, leaves),
+        };
+        self.info = None;
+        let candidate = cx.save(&mut group)?;
+        let payload = v1::CommitPayload { header: header.into(), commit: commit.commit.into() };
+        let submit = v1::SubmitCommit {
+            payload: payload.encode_to_vec().into(),
+            salt: Bytes::copy_from_slice(&cx.bytes::<32>()),
+            welcomes: Vec::new(),
+            group_info: commit.group_info.into(),
+        };
+        let (body, group) = (Body::SubmitCommit(submit), Some(group));
+        let repair = Some(repair);
+        Ok(Some(self.submit(Submitted { key, body, group, candidate, repair })))
+    }
+
+    /// There is no way in. Where none but this user's devices are left, this one begins anew; else others may leave another way.
+    pub(super) fn shut_out(
+        &mut self,
+        cx: &mut Context<'_>,
+        why: (Repair, Reason),
+        info: &v1::GroupInfo,
+        leaves: &BTreeSet<Owner>,
+    ) -> Made {
+        let me = cx.me;
+        let is_alone = leaves.iter().all(|leaf| leaf.user == me.user) && leaves.contains(&me);
+        let last = self.roster.makers.last_key_value().map(|(seq, _)| *seq);
+        if let Some(seq) = last.filter(|_| is_alone) {
+            if self.roster.rejected.contains(&seq) {
+                return self.reset(cx, info, leaves, None);
+            }
+            if self.accused != Some(seq) {
+                self.info = None;
+                self.accused = Some(seq);
+                self.reject = Some((seq, v1::RejectCode::WelcomeInvalid));
+                return self.due_rejection(cx);
+            }
+        }
+        Ok(self.break_down(cx, why, leaves))
+    }
+}
