@@ -141,6 +141,7 @@ impl Device {
     }
 
     /// Breaks what the engine is told.
+    #[allow(clippy::result_large_err, reason = "the session gives it so")]
     pub(super) fn twist(
         &self,
         result: Result<Body, v1::Error>,

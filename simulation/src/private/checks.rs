@@ -135,8 +135,7 @@ fn check_groups(
         let could_be = |it: &&Device| !it.is_revoked && it.is_approved();
         let leaves = leaves(entries, id)?;
         let is_leaf = |it: &&&Device| it.disk.owner.is_some_and(|it| leaves.contains(&it));
-        let is_over =
-            insiders.is_empty() && !devices.iter().filter(is_leaf).any(|it| could_be(&it));
+        let is_over = insiders.is_empty() && !devices.iter().filter(is_leaf).any(could_be);
         ensure!(
             is_over || (!may_come && !insiders.is_empty()),
             "it is outside of {id}, with {} insiders: {health:?}",

@@ -244,7 +244,7 @@ impl Device {
     pub(crate) fn save(&mut self, scene: &mut Scene<'_>) -> Result<()> {
         let running = self.running.as_mut().context("it runs")?;
         let Some(mut writes) = running.unsaved.take() else { return Ok(()) };
-        for (_, writes) in &writes.conversations {
+        for writes in writes.conversations.values() {
             for (key, value) in &writes.outgoing {
                 if value.is_some() {
                     scene.witness.told(*key, Fate::Kept)?;

@@ -84,16 +84,16 @@ impl Liar {
             (Outcome::Reply(Body::GroupInfo(info)), Command::GetGroupInfo { conversation, .. }) => {
                 self.group_info(*conversation, info);
             }
-            (Outcome::Reply(Body::Fetched(fetched)), _) if fetched.entries.len() > 2 => {
-                if self.lie("a log with a hole") {
-                    let at = self.rng.below(fetched.entries.len() - 1);
-                    fetched.entries.remove(at);
-                }
+            (Outcome::Reply(Body::Fetched(fetched)), _)
+                if fetched.entries.len() > 2 && self.lie("a log with a hole") =>
+            {
+                let at = self.rng.below(fetched.entries.len() - 1);
+                fetched.entries.remove(at);
             }
-            (Outcome::Reply(Body::Inbox(inbox)), _) if !inbox.items.is_empty() => {
-                if self.lie("an empty inbox") {
-                    inbox.items.clear();
-                }
+            (Outcome::Reply(Body::Inbox(inbox)), _)
+                if !inbox.items.is_empty() && self.lie("an empty inbox") =>
+            {
+                inbox.items.clear();
             }
             (Outcome::Reply(Body::DeviceLogs(logs)), _) => self.device_logs(device, logs),
             _ => {}

@@ -154,6 +154,9 @@ pub(super) struct Hand {
     pub(super) refused: BTreeMap<Owner, Reason>,
 }
 
+/// What did not work, why, and where the log was.
+pub(super) type Broken = (Repair, Reason, Option<(u32, u64)>);
+
 pub(super) struct Conversation {
     pub(super) id: ConversationId,
     pub(super) roster: Roster,
@@ -181,11 +184,11 @@ pub(super) struct Conversation {
     /// To be told to whoever has the KeyPackages.
     pub(super) packages_are_lost: bool,
     /// A repair that did not work, and at which epoch.
-    pub(super) broken: Option<(Repair, Reason, Option<(u32, u64)>)>,
+    pub(super) broken: Option<Broken>,
     /// When a repair that did not work is tried again: nothing is pushed to a device outside of a group (PRIV-008).
     pub(super) retry_at_ms: Option<u64>,
     /// What was told last of a repair that did not work.
-    pub(super) told_broken: Option<(Repair, Reason, Option<(u32, u64)>)>,
+    pub(super) told_broken: Option<Broken>,
     pub(super) refused: Option<Refused>,
     pub(super) removal: Option<Removal>,
     pub(super) reject: Option<(u64, v1::RejectCode)>,

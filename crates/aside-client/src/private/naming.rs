@@ -70,9 +70,10 @@ impl Naming {
         (me, any): (Owner, bool),
     ) {
         if any && roster.kind == ConversationKind::Group {
-            let candidates = [maker, self.by].into_iter().flatten().chain(stayed.iter().copied());
+            let mut candidates =
+                [maker, self.by].into_iter().flatten().chain(stayed.iter().copied());
             let may = |it: &Owner| stayed.contains(it) && may_name(roster.role(it.user));
-            self.is_due = self.profile().is_some() && candidates.filter(may).next() == Some(me);
+            self.is_due = self.profile().is_some() && candidates.find(may) == Some(me);
         }
     }
 

@@ -1,5 +1,7 @@
 //! A new device is let in by six digits that its user compares.
 
+#![allow(clippy::unwrap_used, clippy::panic)] // Every function here is a test's.
+
 use std::sync::{
     Arc,
     atomic::{AtomicBool, Ordering},
@@ -303,7 +305,7 @@ impl Impostor {
             Passing::ToServer(frame) => {
                 let Some(client_frame::Body::Relay(relay)) = &mut frame.body else { return };
                 let message = ApprovalMessage::decode(&relay.payload).expect("it is one");
-                relay.payload = self.to_phone(message).request().payload;
+                relay.payload = self.for_phone(message).request().payload;
             }
             Passing::ToClient(frame) => match &mut frame.body {
                 Some(Body::Authenticated(who)) => {
@@ -314,14 +316,14 @@ impl Impostor {
                 Some(Body::RelayReceived(said)) => {
                     let from = said.device_id[..].try_into().expect("it is an id");
                     let message = ApprovalMessage::decode(&said.payload).expect("it is one");
-                    said.payload = self.to_laptop(from, message).request().payload;
+                    said.payload = self.for_laptop(from, message).request().payload;
                 }
                 _ => {}
             },
         }
     }
 
-    fn to_phone(&mut self, message: ApprovalMessage) -> Said {
+    fn for_phone(&mut self, message: ApprovalMessage) -> Said {
         match message {
             ApprovalMessage::Of(id, ApprovalStep::Commitment(_)) => {
                 self.hers = Some(id);
@@ -338,7 +340,7 @@ impl Impostor {
         }
     }
 
-    fn to_laptop(&mut self, phone: DeviceId, message: ApprovalMessage) -> Said {
+    fn for_laptop(&mut self, phone: DeviceId, message: ApprovalMessage) -> Said {
         let ApprovalMessage::Of(_, step) = &message else { panic!("nobody looks") };
         if let Some(own) = self.own.take_if(|_| matches!(step, ApprovalStep::Answer(_))) {
             let Step::Goes(_, reveal) = own.handle(phone, &message) else { panic!("an answer") };

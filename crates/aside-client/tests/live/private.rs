@@ -1,5 +1,7 @@
 //! Private conversations, between clients and a real server.
 
+#![allow(clippy::unwrap_used, clippy::panic)] // Every function here is a test's.
+
 use aside_client::{
     Connection, Content, ConversationId, DeviceId, Entry, Error, Event, GroupProfile,
     IdempotencyKey, Kind, LogIn, Outgoing, RecoveryPhrase, Role, State, Strength, UserId, What,

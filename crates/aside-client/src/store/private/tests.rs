@@ -309,7 +309,7 @@ fn entries(messages: u64, redacted: Vec<u64>) -> Vec<NewEntry> {
         .map(|seq| entry(seq, v1::EntryKind::PrivateMessage, format!("ciphertext {seq}").into()))
         .collect();
     all.push(entry(messages + 1, v1::EntryKind::Commit, b"commit".to_vec()));
-    let redacted = v1::RedactedPayload { seqs: redacted, ..Default::default() };
+    let redacted = v1::RedactedPayload { seqs: redacted };
     all.push(entry(messages + 2, v1::EntryKind::Redacted, redacted.encode_to_vec()));
     all
 }
