@@ -7,7 +7,7 @@ use aside_client::private::{Engine, Health, Reading};
 use aside_mls::Owner;
 use aside_proto::{
     id::{ConversationId, IdempotencyKey},
-    v1::{self, ConversationKind, EntryKind, Role},
+    v1::{self, ConversationKind, EntryKind},
 };
 use aside_session::client::log::Accepted;
 
@@ -124,13 +124,10 @@ fn check_groups(
             })
             .collect();
         let is_direct = device.disk.rooms[&id].kind == ConversationKind::Direct;
-        let may_add = |(other, health): &(Owner, Health)| {
-            let role = health.members.iter().find(|(user, _)| *user == other.user);
-            is_direct || role.is_some_and(|(_, role)| matches!(role, Role::Owner | Role::Admin))
-        };
         let has_leaf =
             insiders.iter().any(|(_, health)| health.leaves.iter().any(|it| it.user == owner.user));
-        let may_come = has_leaf || insiders.iter().any(may_add);
+        // Of a GROUP, who has no device left there is let in by somebody who says so, and not by itself.
+        let may_come = has_leaf || is_direct;
         // If nobody is in it, there has to be nobody who could be.
         let could_be = |it: &&Device| !it.is_revoked && it.is_approved();
         let leaves = leaves(entries, id)?;

@@ -70,7 +70,10 @@ impl Conversation {
         let is_current = self.is_at(at);
         if by.owner == cx.me {
             match self.submitted.take_if(|submitted| submitted.key == by.key) {
-                Some(submitted) => return self.own_commit(cx, seq, submitted),
+                Some(submitted) if submitted.is_commit(payload) => {
+                    return self.own_commit(cx, seq, submitted);
+                }
+                Some(_) => return Err(Hold::Contradiction("what this device committed")),
                 None if is_current || claim.added.contains(&cx.me) => {
                     self.lost();
                     self.drop_group(cx);

@@ -198,6 +198,8 @@ pub(super) struct Conversation {
     pub(super) skipped: bool,
     /// Where something was refused that would be refused again: nothing of it is made there.
     pub(super) held_at: Option<(u32, u64)>,
+    /// Where nobody was left in the group: nothing goes on from there but another group.
+    pub(super) deserted_at: Option<(u32, u64)>,
     /// The message that was refused last for an epoch that the log is at, as far as it was taken in.
     pub(super) sent_in_vain: Option<(IdempotencyKey, u64)>,
     /// The last commit that was rejected since it leaves no way in, on this connection.
@@ -252,6 +254,7 @@ impl Conversation {
             is_removed: false,
             skipped: false,
             held_at: None,
+            deserted_at: None,
             sent_in_vain: None,
             report: None,
             info: None,
@@ -336,7 +339,7 @@ impl Conversation {
         self.info = None;
         self.broken = None;
         self.accused = None;
-        (self.held_at, self.sent_in_vain) = (None, None);
+        (self.held_at, self.sent_in_vain, self.deserted_at) = (None, None, None);
         self.hand.asked.clear();
         self.stall = None;
         self.looked_for = 0;

@@ -168,11 +168,12 @@ impl Conversation {
             removed: BTreeSet::new(),
         };
         let group = match self.submitted.take_if(|submitted| submitted.key == by.key) {
-            Some(submitted) if by.owner == cx.me => submitted.group,
-            _ if leaves.contains(&cx.me) && by.owner != cx.me => {
+            Some(submitted) if submitted.is_beginning(header) => submitted.group,
+            Some(_) => return Err(Hold::Contradiction("what this device began")),
+            None if leaves.contains(&cx.me) && by.owner != cx.me => {
                 self.welcomed(cx, (seq, by.owner), generation, &claim)?
             }
-            _ => None,
+            None => None,
         };
         let before = known.map(|(generation, _)| generation);
         let culprit = header.culprit.as_ref().and_then(owner);

@@ -393,6 +393,18 @@ impl Submitted {
     pub(super) fn request(&self) -> Request {
         Request { step: Step::Submit, key: Some(self.key), body: self.body.clone() }
     }
+
+    /// Whether it is this commit, to the bit.
+    pub(super) fn is_commit(&self, payload: &v1::CommitPayload) -> bool {
+        let Body::SubmitCommit(submit) = &self.body else { return false };
+        v1::CommitPayload::decode(submit.payload.clone()).is_ok_and(|mine| mine == *payload)
+    }
+
+    /// Whether it began this group.
+    pub(super) fn is_beginning(&self, header: &v1::EstablishHeader) -> bool {
+        let Body::EstablishGroup(establish) = &self.body else { return false };
+        v1::EstablishHeader::decode(establish.header.clone()).is_ok_and(|mine| mine == *header)
+    }
 }
 
 /// One Welcome for all who come in.

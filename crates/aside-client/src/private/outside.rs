@@ -41,6 +41,9 @@ impl Conversation {
         if self.held_at.is_some() && self.held_at == self.roster.at {
             return Ok(None);
         }
+        if self.deserted_at.is_some() && self.deserted_at == self.roster.at {
+            return self.begin(cx);
+        }
         let Some(Info { info, asked_at }) = self.info.clone() else {
             self.info_asked_at = self.cursor;
             let body = v1::GetGroupInfo { conversation_id: self.id.to_bytes() };
@@ -85,6 +88,7 @@ impl Conversation {
         if generation == 0 || leaves.is_empty() {
             // Nobody is there to come to: whoever has something to say begins anew (DS-024).
             self.info = None;
+            self.deserted_at = self.roster.at;
             return self.begin(cx);
         }
         if stuck {
@@ -247,7 +251,8 @@ impl Conversation {
         Ok(Some(self.submit(Submitted { key, body, group, candidate, repair })))
     }
 
-    /// There is no way in. Where none but this user's devices are left, this one begins anew; else others may leave another way.
+    /// There is no way in. Where none but this user's devices are left, this one begins anew, and where its user, an OWNER, says so;
+    /// else others may leave another way.
     pub(super) fn shut_out(
         &mut self,
         cx: &mut Context<'_>,
@@ -256,9 +261,12 @@ impl Conversation {
         leaves: &BTreeSet<Owner>,
     ) -> Made {
         let me = cx.me;
-        let is_alone = leaves.iter().all(|leaf| leaf.user == me.user) && leaves.contains(&me);
+        let is_alone = leaves.iter().all(|leaf| leaf.user == me.user);
+        // Who else is there, the server alone says here: that is for an OWNER to look at, and to say.
+        let is_asked = self.repair == Some(Repair::Asked) && self.roster.is_owner(me.user);
+        let may = leaves.contains(&me) && (is_alone || is_asked);
         let last = self.roster.makers.last_key_value().map(|(seq, _)| *seq);
-        if let Some(seq) = last.filter(|_| is_alone) {
+        if let Some(seq) = last.filter(|_| may) {
             if self.roster.rejected.contains(&seq) {
                 return self.reset(cx, info, leaves, None);
             }

@@ -234,15 +234,26 @@ impl<P: Crypto> Group<P> {
         leaves: &[u32],
         now: u64,
     ) -> Vec<(usize, Reason)> {
+        let try_to = |good: &[&MlsMessage]| {
+            let mut inner = self.inner.clone();
+            propose(&mut inner, good.iter().copied(), leaves, now)
+                .and_then(|builder| builder.build())
+                .map_err(|error| Reason::of(&error, Reason::Invalid))
+        };
+        // Most often each is good or bad by itself.
+        let alone = |(n, it): (usize, &KeyPackage)| Some((n, try_to(&[&it.message]).err()?));
+        let bad: Vec<_> = add.iter().enumerate().filter_map(alone).collect();
+        let is_bad = |n| bad.iter().any(|(it, _)| *it == n);
+        let rest = add.iter().enumerate().filter(|(n, _)| !is_bad(*n)).map(|(_, it)| &it.message);
+        if !bad.is_empty() && try_to(&rest.collect::<Vec<_>>()).is_ok() {
+            return bad;
+        }
         let (mut good, mut refused) = (Vec::new(), Vec::new());
         for (n, key_package) in add.iter().enumerate() {
             good.push(&key_package.message);
-            let mut inner = self.inner.clone();
-            let made = propose(&mut inner, good.iter().copied(), leaves, now)
-                .and_then(|builder| builder.build());
-            if let Err(error) = made {
+            if let Err(reason) = try_to(&good) {
                 good.pop();
-                refused.push((n, Reason::of(&error, Reason::Invalid)));
+                refused.push((n, reason));
             }
         }
         refused
