@@ -5,7 +5,6 @@
 use std::{
     collections::HashMap,
     io::{BufRead as _, BufReader},
-    net::TcpListener,
     path::Path,
     process::{Child, Command, Stdio},
     sync::{
@@ -28,10 +27,12 @@ const ACKS_A_ROUND: u64 = 100;
 /// A server process on a port that stays the same, so that clients find it again.
 struct Server {
     process: Child,
+    port: u16,
     fingerprint: Fingerprint,
 }
 
 impl Server {
+    /// Port 0: one that is free.
     fn start(port: u16, data: &Path) -> Self {
         let endless = "{ per_second = 1000000.0, burst = 1000000 }";
         let mut command = Command::new(env!("CARGO_BIN_EXE_aside"));
@@ -49,13 +50,16 @@ impl Server {
             .expect("the binary was built");
         let stdout = process.stdout.take().expect("stdout is piped");
         let mut lines = BufReader::new(stdout).lines().map_while(Result::ok);
+        let port = lines
+            .find_map(|line| line.rsplit_once("listening on ")?.1.rsplit_once(':')?.1.parse().ok())
+            .expect("the server says where it listens");
         let fingerprint = lines
             .find_map(|line| line.split_once("SHA-256 ").map(|(_, hex)| hex.trim().parse()))
             .expect("the server prints its certificate's fingerprint")
             .expect("a fingerprint is hex");
         // Read on, so that the server never writes to a closed pipe.
         thread::spawn(move || lines.for_each(drop));
-        Self { process, fingerprint }
+        Self { process, port, fingerprint }
     }
 
     /// SIGKILL: nothing is flushed, nobody is told.
@@ -107,8 +111,8 @@ async fn talk(
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_acknowledged_survives_twenty_kills_once_and_in_order() {
     let dir = tempfile::tempdir().unwrap();
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let mut server = Server::start(port, &dir.path().join("server"));
+    let mut server = Server::start(0, &dir.path().join("server"));
+    let port = server.port;
     let (stop, acks, acked) =
         (Arc::default(), Arc::new(AtomicU64::new(0)), Arc::new(Notify::new()));
     let mut talking = JoinSet::new();

@@ -104,19 +104,18 @@ impl IntoAnyError for CredentialRefused {
 impl IdentityProvider for Identities {
     type Error = CredentialRefused;
 
-    /// A tree that is joined may hold devices that were revoked since, and none that never were in a device log (MLS-025).
-    /// Whoever comes in or commits is judged now (MLS-009).
+    /// A tree that is joined may hold devices that were revoked since, and none that never were in a device log (MLS-025); so may a
+    /// commit that is read later than it was made. Whom this device lets in is judged when it commits (MLS-009).
     fn validate_member(
         &self,
         identity: &SigningIdentity,
         _: Option<MlsTime>,
         context: MemberValidationContext<'_>,
     ) -> Result<(), CredentialRefused> {
-        match context {
-            MemberValidationContext::ForNewGroup { .. } => self.owner(identity),
-            _ => self.admit(identity),
-        }
-        .map(|_| ())
+        let MemberValidationContext::None = context else {
+            return self.owner(identity).map(|_| ());
+        };
+        self.admit(identity).map(|_| ())
     }
 
     fn validate_external_sender(

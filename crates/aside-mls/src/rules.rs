@@ -38,7 +38,7 @@ impl MlsRules for Rules {
     /// only of a commit with a path. MLS-012: who may commit externally.
     fn filter_proposals(
         &self,
-        _: CommitDirection,
+        direction: CommitDirection,
         source: CommitSource,
         roster: &Roster<'_>,
         _: &GroupContext,
@@ -53,10 +53,19 @@ impl MlsRules for Rules {
         }
         match source {
             CommitSource::ExistingMember(member) => {
-                self.0.admit(&member.signing_identity)?;
+                // Its device may have been revoked since, and then let nobody else in.
+                let adds = !proposals.add_proposals().is_empty();
+                match adds || direction == CommitDirection::Send {
+                    true => self.0.admit(&member.signing_identity)?,
+                    false => self.0.owner(&member.signing_identity)?,
+                };
             }
             CommitSource::NewMember(identity) => {
-                let user = self.0.admit(&identity)?.user;
+                let user = match direction {
+                    CommitDirection::Send => self.0.admit(&identity)?,
+                    CommitDirection::Receive => self.0.owner(&identity)?,
+                }
+                .user;
                 let is_theirs = |member| self.0.owner(member).is_ok_and(|owner| owner.user == user);
                 if !roster.member_identities_iter().any(is_theirs) {
                     return Err(Broken::External);

@@ -295,6 +295,7 @@ fn who_is_not_approved_or_a_stranger_does_not_join_on_its_own() {
     let cast = Cast::default();
     let (alice, bob) = (cast.device::<AwsLc>(1, 1).unwrap(), cast.device::<AwsLc>(2, 2).unwrap());
     let [mut hers, mut his] = pair(&alice, &bob);
+    let [mut her_other, _] = pair(&alice, &bob);
 
     // An honest client finds out by itself.
     let stranger = cast.device::<AwsLc>(9, 9).unwrap();
@@ -304,25 +305,27 @@ fn who_is_not_approved_or_a_stranger_does_not_join_on_its_own() {
     let refused = rejoin(&bob, &hers).unwrap().commit(b"");
     assert_eq!(refused.err(), Some(Reason::CredentialRefused.into()));
 
-    // One that tells itself otherwise is refused by the others.
-    for (user, device, reason) in
-        [(9, 9, Reason::ExternalCommitRefused), (2, 2, Reason::CredentialRefused)]
-    {
-        let liar = Liar::device(&cast, owner(user, device), owner(1, device).user);
-        let (_, made) = rejoin(&liar, &hers).unwrap().commit(b"let me in").unwrap();
-        let device = owner(user, device);
-        let removed = [device].into_iter().filter(|_| device == him()).collect();
-        let claim = ClaimedChange { epoch: 1, added: [device].into(), removed };
-        assert_eq!(hers.receive_commit(&made.commit, b"let me in", device, &claim), Err(reason));
-    }
+    // One that tells itself otherwise is refused by the others, if it is a stranger.
+    let liar = Liar::device(&cast, owner(9, 9), owner(1, 9).user);
+    let (_, made) = rejoin(&liar, &hers).unwrap().commit(b"let me in").unwrap();
+    let claim = ClaimedChange { epoch: 1, added: [owner(9, 9)].into(), ..Default::default() };
+    let refused = hers.receive_commit(&made.commit, b"let me in", owner(9, 9), &claim);
+    assert_eq!(refused, Err(Reason::ExternalCommitRefused));
+    // One that was revoked may have come in before: it is followed, and nothing is encrypted to it.
+    let liar = Liar::device(&cast, him(), owner(1, 2).user);
+    let (_, made) = rejoin(&liar, &her_other).unwrap().commit(b"let me in").unwrap();
+    let claim = ClaimedChange { epoch: 1, added: [him()].into(), removed: [him()].into() };
+    her_other.receive_commit(&made.commit, b"let me in", him(), &claim).unwrap();
+    let refused = her_other.encrypt(b"psst", b"header");
+    assert_eq!(refused, Err(Error::NotApproved([him()].into())));
     let (made, header, claim) =
         commit(&mut hers, &Change { remove: [him()].into(), ..Change::default() });
     assert!(his.receive_commit(&made.commit, &header, her(), &claim).unwrap().removed_us);
 }
 
-// cites: MLS-009, MLS-025
+// cites: MLS-009, MLS-025, MLS-027
 #[test]
-fn a_revoked_device_neither_comes_in_nor_commits() {
+fn a_revoked_device_is_not_let_in_and_lets_nobody_in() {
     let cast = Cast::default();
     let (alice, bob) = (cast.device::<AwsLc>(1, 1).unwrap(), cast.device::<AwsLc>(2, 2).unwrap());
     let (carol, dave) = (cast.device::<AwsLc>(3, 3).unwrap(), cast.device::<AwsLc>(4, 4).unwrap());
@@ -336,8 +339,16 @@ fn a_revoked_device_neither_comes_in_nor_commits() {
     let invitation = add(&mut hers, &[&dave.key_package(Suite::P256Aes128, false, NOW).unwrap()]);
     let [mut her_other, mut his_other] = pair(&alice, &bob);
     let (made, header, claim) = commit(&mut his_other, &Change::default());
+    let [mut third, mut his_third] = pair(&alice, &bob);
+    let eve = cast.device::<AwsLc>(5, 5).unwrap().key_package(hers.suite(), false, NOW).unwrap();
+    let change = Change { add: vec![his_third.key_package(&eve).unwrap()], ..Change::default() };
+    let adding = commit(&mut his_third, &change);
     cast.revoke(owner(2, 2));
-    let refused = her_other.receive_commit(&made.commit, &header, him(), &claim);
+    // It may have been made before: nothing is encrypted to its maker.
+    her_other.receive_commit(&made.commit, &header, him(), &claim).unwrap();
+    assert_eq!(her_other.encrypt(b"psst", b"header"), Err(Error::NotApproved([him()].into())));
+    // But whoever it lets in, an approved device has to.
+    let refused = third.receive_commit(&adding.0.commit, &adding.1, him(), &adding.2);
     assert_eq!(refused, Err(Reason::CredentialRefused));
 
     // It is still known, so that it can be removed, and a group is joined that it has not been removed from.

@@ -15,6 +15,9 @@ use super::{
     intake::Hold,
 };
 
+/// How long to wait before it is asked again whether somebody has a device by now.
+const ASK_AGAIN_MS: u64 = 10_000;
+
 /// KeyPackages that were too old, after which no others are claimed.
 const MAX_EXPIRED: usize = 128;
 
@@ -129,6 +132,7 @@ impl Conversation {
     }
 
     pub(super) fn tell_waiting(&mut self, cx: &mut Context<'_>, users: &BTreeSet<UserId>) {
+        self.ask_at_ms.get_or_insert(cx.now_ms + ASK_AGAIN_MS);
         let me = cx.me.user;
         for user in users.iter().filter(|user| **user != me) {
             if let Some(Some(why)) = self.hand.asked.get(&(*user, None))
@@ -151,8 +155,7 @@ impl Conversation {
         request: &v1::ClaimKeyPackages,
         reply: v1::KeyPackagesClaimed,
     ) {
-        let Hand { packages, asked, told, .. } = &mut self.hand;
-        told.clear();
+        let Hand { packages, asked, .. } = &mut self.hand;
         for target in &request.targets {
             let Ok(user) = UserId::try_from(&target.user_id[..]) else { continue };
             let device = DeviceId::try_from(&target.device_id[..]).ok();

@@ -163,6 +163,8 @@ impl Conversation {
         self.submitted.take_if(|submitted| matches!(submitted.body, Body::SubmitCommit(_)));
         if effect.removed_us {
             self.removal = Some(Removal { seq, by });
+            // Told at once: nothing more may come. What was kept stays until it is sure (MLS-036).
+            cx.tell(self.id, Event::Removed { by: Some(by) });
             return Ok(false);
         }
         Ok(true)
@@ -249,7 +251,6 @@ impl Conversation {
         self.write(cx)?;
         self.out(cx)?;
         self.is_removed = true;
-        cx.tell(self.id, Event::Removed { by: Some(removal.by) });
         Ok(())
     }
 

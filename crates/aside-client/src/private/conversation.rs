@@ -185,6 +185,8 @@ pub(super) struct Conversation {
     pub(super) packages_are_lost: bool,
     /// A repair that did not work, and at which epoch.
     pub(super) broken: Option<Broken>,
+    /// When it is asked again whether somebody has a device by now: nobody is told of that before there is a group.
+    pub(super) ask_at_ms: Option<u64>,
     /// When a repair that did not work is tried again: nothing is pushed to a device outside of a group (PRIV-008).
     pub(super) retry_at_ms: Option<u64>,
     /// What was told last of a repair that did not work.
@@ -245,6 +247,7 @@ impl Conversation {
             repair: None,
             packages_are_lost: false,
             broken: None,
+            ask_at_ms: None,
             retry_at_ms: None,
             told_broken: None,
             refused: None,
@@ -295,6 +298,10 @@ impl Conversation {
     pub(super) fn retry(&mut self, now_ms: u64) {
         if self.retry_at_ms.is_some_and(|at| at <= now_ms) {
             (self.retry_at_ms, self.broken, self.info) = (None, None, None);
+        }
+        if self.ask_at_ms.is_some_and(|at| at <= now_ms) {
+            self.ask_at_ms = None;
+            self.hand.asked.clear();
         }
     }
 

@@ -70,6 +70,7 @@ impl<P: Crypto> Group<P> {
         self.undo = None;
         let leaves = self.leaves(&change.remove)?;
         self.check_approved(&change.remove)?;
+        self.check_added(&change.add)?;
         let members = self.inner.roster().member_identities_iter().count();
         if members + change.add.len() > MAX_LEAVES as usize + leaves.len() {
             return Err(Reason::TooLarge.into());
@@ -81,6 +82,17 @@ impl<P: Crypto> Group<P> {
                 false => Error::KeyPackages(refused),
             }
         })
+    }
+
+    /// MLS-009: whoever comes in is approved now.
+    fn check_added(&self, add: &[KeyPackage]) -> Result<(), Error> {
+        let is_refused = |(_, it): &(usize, &KeyPackage)| {
+            let identity = it.message.as_key_package().map(|it| it.signing_identity());
+            identity.is_none_or(|identity| self.identities.admit(identity).is_err())
+        };
+        let refused = add.iter().enumerate().filter(is_refused);
+        let refused: Vec<_> = refused.map(|(n, _)| (n, Reason::CredentialRefused)).collect();
+        if refused.is_empty() { Ok(()) } else { Err(Error::KeyPackages(refused)) }
     }
 
     /// Whether a commit of this device waits for the server's word.
