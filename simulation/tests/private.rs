@@ -5,7 +5,7 @@
 use simulation::{PrivateSabotage, run_private};
 
 /// Seeds within which anything broken must be noticed.
-const WITHIN: u64 = 12;
+const WITHIN: u64 = 40;
 
 // cites: DS-011, DS-013, DS-019, DS-020, DS-022, DS-023, DS-024, DS-032, INBOX-001, INBOX-008, PRIV-008, PRIV-013, PRIV-014
 // cites: MLS-009, MLS-012, MLS-015, MLS-039, MLS-018, MLS-019, MLS-023, MLS-026, MLS-027, MLS-036, TRUST-001, TRUST-002, TRUST-004

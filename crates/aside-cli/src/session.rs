@@ -200,22 +200,30 @@ pub(crate) async fn find_room(client: &Client, name: &str) -> Result<Room> {
         None => (None, name),
     };
     let mut found = Vec::new();
+    let same = |room: &Room| room.name.to_lowercase() == name.to_lowercase();
+    let wanted = |room: &Room| match sign {
+        Some(_) => room.kind == Kind::Direct && same(room),
+        None => room.kind.is_private() && same(room),
+    };
     if sign != Some('#') {
-        let same = |room: &Room| room.name.to_lowercase() == name.to_lowercase();
-        let wanted = |room: &Room| match sign {
-            Some(_) => room.kind == Kind::Direct && same(room),
-            None => room.kind.is_private() && same(room),
-        };
         found.extend(client.rooms(true).await?.into_iter().filter(wanted));
     }
     if sign != Some('@') {
         match client.room(name).await {
             Ok(room) => found.extend(room),
             // No room is called so, but a group may be.
-            Err(error) if error.is_refusal(v1::ErrorCode::RoomNameInvalid) && !found.is_empty() => {
-            }
+            Err(error)
+                if error.is_refusal(v1::ErrorCode::RoomNameInvalid)
+                    && (!found.is_empty() || name.contains(' ')) => {}
             Err(error) => return Err(error.into()),
         }
+    }
+    if found.is_empty() && sign != Some('#') {
+        // What a group is called by now is said in it.
+        for room in client.rooms(true).await?.into_iter().filter(|room| room.kind.is_private()) {
+            client.catch_up(room.conversation).await?;
+        }
+        found.extend(client.rooms(true).await?.into_iter().filter(wanted));
     }
     match found.len() {
         0 if sign == Some('@') => {
