@@ -138,8 +138,8 @@ impl Client {
             };
             all.push(Outgoing::of((message_id, conversation), &content, state, seq));
         }
-        // Ids begin with the time at which they were made.
-        all.sort_by_key(|outgoing| *outgoing.message_id.as_bytes());
+        // Those of one moment stay as they were put.
+        all.sort_by_key(|outgoing| outgoing.message_id.time_ms());
         Ok(all)
     }
 

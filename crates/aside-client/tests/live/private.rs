@@ -400,3 +400,47 @@ async fn a_group_is_called_as_those_say_who_may_and_who_comes_is_told() {
     assert!(named(&mut carol, "Coffee").await);
     assert_eq!(called(&carol, room).await, "Coffee");
 }
+
+// cites: MLS-009, MLS-027
+#[tokio::test]
+async fn a_device_that_came_and_went_while_another_was_away_leaves_nothing_unread() {
+    let world = World::new().await;
+    let ((alice, phrase), (bob, _)) = (user(&world, "alice").await, user(&world, "bob").await);
+    let direct = alice.client.open_direct("bob").await.unwrap().conversation;
+    alice.client.send(direct, "one").await.unwrap();
+    bob.client.catch_up(direct).await.ok();
+    bob.client.close().await;
+    let mut phone = another(&world, "alice", "phone", &phrase).await;
+    assert_eq!(joined(&mut phone).await, direct);
+    phone.client.send(direct, "from the phone").await.unwrap();
+    alice.client.revoke_device(device(&phone)).await.unwrap();
+    alice.client.send(direct, "the phone is lost").await.unwrap();
+    let mut bob = world.come_back("bob").await.unwrap();
+    let said = bob
+        .until(|event| match event {
+            Event::Private { what: private::Event::CommitRefused { by, reason, .. }, .. } => {
+                panic!("{reason} of {by:?}")
+            }
+            Event::Entry(entry) => match entry.what {
+                What::Message { text: Some(text), .. } if text == "the phone is lost" => Some(text),
+                _ => None,
+            },
+            _ => None,
+        })
+        .await;
+    assert_eq!(said, "the phone is lost");
+    bob.client.send(direct, "a pity").await.unwrap();
+    assert_eq!(leaves(&bob, direct).await, 2);
+}
+
+#[tokio::test]
+async fn who_makes_a_phrase_while_another_waits_hears_of_it() {
+    let world = World::new().await;
+    let (alice, _) = user(&world, "alice").await;
+    let mut bob = world.register("bob").await;
+    let direct = alice.client.open_direct("bob").await.unwrap().conversation;
+    let waiting = alice.client.queue(direct, "are you there?").await.unwrap();
+    bob.client.begin_identity(&new_recovery_phrase(Strength::Bits128)).await.unwrap();
+    assert_eq!(bob.message().await.1, "are you there?");
+    waiting.receipt().await.unwrap();
+}
