@@ -41,7 +41,7 @@ impl Client {
     /// Begins the user's device log, with this device, signed by the account key that the phrase stands for.
     ///
     /// # Errors
-    /// [`Error::IdentityExists`] if the user has a device log, [`StateError::Copy`] where this client has but a copy of the state,
+    /// [`Error::IdentityExists`] if the user has a device log, [`StateError::Copy`](crate::StateError::Copy) where this client has but a copy of the state,
     /// and UNKNOWN_REQUEST of a server without `private`, among others.
     pub async fn begin_identity(&self, phrase: &RecoveryPhrase) -> Result<DeviceLog, Error> {
         let certificate = self.certificate().await?;
