@@ -439,6 +439,10 @@ fn refusal_remedy(refusal: &Refusal) -> Option<String> {
         (v1::ErrorCode::Unspecified, _) => None,
         // LIM-007: not sooner.
         (_, Some(wait)) => Some(format!("Try again in {} s.", wait.as_millis().div_ceil(1000))),
+        (v1::ErrorCode::DeviceNotApproved, None) => Some(
+            "Make a recovery phrase (aside recovery new), or have this device approved by one that is (aside devices ask)."
+                .to_owned(),
+        ),
         (code, None) => Some(info(code).remedy.to_owned()),
     }
 }

@@ -43,6 +43,10 @@ pub(crate) fn refused(code: ErrorCode) -> Option<&'static str> {
         ErrorCode::TokenExpired => "this token has expired",
         ErrorCode::TooManyTokens => "the account has as many tokens as it may have",
         ErrorCode::NoSuchToken => "the account has no such token",
+        ErrorCode::DeviceNotApproved => {
+            "this device is not approved, and private conversations are for those that are"
+        }
+        ErrorCode::WrongConversationKind => "that is not for a conversation of this kind",
         _ => return None,
     })
 }
