@@ -93,14 +93,14 @@ pub enum EnvelopeError {
 }
 
 impl Envelope {
-    /// The bytes to encrypt, and the tag for the clear header, under a new franking key. `random` fills a slice from a
+    /// The bytes to encrypt, the tag for the clear header, and the new franking key of both. `random` fills a slice from a
     /// cryptographic random source.
     #[must_use]
     pub fn seal(
         content: &[u8],
         head: LogHead,
         random: &mut dyn FnMut(&mut [u8]),
-    ) -> (Vec<u8>, [u8; 32]) {
+    ) -> (Vec<u8>, [u8; 32], FrankingKey) {
         let key = FrankingKey::generate(random);
         let envelope = v1::Envelope {
             content: Bytes::copy_from_slice(content),
@@ -108,7 +108,7 @@ impl Envelope {
             log_position: head.position,
             log_hash: Bytes::copy_from_slice(&head.hash),
         };
-        (envelope.encode_to_vec(), key.tag(content))
+        (envelope.encode_to_vec(), key.tag(content), key)
     }
 
     /// Reads what was decrypted, with the tag of the clear header. Without an error nothing of it is known.
@@ -164,7 +164,8 @@ mod tests {
             out.fill(count);
         };
         let [one, other] = [(); 2].map(|()| Envelope::seal(b"content", head, &mut random));
-        for (n, (sealed, tag)) in [(1, one), (2, other)] {
+        for (n, (sealed, tag, key)) in [(1, one), (2, other)] {
+            assert_eq!(key.as_bytes(), &[n; 32]);
             assert_eq!(Envelope::open(&sealed, &tag).unwrap().key.as_bytes(), &[n; 32]);
         }
     }
@@ -173,7 +174,7 @@ mod tests {
     #[test]
     fn an_envelope_opens_under_its_tag_alone() {
         let head = LogHead { position: 3, hash: [5; 32] };
-        let (sealed, tag) = Envelope::seal(b"content", head, &mut |out| out.fill(7));
+        let (sealed, tag, _) = Envelope::seal(b"content", head, &mut |out| out.fill(7));
         let opened = Envelope::open(&sealed, &tag).unwrap();
         assert_eq!((&opened.content[..], opened.head), (&b"content"[..], head));
         let refused =

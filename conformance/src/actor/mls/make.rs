@@ -258,7 +258,7 @@ impl Mls {
         let content = encode("Content", &content)?;
         let mut random = |bytes: &mut [u8]| bytes.copy_from_slice(&truth::random(bytes.len()));
         let content = content.as_bytes().unwrap_or_default();
-        let (envelope, tag) = Envelope::seal(content, head, &mut random);
+        let (envelope, tag, _) = Envelope::seal(content, head, &mut random);
         let group = self.group(plan.conversation)?;
         let truth = record([
             ("conversation_id", Val::from(&plan.conversation.as_bytes()[..])),

@@ -35,9 +35,8 @@ impl Driver {
     pub(super) async fn online(&mut self, established: Established) -> Result<End, Error> {
         let began = Instant::now();
         self.store.note_carried().await?;
-        let greeting = established.greeting.clone();
         let mut link = self.begin(established);
-        self.private_online(&greeting).await?;
+        self.private_online().await?;
         let mut flights = Flights::new();
         let outcome = self.exchange(&mut link, &mut flights).await;
         link.close().await;

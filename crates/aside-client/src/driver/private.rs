@@ -8,11 +8,9 @@ use std::{
 };
 
 use aside_proto::{
-    PRIVATE,
     id::{ConversationId, IdempotencyKey, UserId},
     v1::{self, client_frame, server_frame::Body},
 };
-use aside_session::client::Greeting;
 use bytes::Bytes;
 use prost::Message as _;
 use tokio::{sync::oneshot, time::Instant};
@@ -98,10 +96,12 @@ impl Private {
 }
 
 impl Driver {
-    /// A connection stands.
-    pub(super) async fn private_online(&mut self, greeting: &Greeting) -> Result<(), Error> {
-        let in_force = greeting.capabilities.iter().any(|capability| capability == PRIVATE);
-        let me = self.status.borrow().identity.clone();
+    /// A connection stands, and the status says what is in force on it.
+    pub(super) async fn private_online(&mut self) -> Result<(), Error> {
+        let (in_force, limits, me) = {
+            let status = self.status.borrow();
+            (status.private, status.limits, status.identity.clone())
+        };
         let is_other = |engine: &Engine| engine.me().device != me.device;
         if self.private.engine.as_ref().is_some_and(is_other) {
             // The device was replaced by another one, which was never in a group.
@@ -111,7 +111,7 @@ impl Driver {
         self.sync.take_private(self.private.in_force);
         let now_ms = self.status.borrow().server_unix_ms();
         if let Some(engine) = self.private.engine.as_mut().filter(|_| in_force) {
-            engine.online(greeting.limits, now_ms);
+            engine.online(limits, now_ms);
         }
         self.private_work().await
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use aside_crypto::{Envelope, FRANKING_KEY_BYTES};
+use aside_crypto::Envelope;
 use aside_mls::{Change, Error as MlsError, Owner, Suite};
 use aside_proto::{
     id::{IdempotencyKey, UserId},
@@ -336,9 +336,8 @@ impl Conversation {
         let head = cx.logs.with(cx.me.user, |log| log.head());
         let head = head.ok_or(Hold::Stall(Stall::Logs([cx.me.user].into())))?;
         let random = &mut *cx.random;
-        let (envelope, tag) = Envelope::seal(&outgoing.content, head, random);
-        let key = Envelope::open(&envelope, &tag).map(|envelope| *envelope.key.as_bytes());
-        outgoing.franking_key = key.unwrap_or([0; FRANKING_KEY_BYTES]);
+        let (envelope, tag, key) = Envelope::seal(&outgoing.content, head, random);
+        outgoing.franking_key = *key.as_bytes();
         let header = v1::PrivateHeader {
             conversation_id: self.id.to_bytes(),
             message_id: outgoing.message_id.to_bytes(),

@@ -77,7 +77,7 @@ fn envelopes() -> Vec<Value> {
     let valid = |id: &str, position: u32, content: &[u8]| {
         let head = LogHead { position, hash: counting(0x70) };
         let random = &mut |out: &mut [u8]| out.copy_from_slice(key().as_bytes());
-        let (envelope, tag) = Envelope::seal(content, head, random);
+        let (envelope, tag, _) = Envelope::seal(content, head, random);
         vector(id, "FRANK-003", &envelope, &tag)
             .bytes("content", content)
             .bytes("key", key().as_bytes())

@@ -285,7 +285,7 @@ fn envelopes() {
         ensure(read.head == head, "head")?;
         ensure(read.content[..] == bytes(&vector["content"]), "content")?;
         ensure(read.key.as_bytes()[..] == bytes(&vector["key"]), "key")?;
-        let (sealed, tagged) = Envelope::seal(&read.content, head, &mut |out| {
+        let (sealed, tagged, _) = Envelope::seal(&read.content, head, &mut |out| {
             out.copy_from_slice(read.key.as_bytes());
         });
         ensure((sealed, &tagged[..]) == (envelope, &tag[..]), "sealed")
