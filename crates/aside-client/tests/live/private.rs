@@ -208,7 +208,10 @@ async fn the_server_holds_no_word_of_it() {
     let entry = alice.client.message(direct, 3).await.unwrap();
     let to = entry.as_message().unwrap();
     bob.client.react(direct, to, "🎺", false).await.unwrap().receipt().await.unwrap();
-    alice.client.edit(direct, to, "xylophone-lettuce").await.unwrap().receipt().await.unwrap();
+    let edit = alice.client.edit(direct, to, "xylophone-lettuce").await.unwrap();
+    let edit = edit.receipt().await.unwrap().seq;
+    bob.until(|event| matches!(event, Event::Entry(entry) if entry.seq == edit).then_some(()))
+        .await;
     let shown = bob.client.message(direct, 3).await.unwrap();
     assert_eq!(verified_text(&shown).as_deref(), Some("xylophone-lettuce"));
     // What a public room says is there to be found: the search can find something.
