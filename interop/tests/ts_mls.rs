@@ -1,7 +1,7 @@
 //! The MLS profile (spec/src/mls.md) against ts-mls in Node.js: `ts-mls/peer.mjs` knows the profile and RFC 9420, and nothing of
 //! aside-mls. Suite 0x0002. What the published ts-mls can't do of the profile stands in README.md, and the tests hold it to that.
 //!
-//! Skipped without Node.js, and before `npm ci --prefix interop/ts-mls`, unless `ASIDE_REQUIRE_NODE` is set.
+//! Skipped without Node.js, and before `npm ci --prefix interop/ts-mls`, unless `INTEROP_REQUIRE_NODE` is set.
 
 #![allow(clippy::unwrap_used)] // Every function here is a test's.
 #![allow(clippy::print_stderr)] // What is skipped is said.
@@ -331,7 +331,7 @@ fn with_node() -> Option<Cast> {
         Ok(status) if status.success() => "ts-mls: run npm ci --prefix interop/ts-mls",
         _ => "Node.js",
     };
-    assert!(env::var_os("ASIDE_REQUIRE_NODE").is_none(), "without {missing}");
+    assert!(env::var_os("INTEROP_REQUIRE_NODE").is_none(), "without {missing}");
     eprintln!("skipped, without {missing}");
     None
 }

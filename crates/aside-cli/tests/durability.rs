@@ -38,16 +38,13 @@ impl Server {
         let mut command = Command::new(env!("CARGO_BIN_EXE_aside"));
         command.args(["serve", "--listen", &format!("127.0.0.1:{port}"), "--data"]).arg(data);
         command.args(["--set", "password.memory_kib=64", "--set", "password.iterations=1"]);
+        command.args(["--set", "log.filter=error"]);
         for bucket in
             ["register_per_address", "login_per_address", "messages_per_user", "requests_per_user"]
         {
             command.args(["--set", &format!("rates.{bucket}={endless}")]);
         }
-        let mut process = command
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("the binary was built");
+        let mut process = command.stdout(Stdio::piped()).spawn().expect("the binary was built");
         let stdout = process.stdout.take().expect("stdout is piped");
         let mut lines = BufReader::new(stdout).lines().map_while(Result::ok);
         let port = lines
