@@ -121,6 +121,9 @@ impl Received {
         known: Option<&KnownLog>,
         accept_change: bool,
     ) -> Result<Option<(KnownLog, DeviceLog)>, Error> {
+        if let Some(known) = known.filter(|known| known.entries == self.entries) {
+            return Ok(Some((known.clone(), known.replay(self.user)?)));
+        }
         let pin = known.map(|known| pin(server, known, self.user)).transpose()?;
         let log = match (self.replay()?, &pin) {
             (None, None) => return Ok(None),

@@ -8,6 +8,7 @@ mod dm;
 mod fanout;
 mod fetch;
 mod follow;
+mod group;
 mod idle;
 mod login;
 mod member;
@@ -53,6 +54,8 @@ enum Workload {
     Dm(dm::Args),
     /// Send messages in one room of many: latency until each member has each message, once and in order
     Fanout(fanout::Args),
+    /// Make a private group of so many whole clients: time until all are in, have read, have followed a removal; memory of a client
+    Group(group::Args),
     /// Page through a long log as fast as it comes: entries a second
     Fetch(fetch::Args),
     /// Log in over and over, with a device's key and then with a password: log-ins a second
@@ -79,6 +82,7 @@ impl Workload {
             Self::Rate(args) => args.clients,
             Self::Dm(args) => args.pairs * 2,
             Self::Fanout(args) => args.members,
+            Self::Group(args) => args.members,
             Self::Fetch(args) => args.clients + 1,
             Self::Login(args) => args.clients,
             Self::Storm(args) => args.connections(),
@@ -102,6 +106,7 @@ impl Workload {
             Self::Rate(args) => args.run(stage).await,
             Self::Dm(args) => args.run(stage).await,
             Self::Fanout(args) => args.run(stage).await,
+            Self::Group(args) => args.run(stage).await,
             Self::Fetch(args) => args.run(stage).await,
             Self::Login(args) => args.run(stage).await,
             Self::Storm(args) => args.run(stage).await,

@@ -32,9 +32,11 @@ pub(crate) struct Door {
     pub(crate) address: SocketAddr,
     /// The configuration of all clients.
     pub(crate) tls: Arc<ClientConfig>,
+    /// What the server shows.
+    pub(crate) certificate: CertificateDer<'static>,
 }
 
-/// What the server's process has used.
+/// What a process has used.
 #[derive(Clone, Copy)]
 pub(crate) struct Usage {
     /// Proportional set size, in KiB.
@@ -73,23 +75,14 @@ impl Target {
         let port =
             answer["port"].as_u64().and_then(|p| u16::try_from(p).ok()).context("no port")?;
         let address = SocketAddr::from(([127, 0, 0, 1], port));
-        let door = Door { address, tls: trust(certificate.der().clone())? };
+        let certificate = certificate.der().clone();
+        let door = Door { address, tls: trust(certificate.clone())?, certificate };
         Ok(Self { door, child, stdin, _data: data })
     }
 
     /// What the server has used until now.
     pub(crate) fn usage(&self) -> Result<Usage> {
-        let pid = self.child.id().context("the server has ended")?;
-        let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))?;
-        let pss = rollup.lines().find_map(|l| l.strip_prefix("Pss:")).context("no Pss")?;
-        let pss_kib = pss.trim().trim_end_matches(" kB").parse()?;
-        let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
-        let fields: Vec<&str> =
-            stat.rsplit(')').next().context("stat")?.split_whitespace().collect();
-        ensure!(fields.len() > 12, "stat is short");
-        let ticks: u64 = fields[11].parse::<u64>()? + fields[12].parse::<u64>()?;
-        // The kernel counts in hundredths of a second on every Linux we run on.
-        Ok(Usage { pss_kib, cpu_ms: ticks * 10 })
+        Usage::of(&self.child.id().context("the server has ended")?.to_string())
     }
 
     /// Stops it; fails if it did not end as it should.
@@ -100,6 +93,26 @@ impl Target {
             bail!("the server ended with {status}");
         }
         Ok(())
+    }
+}
+
+impl Usage {
+    /// What this process has used until now.
+    pub(crate) fn own() -> Result<Self> {
+        Self::of("self")
+    }
+
+    fn of(process: &str) -> Result<Self> {
+        let rollup = fs::read_to_string(format!("/proc/{process}/smaps_rollup"))?;
+        let pss = rollup.lines().find_map(|l| l.strip_prefix("Pss:")).context("no Pss")?;
+        let pss_kib = pss.trim().trim_end_matches(" kB").parse()?;
+        let stat = fs::read_to_string(format!("/proc/{process}/stat"))?;
+        let fields: Vec<&str> =
+            stat.rsplit(')').next().context("stat")?.split_whitespace().collect();
+        ensure!(fields.len() > 12, "stat is short");
+        let ticks: u64 = fields[11].parse::<u64>()? + fields[12].parse::<u64>()?;
+        // The kernel counts in hundredths of a second on every Linux we run on.
+        Ok(Self { pss_kib, cpu_ms: ticks * 10 })
     }
 }
 

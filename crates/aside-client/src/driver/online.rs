@@ -53,6 +53,7 @@ impl Driver {
         if began.elapsed() >= STABLE {
             self.backoff.reset();
         }
+        self.sync.tell_all_moves(&mut self.out).await?;
         match outcome {
             // What the server broke, it may not break on the next connection.
             Err(error @ Error::Violation(_)) => Ok(End::Lost(error)),
@@ -124,6 +125,7 @@ impl Driver {
     async fn send_due(&mut self, link: &mut Link, flights: &mut Flights) -> Result<(), Error> {
         let now = Instant::now();
         self.sync.tick(now);
+        self.sync.tell_moves(now, &mut self.out).await?;
         self.private_work().await?;
         while link.session.may_request() {
             if let Some(call) = self.calls.poll(now) {

@@ -281,11 +281,10 @@ impl Conversation {
         if !self.is_in_group() {
             return;
         }
-        let leaves = self.leaves();
-        let has = |user: UserId| leaves.iter().any(|leaf| leaf.user == user);
+        let users: BTreeSet<_> = self.leaves().iter().map(|leaf| leaf.user).collect();
         let reached = |goal: &Goal| match goal {
-            Goal::Add(user) => has(*user),
-            Goal::Remove(user) => !has(*user),
+            Goal::Add(user) => users.contains(user),
+            Goal::Remove(user) => !users.contains(user),
             Goal::Begin | Goal::Renew => false,
         };
         let done: Vec<_> = self.goals.iter().copied().filter(reached).collect();

@@ -31,6 +31,14 @@ struct Judged {
     keys: Vec<(u16, Vec<u8>)>,
 }
 
+impl Judged {
+    fn new(certificate: &Certificate, standing: Standing) -> Self {
+        let keys = certificate.mls_keys().iter().map(|key| (key.suite, key.public_key.clone()));
+        let owner = Owner { user: certificate.user(), device: certificate.device() };
+        Self { owner, standing, keys: keys.collect() }
+    }
+}
+
 impl Logs {
     /// From now on this is the user's.
     pub(super) fn learn(&self, log: DeviceLog) {
@@ -38,6 +46,12 @@ impl Logs {
         let user = log.user();
         known.judged.retain(|_, judged| judged.owner.user != user);
         let identity = log.identity();
+        // They were verified with the log: once a group is of many, their signatures are most of what joining costs.
+        for certificate in log.active() {
+            let (device, bytes) = (certificate.device(), certificate.as_bytes());
+            let standing = log.judge_certificate(device, bytes, log.head().position);
+            known.judged.insert(bytes.to_vec(), Judged::new(certificate, standing));
+        }
         if let Some(before) = known.logs.insert(user, log)
             && before.identity() != identity
         {
@@ -79,9 +93,7 @@ impl Known {
             if !is_known(standing) && former.map(judge).any(is_known) {
                 standing = Standing::Ended { by: log.head().position };
             }
-            let keys = decoded.mls_keys().iter().map(|key| (key.suite, key.public_key.clone()));
-            let judged = Judged { owner: Owner { user, device }, standing, keys: keys.collect() };
-            self.judged.insert(certificate.to_vec(), judged);
+            self.judged.insert(certificate.to_vec(), Judged::new(&decoded, standing));
         }
         self.judged.get(certificate)
     }

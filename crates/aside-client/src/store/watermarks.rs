@@ -141,25 +141,33 @@ impl Store {
         Ok(u32::try_from(row.try_get::<i64, _>("unread")?).unwrap_or(MAX_UNREAD))
     }
 
-    /// How far another member has got. Whether that is news.
-    pub(crate) async fn set_watermark(
+    /// How far other members have got, in one transaction. Those that are news, with the member's handle.
+    pub(crate) async fn set_watermarks(
         &self,
-        conversation: ConversationId,
-        watermark: &Watermark,
-    ) -> Result<bool, StateError> {
+        watermarks: impl Iterator<Item = (ConversationId, Watermark)>,
+    ) -> Result<Vec<(ConversationId, Watermark, Option<String>)>, StateError> {
         let sql = "INSERT INTO watermarks (conversation, user_id, delivered_seq, read_seq) \
                    SELECT id, ?, ?, ? FROM conversations WHERE conversation_id = ? \
                    ON CONFLICT (conversation, user_id) DO UPDATE SET \
                    delivered_seq = max(delivered_seq, excluded.delivered_seq), read_seq = max(read_seq, excluded.read_seq) \
-                   WHERE excluded.delivered_seq > delivered_seq OR excluded.read_seq > read_seq";
-        let done = sqlx::query(sql)
-            .bind(&watermark.user.as_bytes()[..])
-            .bind(signed(watermark.at.delivered_seq))
-            .bind(signed(watermark.at.read_seq))
-            .bind(&conversation.as_bytes()[..])
-            .execute(&self.pool)
-            .await?;
-        Ok(done.rows_affected() > 0)
+                   WHERE excluded.delivered_seq > delivered_seq OR excluded.read_seq > read_seq \
+                   RETURNING (SELECT handle FROM people WHERE people.user_id = watermarks.user_id) AS handle";
+        let mut news = Vec::new();
+        let mut transaction = self.pool.begin().await?;
+        for (conversation, watermark) in watermarks {
+            let row = sqlx::query(sql)
+                .bind(&watermark.user.as_bytes()[..])
+                .bind(signed(watermark.at.delivered_seq))
+                .bind(signed(watermark.at.read_seq))
+                .bind(&conversation.as_bytes()[..])
+                .fetch_optional(&mut *transaction)
+                .await?;
+            if let Some(row) = row {
+                news.push((conversation, watermark, row.try_get("handle")?));
+            }
+        }
+        transaction.commit().await?;
+        Ok(news)
     }
 
     /// A member left, and its watermarks with it (MARK-011).

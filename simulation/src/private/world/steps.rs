@@ -267,7 +267,7 @@ impl World {
 
     fn work(&mut self) -> Result<()> {
         let Self { server: Some(server), rng, devices, .. } = self else { return Ok(()) };
-        if let Some(liar) = &mut server.liar {
+        if let Some(liar) = server.liar.as_mut().filter(|liar| liar.lies) {
             let pinned = devices.iter().filter_map(|it| Some((it.disk.owner?.device, &it.disk)));
             let pinned =
                 pinned.flat_map(|(device, disk)| disk.logs.keys().map(move |user| (device, *user)));

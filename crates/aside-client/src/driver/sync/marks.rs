@@ -19,6 +19,9 @@ use crate::{Error, Event, Person, driver::outlet::Outlet, progress, store::Progr
 const PACE: Duration = Duration::from_millis(500);
 /// The same where no other member is told of them (MARK-010), unless the user has read something.
 const SLOW_PACE: Duration = Duration::from_secs(60);
+/// How long moves of the others are gathered: in a group of many, one message lets every member's watermark move. They are kept in
+/// one transaction, and told.
+const GATHER: Duration = Duration::from_millis(100);
 /// Marks under way at once.
 const MAX_MARKS: usize = 4;
 
@@ -156,25 +159,51 @@ impl Sync {
         let Some(room) = self.rooms.get_mut(&conversation) else { return Ok(()) };
         // MARK-004: where a watermark is there is an entry; it never falls, so a false one would stay for ever.
         room.follower.handle_seq(watermark.at.delivered_seq.max(watermark.at.read_seq));
-        let news = if watermark.user == self.me {
-            let confirmed = room.own.confirmed;
-            let at = confirmed.unwrap_or_default().max(watermark.at);
-            room.own.confirmed = Some(at);
-            room.own.read = room.own.read.max(at.read_seq);
-            if confirmed != Some(at) {
-                self.store.set_confirmed(conversation, at).await?;
-            }
-            confirmed.is_none_or(|confirmed| confirmed.read_seq < at.read_seq)
-        } else {
-            self.store.set_watermark(conversation, &watermark).await?
-        };
-        if news {
+        if watermark.user != self.me {
+            let at = self.moves.entry((conversation, watermark.user)).or_default();
+            *at = at.max(watermark.at);
+            self.moves_at.get_or_insert_with(|| Instant::now() + GATHER);
+            return Ok(());
+        }
+        let confirmed = room.own.confirmed;
+        let at = confirmed.unwrap_or_default().max(watermark.at);
+        room.own.confirmed = Some(at);
+        room.own.read = room.own.read.max(at.read_seq);
+        if confirmed != Some(at) {
+            self.store.set_confirmed(conversation, at).await?;
+        }
+        if confirmed.is_none_or(|confirmed| confirmed.read_seq < at.read_seq) {
             let handle = self.store.handle_of(watermark.user).await?;
-            let Watermark { user, at } = watermark;
-            let who = Person { user, handle };
-            let (delivered, read) = (at.delivered_seq, at.read_seq);
-            let watermark = progress::Watermark { who, delivered, read };
-            out.tell(Event::WatermarkMoved { conversation, watermark });
+            tell(out, conversation, watermark, handle);
+        }
+        Ok(())
+    }
+
+    /// Keeps the moves of the others that were gathered, and tells them, if it is time.
+    pub(in crate::driver) async fn tell_moves(
+        &mut self,
+        now: Instant,
+        out: &mut Outlet,
+    ) -> Result<(), Error> {
+        match self.moves_at {
+            Some(at) if at <= now => self.tell_all_moves(out).await,
+            _ => Ok(()),
+        }
+    }
+
+    /// The same at once.
+    pub(in crate::driver) async fn tell_all_moves(
+        &mut self,
+        out: &mut Outlet,
+    ) -> Result<(), Error> {
+        self.moves_at = None;
+        let moves: Vec<_> = std::mem::take(&mut self.moves).into_iter().collect();
+        if moves.is_empty() {
+            return Ok(());
+        }
+        let moves = moves.into_iter().map(|((of, user), at)| (of, Watermark { user, at }));
+        for (conversation, watermark, handle) in self.store.set_watermarks(moves).await? {
+            tell(out, conversation, watermark, handle);
         }
         Ok(())
     }
@@ -201,6 +230,7 @@ impl Sync {
             }
             if !joined {
                 // MARK-011
+                self.moves.remove(&(conversation, *user));
                 self.store.remove_watermark(conversation, *user).await?;
             } else if *user == self.me && self.in_force {
                 // MARK-002
@@ -251,7 +281,8 @@ impl Sync {
             let watermark = Watermark::try_from(watermark.clone()).map_err(Violation::from)?;
             self.moved(conversation, watermark, out).await?;
         }
-        Ok(())
+        // Who asked for them looks at what is kept.
+        self.tell_all_moves(out).await
     }
 
     /// A page of watermarks that was asked for here.
@@ -286,4 +317,16 @@ impl Sync {
             }
         }
     }
+}
+
+fn tell(
+    out: &mut Outlet,
+    conversation: ConversationId,
+    Watermark { user, at }: Watermark,
+    handle: Option<String>,
+) {
+    let who = Person { user, handle };
+    let (delivered, read) = (at.delivered_seq, at.read_seq);
+    let watermark = progress::Watermark { who, delivered, read };
+    out.tell(Event::WatermarkMoved { conversation, watermark });
 }

@@ -27,7 +27,7 @@ use aside_proto::{
 use aside_session::{
     Now,
     client::{
-        DeviceKey, Greeting,
+        DeviceKey, Greeting, Watermarks,
         log::{Accepted, Follower},
     },
 };
@@ -83,6 +83,9 @@ pub(super) struct Sync {
     listed: BTreeSet<ConversationId>,
     fetches: usize,
     marks: usize,
+    /// How far others have got, to be kept and told at `moves_at`.
+    moves: BTreeMap<(ConversationId, UserId), Watermarks>,
+    moves_at: Option<Instant>,
     devices: HashMap<DeviceId, DeviceKey>,
     look_ups: BTreeSet<DeviceId>,
     /// Those that are asked for now.
@@ -171,6 +174,8 @@ impl Sync {
             listed: BTreeSet::new(),
             fetches: 0,
             marks: 0,
+            moves: BTreeMap::new(),
+            moves_at: None,
             devices: HashMap::new(),
             look_ups: BTreeSet::new(),
             looking_up: Vec::new(),
@@ -250,7 +255,8 @@ impl Sync {
     pub(super) fn wake_at(&self) -> Option<Instant> {
         let marks =
             self.mark_at().map(|at| self.not_before.map_or(at, |not_before| at.max(not_before)));
-        self.not_before.into_iter().chain([self.next_tick]).chain(marks).min()
+        let times = self.not_before.into_iter().chain(self.moves_at).chain([self.next_tick]);
+        times.chain(marks).min()
     }
 
     /// Tells the followers the time (HEAD-009).

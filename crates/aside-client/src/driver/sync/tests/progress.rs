@@ -118,7 +118,7 @@ async fn what_another_device_has_read_is_not_unread() {
     assert_eq!(client.sync.store.unread(ROOM).await.unwrap(), Some(2));
     let at = |read_seq| aside_session::client::Watermark {
         user: ME,
-        at: aside_session::client::Watermarks { delivered_seq: 2, read_seq },
+        at: Watermarks { delivered_seq: 2, read_seq },
     };
     client.sync.moved(ROOM, at(1), &mut client.out).await.unwrap();
     assert_eq!(client.sync.store.unread(ROOM).await.unwrap(), Some(1));
@@ -126,6 +126,37 @@ async fn what_another_device_has_read_is_not_unread() {
     assert!(matches!(told[..], [Event::WatermarkMoved { .. }]), "{told:?}");
     client.sync.moved(ROOM, at(0), &mut client.out).await.unwrap();
     assert_eq!(client.sync.store.unread(ROOM).await.unwrap(), Some(1), "it never falls");
+}
+
+// cites: MARK-008
+#[tokio::test]
+async fn how_far_others_have_got_is_gathered_and_told_once() {
+    let log = log(&["one", "two"]);
+    let mut client = counted().await;
+    client.run(&log).await;
+    let carol = UserId::new([3; 16]);
+    for (user, delivered_seq, read_seq) in [(BOB.0, 1, 0), (carol, 2, 2), (BOB.0, 2, 1)] {
+        let at = Watermarks { delivered_seq, read_seq };
+        let watermark = aside_session::client::Watermark { user, at };
+        client.sync.moved(ROOM, watermark, &mut client.out).await.unwrap();
+    }
+    let (before, due) = (Instant::now(), client.sync.moves_at.unwrap());
+    assert!(before < due && client.sync.wake_at().unwrap() <= due);
+    client.sync.tell_moves(before, &mut client.out).await.unwrap();
+    assert!(client.told().await.is_empty(), "they are gathered");
+
+    client.sync.tell_moves(due, &mut client.out).await.unwrap();
+    let told = client.told().await;
+    let told = told.iter().map(|event| match event {
+        Event::WatermarkMoved { watermark, .. } => {
+            (watermark.who.user, watermark.delivered, watermark.read)
+        }
+        other => panic!("{other:?}"),
+    });
+    assert_eq!(told.collect::<Vec<_>>(), [(BOB.0, 2, 1), (carol, 2, 2)]);
+    assert_eq!(client.sync.store.watermarks(ROOM).await.unwrap().len(), 2);
+    client.sync.tell_all_moves(&mut client.out).await.unwrap();
+    assert!(client.told().await.is_empty(), "and told once");
 }
 
 // cites: MARK-001
@@ -284,7 +315,7 @@ async fn whoever_names_an_entry_has_to_show_it() {
                 client.sync.settings(&room, &mut client.out).await.unwrap();
             }
             _ => {
-                let at = aside_session::client::Watermarks { delivered_seq: 2, read_seq: far };
+                let at = Watermarks { delivered_seq: 2, read_seq: far };
                 let watermark = aside_session::client::Watermark { user: BOB.0, at };
                 client.sync.moved(ROOM, watermark, &mut client.out).await.unwrap();
             }
