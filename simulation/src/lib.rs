@@ -23,7 +23,7 @@
 //! was acknowledged, in its sender's order; nothing else is; and every device shows what a fold over the whole log shows.
 //!
 //! Members of private conversations have a world of their own, [`run_private`], with the client's real engine on each device; what is
-//! there and what must hold is said in `private/mod.rs`. [`race`] and [`grow`] count and time it with many.
+//! there and what must hold is said in `private/mod.rs`. [`race`] counts commits that many make at once.
 //!
 //! # To add an operation
 //! 1. Write a function in `operations.rs`, a few lines, and its row in the table there. A message is given to `Device::say`, another
@@ -49,7 +49,7 @@ mod trace;
 mod truth;
 mod world;
 
-pub use private::{Growth, PrivateSabotage, Race, grow, race, run_private};
+pub use private::{PrivateSabotage, Race, race, run_private};
 pub use sabotage::Sabotage;
 
 use world::World;

@@ -13,7 +13,7 @@ use std::{
 
 use anyhow::Result;
 use clap::Parser;
-use simulation::{Growth, PrivateSabotage, Race, Report, Sabotage};
+use simulation::{PrivateSabotage, Race, Report, Sabotage};
 
 /// Clients and a server under seeded faults, deterministically
 #[derive(Debug, Parser)]
@@ -42,9 +42,6 @@ struct Args {
     /// Let so many devices of one group commit at once, and print how often each had to
     #[arg(long, exclusive = true)]
     race: Option<usize>,
-    /// Make a group of so many members, and print how long it took
-    #[arg(long, exclusive = true)]
-    members: Option<usize>,
 }
 
 /// What is simulated.
@@ -79,9 +76,6 @@ fn main() -> Result<ExitCode> {
     if let Some(devices) = args.race {
         return race(&mut out, devices);
     }
-    if let Some(members) = args.members {
-        return grow(&mut out, members);
-    }
     if let Some(seed) = args.seed {
         let report = args.run(seed)?;
         if args.trace {
@@ -111,19 +105,6 @@ fn race(out: &mut impl io::Write, devices: usize) -> Result<ExitCode> {
     writeln!(out, "attempts of a device: median {middle}, most {most}")?;
     writeln!(out, "{attempts:?}")?;
     Ok(if rejoins == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-fn grow(out: &mut impl io::Write, members: usize) -> Result<ExitCode> {
-    let Growth { added, read, removed } = simulation::grow(members)?;
-    for (what, time) in [
-        ("all added and in", added),
-        ("a message read by all", read),
-        ("one removed, followed by all", removed),
-    ] {
-        let (ms, each) = (time.as_secs_f64() * 1e3, time.as_secs_f64() * 1e3 / members as f64);
-        writeln!(out, "{members} members, {what}: {ms:.0} ms, {each:.2} ms a member")?;
-    }
-    Ok(ExitCode::SUCCESS)
 }
 
 /// Runs all seeds, on all cores, until one breaks an invariant.

@@ -25,8 +25,8 @@ mod evil;
 mod liar;
 mod operations;
 mod people;
+mod race;
 mod sabotage;
-mod scale;
 mod turn;
 mod vault;
 mod witness;
@@ -35,8 +35,8 @@ mod world;
 use anyhow::Result;
 
 pub(crate) use liar::Liar;
+pub use race::{Race, race};
 pub use sabotage::PrivateSabotage;
-pub use scale::{Growth, Race, grow, race};
 
 use self::world::World;
 use crate::Report;

@@ -1,4 +1,4 @@
-//! How it goes with many: a race of commits, and a large group. Nothing goes wrong here; it is counted and timed.
+//! A race of commits. Nothing goes wrong here; it is counted and timed.
 
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ use aside_proto::{
     v1::{self, client_frame::Body},
 };
 
-use super::{operations, world::World};
+use super::world::World;
 
 /// What came of a race.
 #[derive(Debug)]
@@ -21,17 +21,6 @@ pub struct Race {
     pub rejoins: u32,
     /// How long it took.
     pub time: Duration,
-}
-
-/// How long it took with a group.
-#[derive(Debug)]
-pub struct Growth {
-    /// Until all were added and had come in.
-    pub added: Duration,
-    /// Until all had read a message.
-    pub read: Duration,
-    /// Until one was removed and all had followed.
-    pub removed: Duration,
 }
 
 /// All devices of a group, each of another user, renew their keys at once.
@@ -49,26 +38,6 @@ pub fn race(devices: usize) -> Result<Race> {
     let (epoch, rejoins) = (world.epoch(id)?, world.rejoins() - came);
     ensure!(epoch == from + devices as u64, "epoch {epoch}, and not {devices} after {from}");
     Ok(Race { attempts, rejoins, time })
-}
-
-/// A group of so many members.
-///
-/// # Errors
-/// If something does not work.
-pub fn grow(members: usize) -> Result<Growth> {
-    let mut world = World::calm(members)?;
-    world.rest()?;
-    let id = world.make_group()?;
-    let began = Instant::now();
-    world.add_all(id)?;
-    let added = began.elapsed();
-    let began = Instant::now();
-    world.say(id)?;
-    let read = began.elapsed();
-    let began = Instant::now();
-    world.remove_last(id)?;
-    let removed = began.elapsed();
-    Ok(Growth { added, read, removed })
 }
 
 impl World {
@@ -104,30 +73,6 @@ impl World {
         })?;
         self.rest()?;
         self.check_members(id, self.devices.len())
-    }
-
-    fn say(&mut self, id: ConversationId) -> Result<()> {
-        self.with_device(0, |device, link, scene| {
-            operations::say(device, id, scene)?;
-            device.turn(link, scene)
-        })?;
-        self.rest()?;
-        for device in &self.devices {
-            let kept = device.disk.vault.conversations.get(&id).context("it is followed")?;
-            ensure!(kept.readings.len() == 1, "{} has not read it", device.name);
-        }
-        Ok(())
-    }
-
-    fn remove_last(&mut self, id: ConversationId) -> Result<()> {
-        let last = self.users.last().and_then(|user| user.id).context("there is one")?;
-        self.with_device(0, |device, link, scene| {
-            let engine = device.engine().context("it has an engine")?;
-            ensure!(engine.want(id, Goal::Remove(last)), "it is unknown");
-            device.turn(link, scene)
-        })?;
-        self.rest()?;
-        self.check_members(id, self.devices.len() - 1)
     }
 
     fn want_of_all(&mut self, id: ConversationId, goal: Goal) -> Result<()> {
