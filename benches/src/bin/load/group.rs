@@ -1,7 +1,7 @@
 //! One private group of many, each of them a whole client with its own state on disk: what it costs until all are in, until all have
 //! read a message, and until all have followed a removal.
 
-use std::{fs, path::Path, time::Instant};
+use std::{collections::HashSet, fs, path::Path, time::Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use aside_client::{
@@ -9,6 +9,7 @@ use aside_client::{
     Transport, Trust, What, new_recovery_phrase, private, v1,
 };
 use futures_util::{StreamExt as _, TryStreamExt as _, stream::FuturesUnordered};
+use indicatif::ProgressBar;
 
 use crate::{
     Stage, crowd,
@@ -18,6 +19,7 @@ use crate::{
 
 /// Whom the first client removes, so that a group has to have three.
 const LEAST: usize = 3;
+const WITHOUT: &str = "without the last";
 
 /// The choices.
 #[derive(clap::Args)]
@@ -45,52 +47,96 @@ impl Args {
         report.set("members", self.members);
         let outside = Usage::own()?;
         let meter = Meter::start(&stage.target)?;
-
-        let mut phase = Phase { report: &mut report, members: self.members };
-        let group = members[0].client.create_group().await?.conversation;
-        let (first, others) = members.split_first_mut().context("there are some")?;
-        let users: Vec<_> = others.iter().map(|it| it.client.identity().user).collect();
-        let start = Moment::now()?;
-        let adds: FuturesUnordered<_> =
-            users.iter().map(|user| first.client.add_member(group, *user)).collect();
-        let comes = |event: &Event| {
-            let Event::Private { conversation, what, .. } = event else { return false };
-            *conversation == group && matches!(what, private::Event::Joined { .. })
-        };
-        let adding = async {
-            adds.try_collect::<()>().await?;
-            anyhow::Ok(start.since.elapsed())
-        };
-        let (accepted, _) = tokio::try_join!(adding, all(&stage.bar, "members", others, comes))?;
-        phase.report.ratio("add_all_accepted_ms", accepted.as_secs_f64(), 0.001);
-        phase.end("add_all", start)?;
-        let commits = first.client.health(group).await?.epoch.unwrap_or_default();
-        phase.report.set("epochs", commits);
-
-        for text in ["to all", "to all, once more"] {
-            let start = Moment::now()?;
-            first.client.send(group, text).await?;
-            all(&stage.bar, "readers", others, |event| reads(event, text)).await?;
-            phase.end(&format!("message_{}", text.replace([',', ' '], "")), start)?;
-        }
-
-        let (last, stay) = others.split_last_mut().context("there are some")?;
-        let start = Moment::now()?;
-        first.client.remove_member(group, last.client.identity().user).await?;
-        phase.report.ratio("remove_accepted_ms", start.since.elapsed().as_secs_f64(), 0.001);
-        first.client.send(group, "without the last").await?;
-        all(&stage.bar, "followers", stay, |event| reads(event, "without the last")).await?;
-        phase.end("remove", start)?;
+        let id = members[0].client.create_group().await?.conversation;
+        let mut group = Group { id, members: &mut members, report: &mut report, bar: &stage.bar };
+        group.add_all().await?;
+        // While those who came in still ask about each other, and later.
+        group.say("message", "to all").await?;
+        group.say("next_message", "to all, once more").await?;
+        group.remove_last().await?;
+        group.agree().await?;
         let inside = Usage::own()?;
-        let each = |from: Usage, to: Usage| (to.pss_kib - from.pss_kib.min(to.pss_kib)) as f64;
-        report.ratio("client_pss_kib", each(nobody, outside), self.members as f64);
-        report.ratio("client_pss_kib_of_group", each(outside, inside), self.members as f64);
+        let grown = |from: Usage, to: Usage| to.pss_kib.saturating_sub(from.pss_kib) as f64;
+        report.ratio("client_pss_kib", grown(nobody, outside), self.members as f64);
+        report.ratio("client_pss_kib_of_group", grown(outside, inside), self.members as f64);
         meter.stop(&mut report)?;
-        report.set("epoch_authenticators_agree", agree(&members, group).await?);
         for member in members {
             member.client.close().await;
         }
         Ok(report)
+    }
+}
+
+/// The group, and what there is to say of it. The first member made it.
+struct Group<'a> {
+    id: ConversationId,
+    members: &'a mut [Member],
+    report: &'a mut Report,
+    bar: &'a ProgressBar,
+}
+
+impl Group<'_> {
+    /// The first adds all others, as fast as that goes.
+    async fn add_all(&mut self) -> Result<()> {
+        let Self { id, bar, .. } = *self;
+        let start = Moment::now()?;
+        let (first, others) = self.members.split_first_mut().context("there are some")?;
+        let users: Vec<_> = others.iter().map(|it| it.client.identity().user).collect();
+        let adding = async {
+            let adds = users.iter().map(|user| first.client.add_member(id, *user));
+            adds.collect::<FuturesUnordered<_>>().try_collect::<()>().await?;
+            anyhow::Ok(start.since.elapsed())
+        };
+        let comes = |event: &Event| {
+            let Event::Private { conversation, what, .. } = event else { return false };
+            *conversation == id && matches!(what, private::Event::Joined { .. })
+        };
+        let (accepted, ()) = tokio::try_join!(adding, all(bar, "members", others, comes))?;
+        let epoch = first.client.health(id).await?.epoch.context("it is in the group")?;
+        self.report.set("add_all_commits", epoch);
+        self.report.ratio("add_all_accepted_ms", accepted.as_secs_f64(), 0.001);
+        self.end("add_all", start)
+    }
+
+    /// The first says something, and all others read it.
+    async fn say(&mut self, what: &str, text: &str) -> Result<()> {
+        let start = Moment::now()?;
+        let (first, others) = self.members.split_first_mut().context("there are some")?;
+        first.client.send(self.id, text).await?;
+        all(self.bar, "readers", others, |event| reads(event, text)).await?;
+        self.end(what, start)
+    }
+
+    /// The first removes the last, and all others read what is said without it.
+    async fn remove_last(&mut self) -> Result<()> {
+        let start = Moment::now()?;
+        let [first, stay @ .., last] = &mut *self.members else { bail!("too few") };
+        first.client.remove_member(self.id, last.client.identity().user).await?;
+        self.report.ratio("remove_accepted_ms", start.since.elapsed().as_secs_f64(), 0.001);
+        first.client.send(self.id, WITHOUT).await?;
+        all(self.bar, "followers", stay, |event| reads(event, WITHOUT)).await?;
+        self.end("remove", start)
+    }
+
+    /// All but the last are in one state, or the run fails.
+    async fn agree(&self) -> Result<()> {
+        let [stay @ .., _] = &*self.members else { bail!("too few") };
+        let mut states = HashSet::new();
+        for member in stay {
+            let state = member.client.health(self.id).await?;
+            states.insert((state.epoch, state.fork_check.context("it is in the group")?));
+        }
+        ensure!(states.len() == 1, "they are in {} different states", states.len());
+        Ok(())
+    }
+
+    /// How long it took all, and how much processor time each.
+    fn end(&mut self, what: &str, start: Moment) -> Result<()> {
+        let cpu_ms = Usage::own()?.cpu_ms - start.usage.cpu_ms;
+        self.report.ratio(&format!("{what}_ms"), start.since.elapsed().as_secs_f64(), 0.001);
+        let name = format!("{what}_cpu_ms_a_client");
+        self.report.ratio(&name, cpu_ms as f64, self.members.len() as f64);
+        Ok(())
     }
 }
 
@@ -103,21 +149,6 @@ struct Moment {
 impl Moment {
     fn now() -> Result<Self> {
         Ok(Self { since: Instant::now(), usage: Usage::own()? })
-    }
-}
-
-struct Phase<'a> {
-    report: &'a mut Report,
-    members: usize,
-}
-
-impl Phase<'_> {
-    /// How long it took all, and how much processor time each.
-    fn end(&mut self, what: &str, start: Moment) -> Result<()> {
-        self.report.ratio(&format!("{what}_ms"), start.since.elapsed().as_secs_f64(), 0.001);
-        let cpu_ms = (Usage::own()?.cpu_ms - start.usage.cpu_ms) as f64;
-        self.report.ratio(&format!("{what}_cpu_ms_a_client"), cpu_ms, self.members as f64);
-        Ok(())
     }
 }
 
@@ -143,7 +174,7 @@ async fn member(door: &Door, n: usize, homes: &Path) -> Result<Member> {
 
 /// Waits until each of them was told this.
 async fn all(
-    bar: &indicatif::ProgressBar,
+    bar: &ProgressBar,
     what: &str,
     members: &mut [Member],
     wanted: impl Fn(&Event) -> bool,
@@ -173,14 +204,4 @@ async fn all(
 fn reads(event: &Event, said: &str) -> bool {
     let Event::Entry(entry) = event else { return false };
     matches!(&entry.what, What::Message { text: Some(text), verified: true, .. } if text == said)
-}
-
-/// Whether all but the last are in one state.
-async fn agree(members: &[Member], group: ConversationId) -> Result<bool> {
-    let (_, stay) = members.split_last().context("there are some")?;
-    let mut checks = Vec::with_capacity(stay.len());
-    for member in stay {
-        checks.push(member.client.health(group).await?.fork_check.context("it is in the group")?);
-    }
-    Ok(checks.windows(2).all(|pair| pair[0] == pair[1]))
 }
