@@ -169,7 +169,7 @@ impl Engine {
             was_approved: false,
             last_polled: None,
         };
-        engine.judge_own();
+        engine.is_approved = engine.logs.approves(me);
         engine.was_approved = engine.is_approved;
         for (id, kept) in stored.conversations {
             let conversation = engine.restore(id, kept)?;

@@ -45,6 +45,8 @@ impl Driver {
             Flight::Message(_) | Flight::Sync(_) | Flight::People(_) | Flight::Private(_) => None,
         });
         self.calls.requeue(calls.collect::<Vec<_>>().into_iter());
+        // What came last is taken in.
+        self.private_work().await?;
         self.outbox.disconnected();
         self.sync.disconnected();
         self.people.disconnected();
@@ -212,7 +214,6 @@ impl Driver {
             }
         }
         self.sync.flush(&mut self.out).await?;
-        self.private_work().await?;
         while let Some(conversation) = self.sync.poll_tampered() {
             for done in self.outbox.take_all(conversation) {
                 self.message_failed(done, Error::Tampered).await?;

@@ -101,12 +101,7 @@ impl Conversation {
             .collect();
         self.need_logs(cx, usable.iter().map(|(owner, _)| owner.user))?;
         // A log that is behind does not know the newest device, which the server says is approved.
-        let unknown = usable.iter().filter(|(owner, _)| {
-            let active = cx.logs.with(owner.user, |log| {
-                log.active().any(|certificate| certificate.device() == owner.device)
-            });
-            active != Some(true)
-        });
+        let unknown = usable.iter().filter(|(owner, _)| !cx.logs.approves(*owner));
         self.refresh_logs(unknown.map(|(owner, _)| owner.user))?;
         Ok(usable)
     }

@@ -249,7 +249,7 @@ impl Conversation {
         debug_assert!(confirmed.is_ok(), "a removal was noted");
         self.group_is_dirty = true;
         self.write(cx)?;
-        self.out(cx)?;
+        self.out(cx);
         self.is_removed = true;
         Ok(())
     }

@@ -225,18 +225,8 @@ impl Engine {
     pub fn learn(&mut self, log: DeviceLog) {
         let user = log.user();
         self.logs.learn(log);
-        if user == self.me.user {
-            self.judge_own();
-        }
+        self.is_approved = self.logs.approves(self.me);
         self.logs_settled(user);
-    }
-
-    pub(super) fn judge_own(&mut self) {
-        let me = self.me;
-        let is_active = self
-            .logs
-            .with(me.user, |log| log.active().any(|certificate| certificate.device() == me.device));
-        self.is_approved = is_active == Some(true);
     }
 
     /// Whether this device was approved since the last call: its user's conversations are listed anew then.

@@ -39,9 +39,10 @@ use self::{
     read_back::ReadBack,
     sent::Awaited,
 };
-use super::{calls::retry_after, outlet::Outlet};
+use super::outlet::Outlet;
 use crate::{
     Error, Event,
+    backoff::retry_after,
     store::{StateError, Store},
 };
 
