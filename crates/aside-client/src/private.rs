@@ -211,10 +211,14 @@ impl Engine {
         self.me
     }
 
+    fn followed(&self, id: ConversationId) -> Option<&Conversation> {
+        self.conversations.get(&id).filter(|it| !it.is_unlisted)
+    }
+
     /// How a conversation stands.
     #[must_use]
     pub fn health(&self, id: ConversationId) -> Option<Health> {
-        self.conversations.get(&id).map(Conversation::health)
+        self.followed(id).map(Conversation::health)
     }
 
     /// What a GROUP is called, as far as is known here (PRIV-017).
@@ -231,7 +235,7 @@ impl Engine {
 
     /// The conversations that are followed.
     pub fn conversations(&self) -> impl Iterator<Item = ConversationId> {
-        self.conversations.keys().copied()
+        self.conversations.values().filter(|it| !it.is_unlisted).map(|it| it.id)
     }
 
     /// What two members compare to know that they are in one state (RFC 9420, section 8.7), with generation and epoch; none of a
@@ -279,8 +283,11 @@ impl Engine {
                 self.packages.lost();
             }
         }
+        let is_over = |it: &&Conversation| it.is_unlisted && it.is_gone();
+        let over: Vec<_> = conversations.values().filter(is_over).map(|it| it.id).collect();
         self.conversations = conversations;
         outcome?;
+        over.into_iter().for_each(|id| self.left(id));
         if self.is_online {
             let (random, now_ms) = (&mut self.random, self.now_ms);
             let mut key = || {

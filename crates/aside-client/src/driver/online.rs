@@ -11,7 +11,11 @@ use aside_session::client::{self as session, CloseReason, RequestId};
 use tokio::time::{Instant, sleep_until};
 
 use super::{
-    Call, Driver, End, Established, Heard, Link, outbox::Done, private, sync::Asked, unix_ms,
+    Call, Driver, End, Established, Heard, Link,
+    outbox::Done,
+    private,
+    sync::{Asked, Departure},
+    unix_ms,
 };
 use crate::{Connection, Error, Event, Outgoing, Person, Receipt, Room, State, paths};
 
@@ -306,7 +310,8 @@ impl Driver {
                 self.private_work().await
             }
             (client_frame::Body::Leave(leave), Body::Left(_)) => {
-                self.sync.unfollow(leave.conversation_id[..].try_into()?).await
+                let conversation = leave.conversation_id[..].try_into()?;
+                self.sync.unfollow(conversation, Departure::Left).await
             }
             (client_frame::Body::ListWatermarks(list), Body::Watermarks(page)) => {
                 let conversation = list.conversation_id[..].try_into()?;

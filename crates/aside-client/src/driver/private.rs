@@ -15,7 +15,7 @@ use bytes::Bytes;
 use prost::Message as _;
 use tokio::{sync::oneshot, time::Instant};
 
-use super::{Driver, outbox::Waiter};
+use super::{Driver, outbox::Waiter, sync::Departure};
 use crate::{
     Error, Event, Identity, Outgoing, Receipt, State,
     backoff::retry_after_ms,
@@ -127,8 +127,11 @@ impl Driver {
             if engine.take_approval() {
                 self.sync.list_anew();
             }
-            for conversation in self.sync.poll_left() {
-                engine.lose(conversation);
+            for (conversation, departure) in self.sync.poll_left() {
+                match departure {
+                    Departure::Left => engine.left(conversation),
+                    Departure::Unlisted => engine.unlisted(conversation),
+                }
             }
             for (conversation, seq) in self.sync.private_heads() {
                 engine.kept(conversation, seq);

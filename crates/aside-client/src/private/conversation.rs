@@ -12,7 +12,7 @@ use bytes::Bytes;
 
 use super::{
     Random, Told, Writes,
-    event::{Event, Goal, Health, Repair},
+    event::{Event, Goal, GoalError, Health, Repair},
     inbox::Inbox,
     judge::Logs,
     naming::Naming,
@@ -196,6 +196,8 @@ pub(super) struct Conversation {
     pub(super) reject: Option<(u64, v1::RejectCode)>,
     /// Whether this device was removed, and its user did not ask to come back.
     pub(super) is_removed: bool,
+    /// Whether the server says that the user is not in it, and its log does not: it is left as it is.
+    pub(super) is_unlisted: bool,
     /// Entries are gone that were not taken in.
     pub(super) skipped: bool,
     /// Where something was refused that would be refused again: nothing of it is made there.
@@ -255,6 +257,7 @@ impl Conversation {
             reject: None,
             accused: None,
             is_removed: false,
+            is_unlisted: false,
             skipped: false,
             held_at: None,
             deserted_at: None,
@@ -351,6 +354,43 @@ impl Conversation {
         self.stall = None;
         self.looked_for = 0;
         self.refreshed.clear();
+    }
+
+    /// The server says that the user is not in it: nothing is asked there before it is listed once more.
+    pub(super) fn unlisted(&mut self) {
+        let in_flight = self.in_flight;
+        self.disconnected();
+        (self.is_unlisted, self.in_flight) = (true, in_flight);
+    }
+
+    /// Whether its log says that this device is in it no longer: it was cut off, or a commit removed it.
+    pub(super) fn is_gone(&self) -> bool {
+        self.is_removed || self.removal.is_some()
+    }
+
+    /// What is to be said and done there will not be: the user is told.
+    pub(super) fn give_up(&mut self, told: &mut VecDeque<Told>, writes: &mut Writes) {
+        let error = v1::Error {
+            code: v1::ErrorCode::NoSuchConversation.into(),
+            message: "this user is not in the conversation any more".to_owned(),
+            ..v1::Error::default()
+        };
+        let writes = writes.conversations.entry(self.id).or_default();
+        for mut outgoing in std::mem::take(&mut self.outgoing) {
+            if outgoing.sent.is_some() {
+                self.outgoing.push_back(outgoing);
+                continue;
+            }
+            outgoing.failed = Some(error.clone());
+            let (message_id, error) = (outgoing.message_id, Box::new(error.clone()));
+            writes.outgoing.insert(message_id, Some(outgoing.record()));
+            told.push_back((self.id, Event::Failed { message_id, error }));
+        }
+        for goal in std::mem::take(&mut self.goals) {
+            let outcome = Err(GoalError::Refused(Box::new(error.clone())));
+            told.push_back((self.id, Event::Done { goal, outcome }));
+        }
+        self.is_dirty = true;
     }
 
     pub(super) fn health(&self) -> Health {

@@ -18,7 +18,7 @@ impl Engine {
         (self.limits, self.now_ms, self.is_online) = (limits, now_ms, true);
         self.wanted.insert(self.me.user);
         // Who was revoked meanwhile is to be known before anything is encrypted.
-        for conversation in self.conversations.values() {
+        for conversation in self.conversations.values().filter(|it| !it.is_unlisted) {
             self.wanted.extend(conversation.roster.members.keys());
         }
     }
@@ -70,6 +70,7 @@ impl Engine {
         if conversation.roster.kind == v1::ConversationKind::Unspecified {
             conversation.roster.kind = kind;
         }
+        conversation.is_unlisted = false;
         let known = conversation.server_head.unwrap_or_default();
         conversation.server_head = Some(known.max(head));
     }
@@ -87,37 +88,36 @@ impl Engine {
         self.wanted.extend(unknown);
     }
 
-    /// The user is no member of the conversation any more: nothing more comes of it, and its MLS state is deleted.
-    pub fn lose(&mut self, id: ConversationId) {
-        if let Some(mut conversation) = self.conversations.remove(&id) {
-            let writes = self.writes.conversations.entry(id).or_default();
-            if let Some(group) = conversation.group.take() {
-                writes.groups.insert(group.id().generation, None);
-            }
-            for mut outgoing in conversation.outgoing.drain(..) {
-                if outgoing.sent.is_some() {
-                    writes.outgoing.insert(outgoing.message_id, None);
-                    continue;
-                }
-                let error = v1::Error {
-                    code: v1::ErrorCode::NoSuchConversation.into(),
-                    message: "this user is not in the conversation any more".to_owned(),
-                    ..v1::Error::default()
-                };
-                outgoing.failed = Some(error.clone());
-                writes.outgoing.insert(outgoing.message_id, Some(outgoing.record()));
-                let (message_id, error) = (outgoing.message_id, Box::new(error));
-                self.told.push_back((id, Event::Failed { message_id, error }));
-            }
-            writes.record = Some(conversation.record());
-            self.inbox.taken_in(id, u64::MAX);
+    /// The user left the conversation: nothing more comes of it, and its MLS state is deleted.
+    pub fn left(&mut self, id: ConversationId) {
+        let Some(mut conversation) = self.conversations.remove(&id) else { return };
+        conversation.give_up(&mut self.told, &mut self.writes);
+        let writes = self.writes.conversations.entry(id).or_default();
+        if let Some(group) = conversation.group.take() {
+            writes.groups.insert(group.id().generation, None);
         }
+        for sent in conversation.outgoing.drain(..) {
+            writes.outgoing.insert(sent.message_id, None);
+        }
+        writes.record = Some(conversation.record());
+        self.inbox.taken_in(id, u64::MAX);
+    }
+
+    /// The server says that the user is not in the conversation, by its list or by refusing to read it. What is to be said and done
+    /// there will not be; its MLS state stays, unless its log says the same, and so it goes on if it is listed once more.
+    pub fn unlisted(&mut self, id: ConversationId) {
+        let Some(conversation) = self.conversations.get_mut(&id) else { return };
+        if conversation.is_gone() {
+            return self.left(id);
+        }
+        conversation.give_up(&mut self.told, &mut self.writes);
+        conversation.unlisted();
     }
 
     /// Whether it is one that is followed.
     #[must_use]
     pub fn follows(&self, id: ConversationId) -> bool {
-        self.conversations.contains_key(&id)
+        self.followed(id).is_some()
     }
 
     /// Whether the inbox was read on this connection, and all that was told of since: only then is it known where new
@@ -205,7 +205,10 @@ impl Engine {
 
     /// The user's conversations were listed, and those that are private are followed: Welcomes to others lead nowhere.
     pub fn listed(&mut self) {
-        self.inbox.keep(&self.conversations);
+        let is_listed = |id: &ConversationId| {
+            self.conversations.get(id).is_some_and(|conversation| !conversation.is_unlisted)
+        };
+        self.inbox.keep(is_listed);
     }
 
     /// Whose device log is to be fetched, and held against what is pinned of it. Then [`learn`](Self::learn), or

@@ -99,6 +99,8 @@ impl Engine {
                 conversation.in_flight = None;
                 match result {
                     Ok(body) => conversation.answered(&request, body, &mut self.told),
+                    // It is asked once more if it is listed once more.
+                    Err(_) if conversation.is_unlisted => {}
                     Err(_) if again.is_some() => conversation.next = Some(*request),
                     Err(error) => {
                         conversation.refused_by_server(&request, error, &mut self.told);

@@ -25,7 +25,11 @@ impl Engine {
             (self.random)(&mut salt);
             salt
         };
-        let conversation = self.conversations.get_mut(&id).ok_or(SendError::Unknown)?;
+        let conversation = self
+            .conversations
+            .get_mut(&id)
+            .filter(|it| !it.is_unlisted)
+            .ok_or(SendError::Unknown)?;
         if conversation.contradicted {
             return Err(SendError::Contradicted);
         }
@@ -75,7 +79,10 @@ impl Engine {
 
     /// Wants something done; [`Event::Done`] says when it is, or why it can't be. False if the conversation is not followed.
     pub fn want(&mut self, id: ConversationId, goal: Goal) -> bool {
-        let Some(conversation) = self.conversations.get_mut(&id) else { return false };
+        let Some(conversation) = self.conversations.get_mut(&id).filter(|it| !it.is_unlisted)
+        else {
+            return false;
+        };
         if let Goal::Add(user) = goal {
             conversation.ask_again_for(user);
             self.wanted.insert(user);
@@ -87,7 +94,10 @@ impl Engine {
 
     /// Comes into the conversation anew, as a lost device does. False if it is not followed.
     pub fn rejoin(&mut self, id: ConversationId) -> bool {
-        let Some(conversation) = self.conversations.get_mut(&id) else { return false };
+        let Some(conversation) = self.conversations.get_mut(&id).filter(|it| !it.is_unlisted)
+        else {
+            return false;
+        };
         (conversation.repair, conversation.broken) = (Some(Repair::Asked), None);
         (conversation.held_at, conversation.sent_in_vain) = (None, None);
         (conversation.is_removed, conversation.is_dirty) = (false, true);

@@ -11,7 +11,7 @@ use aside_session::client::{
 use bytes::Bytes;
 use prost::Message as _;
 
-use super::{Asked, Listing, MAX_FETCHES, Members, Sync};
+use super::{Asked, Departure, Listing, MAX_FETCHES, Members, Sync};
 use crate::{Error, Event, backoff::retry_after, driver::outlet::Outlet, store::NewEntry};
 
 impl Sync {
@@ -175,7 +175,7 @@ impl Sync {
         self.members_changed(conversation, &changes).await?;
         self.check_sent(conversation, &awaited, out).await?;
         if left && caught_up {
-            self.unfollow(conversation).await?;
+            self.unfollow(conversation, Departure::Left).await?;
         }
         Ok(())
     }

@@ -108,7 +108,16 @@ pub(super) struct Sync {
     /// Those that were listed, and are not followed yet.
     deferred: Vec<v1::Summary>,
     /// Those that are followed no longer.
-    left: Vec<ConversationId>,
+    left: Vec<(ConversationId, Departure)>,
+}
+
+/// How it is known that the user is in a conversation no longer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Departure {
+    /// The user left, or its log says so.
+    Left,
+    /// The server does not list it, or refuses to read it, which may be a lie.
+    Unlisted,
 }
 
 #[derive(Debug)]

@@ -1,0 +1,83 @@
+//! What servers and members do that is not as it should be, and what a device makes of it.
+
+use aside_proto::v1::ConversationKind::Group;
+
+use super::{world::World, *};
+
+/// A device that is the last of three, and is told of nothing yet.
+const LAST: usize = 2;
+
+// cites: MLS-043
+#[test]
+fn a_conversation_that_is_not_listed_goes_on_from_where_it_was_once_it_is() {
+    let mut world = World::new(Group, 3);
+    world.told(LAST);
+    let before = world.peers[LAST].engine.epoch_authenticator(ROOM).expect("it is in the group");
+    world.say(LAST, "before");
+    assert!(world.peers[LAST].engine.want(ROOM, Goal::Renew));
+    world.peers[LAST].is_listed = false;
+    world.peers[LAST].engine.unlisted(ROOM);
+    world.say(0, "meanwhile");
+    world.settle();
+
+    let told = world.told(LAST);
+    assert!(
+        matches!(&told[..], [Event::Failed { .. }, Event::Done { outcome: Err(_), .. }]),
+        "{told:?}"
+    );
+    let last = &mut world.peers[LAST];
+    assert!(!last.engine.follows(ROOM) && last.engine.health(ROOM).is_none());
+    let message_id = IdempotencyKey::new([9; 16]);
+    let refused = last.engine.send(ROOM, message_id, Bytes::new());
+    assert_eq!(refused, Err(SendError::Unknown));
+    let now = last.engine.epoch_authenticator(ROOM);
+    assert_eq!(now.map(|it| it.2[..].to_vec()), Some(before.2[..].to_vec()), "nothing is lost");
+    let head = world.head();
+
+    world.peers[LAST].is_listed = true;
+    world.settle();
+    let read = world.reading(LAST, head).expect("it was read");
+    assert!(matches!(read, Reading::Said(said) if said.content[..] == b"meanwhile"[..]));
+    world.say(LAST, "after");
+    world.settle();
+    assert_eq!(world.head(), head + 1, "it came in by no commit, and can send");
+    assert!(!world.told(LAST).iter().any(|it| matches!(it, Event::Joined { .. })));
+}
+
+#[test]
+fn what_the_log_says_as_well_is_over() {
+    let mut world = World::new(Group, 3);
+    assert!(world.peers[0].engine.want(ROOM, Goal::Remove(user_of(3))));
+    world.settle();
+    let last = &mut world.peers[LAST];
+    assert!(last.engine.epoch_authenticator(ROOM).is_some(), "it is not sure yet (MLS-036)");
+    last.is_listed = false;
+    last.engine.unlisted(ROOM);
+    assert_eq!(last.engine.epoch_authenticator(ROOM), None);
+}
+
+#[test]
+fn what_the_log_says_later_is_over_then() {
+    let mut world = World::new(Group, 3);
+    world.peers[LAST].sees_up_to = Some(world.head());
+    assert!(world.peers[0].engine.want(ROOM, Goal::Remove(user_of(3))));
+    world.settle();
+    let last = &mut world.peers[LAST];
+    // What came before the list is not taken in before it.
+    last.engine.kept(ROOM, world.entries.len() as u64);
+    last.is_listed = false;
+    last.engine.unlisted(ROOM);
+    assert!(last.engine.epoch_authenticator(ROOM).is_some());
+    world.settle();
+    assert_eq!(world.peers[LAST].engine.epoch_authenticator(ROOM), None);
+}
+
+#[test]
+fn who_leaves_keeps_nothing() {
+    let mut world = World::new(Group, 3);
+    world.peers[LAST].is_listed = false;
+    world.peers[LAST].engine.left(ROOM);
+    assert_eq!(world.peers[LAST].engine.epoch_authenticator(ROOM), None);
+    let writes = world.peers[LAST].engine.take_writes().expect("what is over");
+    assert!(writes.conversations[&ROOM].groups.values().all(Option::is_none));
+}
