@@ -216,16 +216,15 @@ impl Conversation {
             }
         }
         if let Some(group) = &mut self.group
-            && self.removal.take_if(|removal| removal.seq == payload.seq).is_some()
+            && let Some(removal) = self.removal.take_if(|removal| removal.seq == payload.seq)
         {
             // Who was to be removed can't tell: the others can (MLS-036).
             let rejected = group.reject_removal();
             debug_assert!(rejected.is_ok(), "a removal was noted");
             self.group_is_dirty = true;
-            if let Some(maker) = maker {
-                let reason = Reason::Invalid;
-                self.refused = Some(Refused { seq: payload.seq, by: maker, reason });
-            }
+            let (Removal { seq, by }, reason) = (removal, Reason::Invalid);
+            self.refused = Some(Refused { seq, by, reason });
+            cx.tell(self.id, Event::CommitRefused { seq, by, reason, suspects: Vec::new() });
         }
         if by != cx.me {
             let (seq, code) = (payload.seq, payload.code());

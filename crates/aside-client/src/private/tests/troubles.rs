@@ -81,3 +81,27 @@ fn who_leaves_keeps_nothing() {
     let writes = world.peers[LAST].engine.take_writes().expect("what is over");
     assert!(writes.conversations[&ROOM].groups.values().all(Option::is_none));
 }
+
+// cites: MLS-036
+#[test]
+fn who_is_removed_by_a_commit_that_others_reject_is_told_that_it_does_not_hold() {
+    let mut world = World::new(Group, 3);
+    world.told(LAST);
+    // What removes the last one, the second can't follow, and says so.
+    world.garble_next(1);
+    let seq = world.head() + 1;
+    assert!(world.peers[0].engine.want(ROOM, Goal::Remove(user_of(3))));
+    world.settle();
+
+    let by = world.peers[0].me();
+    let told = world.told(LAST);
+    let removed = Event::Removed { by: Some(by) };
+    let refused = Event::CommitRefused { seq, by, reason: Reason::Invalid, suspects: Vec::new() };
+    let at =
+        |wanted| told.iter().position(|it| *it == wanted).unwrap_or_else(|| panic!("{told:?}"));
+    assert!(at(removed) < at(refused));
+    let last = &world.peers[LAST].engine;
+    assert!(last.health(ROOM).unwrap().epoch.is_some(), "it has gone back to the state before");
+    world.peers[LAST].engine.unlisted(ROOM);
+    assert!(world.peers[LAST].engine.epoch_authenticator(ROOM).is_some(), "which stays");
+}

@@ -84,6 +84,12 @@ impl World {
         self.entries.len() as u64
     }
 
+    /// The next commit's entry will not be readable for a device.
+    pub(super) fn garble_next(&mut self, at: usize) {
+        let next = self.head() + 1;
+        self.peers[at].garbled.insert(next);
+    }
+
     /// What a device was told since the last call.
     pub(super) fn told(&mut self, at: usize) -> Vec<Event> {
         std::mem::take(&mut self.peers[at].told)
