@@ -24,6 +24,7 @@ mod feeding;
 mod inbox;
 mod intake;
 mod judge;
+mod left_behind;
 mod making;
 mod messages;
 mod naming;

@@ -15,6 +15,7 @@ use super::{
     event::{Event, Goal, GoalError, Health, Repair},
     inbox::Inbox,
     judge::Logs,
+    left_behind::LeftBehind,
     naming::Naming,
     reading::Reading,
     roster::Roster,
@@ -189,6 +190,8 @@ pub(super) struct Conversation {
     pub(super) ask_at_ms: Option<u64>,
     /// When a repair that did not work is tried again: nothing is pushed to a device outside of a group (PRIV-008).
     pub(super) retry_at_ms: Option<u64>,
+    /// By whose commits this device was left behind, and so came in anew.
+    pub(super) left_behind: LeftBehind,
     /// What was told last of a repair that did not work.
     pub(super) told_broken: Option<Broken>,
     pub(super) refused: Option<Refused>,
@@ -251,6 +254,7 @@ impl Conversation {
             broken: None,
             ask_at_ms: None,
             retry_at_ms: None,
+            left_behind: LeftBehind::default(),
             told_broken: None,
             refused: None,
             removal: None,
@@ -299,6 +303,7 @@ impl Conversation {
 
     /// What did not work may by now.
     pub(super) fn retry(&mut self, now_ms: u64) {
+        self.left_behind.forget(now_ms);
         if self.retry_at_ms.is_some_and(|at| at <= now_ms) {
             (self.retry_at_ms, self.broken, self.info) = (None, None, None);
         }
@@ -406,6 +411,7 @@ impl Conversation {
             forked_at: self.forked_at,
             last_repair: self.last_repair,
             broken: self.broken.map(|(repair, reason, _)| (repair, reason)),
+            left_behind: self.left_behind.culprit(),
             waiting: self.outgoing.iter().filter(|it| it.sent.is_none()).count(),
         }
     }

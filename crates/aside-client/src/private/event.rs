@@ -234,6 +234,9 @@ pub struct Health {
     pub last_repair: Option<(Repair, u64)>,
     /// A repair that did not work, and why.
     pub broken: Option<(Repair, Reason)>,
+    /// The device whose commits this one could not follow so often that it comes in anew by itself only now and then, and how often
+    /// it did (MLS-044).
+    pub left_behind: Option<(Owner, u32)>,
     /// Messages that wait.
     pub waiting: usize,
 }

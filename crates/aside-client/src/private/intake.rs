@@ -224,6 +224,9 @@ impl Conversation {
         self.group = Some(group);
         self.group_is_dirty = true;
         self.joined_at = seq;
+        if let (How::Came(Repair::Behind), Some(refused)) = (how, self.refused) {
+            self.left_behind.came(refused.by, cx.now_ms);
+        }
         (self.repair, self.broken, self.refused, self.removal) = (None, None, None, None);
         self.is_removed = false;
         if let How::Came(repair) = how {

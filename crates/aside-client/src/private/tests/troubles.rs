@@ -105,3 +105,48 @@ fn who_is_removed_by_a_commit_that_others_reject_is_told_that_it_does_not_hold()
     world.peers[LAST].engine.unlisted(ROOM);
     assert!(world.peers[LAST].engine.epoch_authenticator(ROOM).is_some(), "which stays");
 }
+
+// cites: MLS-044
+#[test]
+fn a_member_who_leaves_a_device_behind_on_purpose_does_not_keep_it_coming() {
+    let mut world = World::new(Group, 3);
+    let culprit = world.peers[1].me();
+    for times in 1..=3 {
+        leave_behind(&mut world);
+        assert!(world.is_in(LAST), "it comes in at once, {times} times");
+    }
+    let health = world.peers[LAST].engine.health(ROOM).unwrap();
+    assert_eq!(health.left_behind, Some((culprit, 3)));
+    world.told(LAST);
+
+    leave_behind(&mut world);
+    world.say(0, "and on it goes");
+    world.settle();
+    assert!(!world.is_in(LAST), "it waits");
+    let failed = |it: &&Event| matches!(it, Event::RepairFailed { why: Repair::Behind, .. });
+    assert_eq!(world.told(LAST).iter().filter(failed).count(), 1, "which is told once");
+    let last = &world.peers[LAST].engine;
+    let wait = last.wake_at().expect("it wakes by itself") - world.now_ms;
+    assert!((50_000..=60_000).contains(&wait), "{wait}");
+    world.pass(wait - 1);
+    assert!(!world.is_in(LAST));
+    world.pass(1);
+    assert!(world.is_in(LAST), "then it comes in");
+
+    leave_behind(&mut world);
+    assert!(!world.is_in(LAST));
+    assert!(world.peers[LAST].engine.rejoin(ROOM));
+    world.settle();
+    assert!(world.is_in(LAST), "its user may say so");
+}
+
+/// A commit of the second that the last can't follow, and one of the first that follows it.
+fn leave_behind(world: &mut World) {
+    for at in [1, 0] {
+        if at == 1 {
+            world.garble_next(LAST);
+        }
+        assert!(world.peers[at].engine.want(ROOM, Goal::Renew));
+        world.settle();
+    }
+}

@@ -68,6 +68,12 @@ impl World {
         panic!("it goes in circles");
     }
 
+    /// Time passes, and everything happens that can.
+    pub(super) fn pass(&mut self, ms: u64) {
+        self.now_ms += ms;
+        self.settle();
+    }
+
     pub(super) fn say(&mut self, at: usize, text: &'static str) {
         let key = IdempotencyKey::new(self.key());
         self.peers[at].engine.send(ROOM, key, Bytes::from_static(text.as_bytes())).unwrap();
