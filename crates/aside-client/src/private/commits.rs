@@ -48,7 +48,7 @@ impl Conversation {
             self.roster.went(gone.map(|gone| gone.user));
             self.report_epoch();
             self.broken = None;
-            self.hand.asked.clear();
+            self.hand.ask_again();
             self.hand.packages.retain(|owner, _| !leaves.contains(owner));
             let stayed: BTreeSet<_> = leaves.difference(&claim.added).copied().collect();
             let maker = (!header.is_external).then_some(by.owner);

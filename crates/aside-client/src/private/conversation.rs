@@ -147,12 +147,28 @@ pub(super) struct Hand {
     pub(super) packages: BTreeMap<Owner, Bytes>,
     /// What claims have said: of users, or of single devices.
     pub(super) asked: BTreeMap<(UserId, Option<DeviceId>), Option<v1::NoKeyPackage>>,
+    /// Where the leaves were looked through for who is missing, and nobody could be added.
+    pub(super) looked_at: Option<(u32, u64)>,
     /// Users of whom it was told that they have no device.
     pub(super) told: BTreeSet<UserId>,
     /// How many that were claimed were too old.
     pub(super) expired: usize,
     /// Devices whose KeyPackages were refused here.
     pub(super) refused: BTreeMap<Owner, Reason>,
+}
+
+impl Hand {
+    /// What claims have said may be otherwise by now.
+    pub(super) fn ask_again(&mut self) {
+        self.asked.clear();
+        self.looked_at = None;
+    }
+
+    /// Of one user.
+    pub(super) fn ask_again_for(&mut self, user: UserId) {
+        self.asked.retain(|(of, _), _| *of != user);
+        self.looked_at = None;
+    }
 }
 
 /// What did not work, why, and where the log was.
@@ -229,6 +245,9 @@ pub(super) struct Conversation {
     /// What has changed since it was last written.
     pub(super) is_dirty: bool,
     pub(super) group_is_dirty: bool,
+    /// How often the leaves were listed.
+    #[cfg(test)]
+    pub(super) listings: std::sync::atomic::AtomicU32,
 }
 
 impl Conversation {
@@ -281,6 +300,8 @@ impl Conversation {
             failed: Vec::new(),
             is_dirty: false,
             group_is_dirty: false,
+            #[cfg(test)]
+            listings: std::sync::atomic::AtomicU32::new(0),
         }
     }
 
@@ -309,7 +330,7 @@ impl Conversation {
         }
         if self.ask_at_ms.is_some_and(|at| at <= now_ms) {
             self.ask_at_ms = None;
-            self.hand.asked.clear();
+            self.hand.ask_again();
         }
     }
 
@@ -335,6 +356,8 @@ impl Conversation {
 
     /// The leaves of the group that this device is in.
     pub(super) fn leaves(&self) -> BTreeSet<Owner> {
+        #[cfg(test)]
+        self.listings.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let members = self.group.as_ref().and_then(|group| group.members().ok());
         members.unwrap_or_default().into_iter().map(|member| member.owner).collect()
     }
@@ -355,7 +378,7 @@ impl Conversation {
         self.broken = None;
         self.accused = None;
         (self.held_at, self.sent_in_vain, self.deserted_at) = (None, None, None);
-        self.hand.asked.clear();
+        self.hand.ask_again();
         self.stall = None;
         self.looked_for = 0;
         self.refreshed.clear();

@@ -298,7 +298,7 @@ impl Conversation {
             told.push_back((self.id, Event::Done { goal, outcome }));
         }
         self.hand.packages.clear();
-        self.hand.asked.clear();
+        self.hand.ask_again();
         self.is_dirty = true;
     }
 

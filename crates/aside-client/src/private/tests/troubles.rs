@@ -1,6 +1,8 @@
 //! What servers and members do that is not as it should be, and what a device makes of it.
 
-use aside_proto::v1::ConversationKind::Group;
+use std::sync::atomic::Ordering;
+
+use aside_proto::v1::ConversationKind::{Direct, Group};
 
 use super::{world::World, *};
 
@@ -138,6 +140,23 @@ fn a_member_who_leaves_a_device_behind_on_purpose_does_not_keep_it_coming() {
     assert!(world.peers[LAST].engine.rejoin(ROOM));
     world.settle();
     assert!(world.is_in(LAST), "its user may say so");
+}
+
+#[test]
+fn leaves_of_a_direct_are_listed_once_an_epoch() {
+    let mut world = World::new(Direct, 2);
+    let listed = |world: &World| {
+        world.peers[0].engine.conversations[&world.id].listings.load(Ordering::Relaxed)
+    };
+    let before = listed(&world);
+    world.peers.iter_mut().for_each(|peer| (0..5).for_each(|_| peer.engine.work().unwrap()));
+    assert_eq!(listed(&world), before);
+    assert!(world.peers[1].engine.want(world.id, Goal::Renew));
+    world.settle();
+    assert!(listed(&world) > before, "at another epoch the other one may be gone");
+    let before = listed(&world);
+    (0..5).for_each(|_| world.peers[0].engine.work().unwrap());
+    assert_eq!(listed(&world), before);
 }
 
 /// A commit of the second that the last can't follow, and one of the first that follows it.

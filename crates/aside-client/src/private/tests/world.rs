@@ -28,7 +28,8 @@ pub(super) struct Peer {
 pub(super) struct World {
     pub(super) peers: Vec<Peer>,
     pub(super) entries: Vec<Entry>,
-    pub(super) kind: v1::ConversationKind,
+    pub(super) id: ConversationId,
+    kind: v1::ConversationKind,
     pub(super) now_ms: u64,
     info: v1::GroupInfo,
 }
@@ -38,7 +39,12 @@ impl World {
     pub(super) fn new(kind: v1::ConversationKind, count: u8) -> Self {
         let peers = (1..=count).map(Peer::new).collect();
         let now_ms = 1_750_000_000_000;
-        let mut world = Self { peers, entries: vec![], kind, now_ms, info: Default::default() };
+        let id = match kind {
+            v1::ConversationKind::Direct => aside_crypto::direct_id(user_of(1), user_of(2)),
+            _ => ROOM,
+        };
+        let (entries, info) = Default::default();
+        let mut world = Self { peers, entries, id, kind, now_ms, info };
         let owners = if kind == v1::ConversationKind::Direct { count } else { 1 };
         let created = v1::ConversationCreatedPayload {
             kind: kind.into(),
@@ -49,7 +55,7 @@ impl World {
         for user in 2..=count {
             match kind {
                 v1::ConversationKind::Direct => world.say(0, "hello"),
-                _ => assert!(world.peers[0].engine.want(ROOM, Goal::Add(user_of(user)))),
+                _ => assert!(world.peers[0].engine.want(id, Goal::Add(user_of(user)))),
             }
         }
         world.settle();
@@ -59,9 +65,12 @@ impl World {
 
     /// Lets everything happen that can.
     pub(super) fn settle(&mut self) {
+        let mut still = 0;
         for _ in 0..200 {
             let moves: Vec<_> = (0..self.peers.len()).map(|at| self.turn(at)).collect();
-            if !moves.contains(&true) {
+            still = if moves.contains(&true) { 0 } else { still + 1 };
+            // What is wanted after all else was done is asked for in the next turn.
+            if still == 2 {
                 return;
             }
         }
@@ -76,12 +85,12 @@ impl World {
 
     pub(super) fn say(&mut self, at: usize, text: &'static str) {
         let key = IdempotencyKey::new(self.key());
-        self.peers[at].engine.send(ROOM, key, Bytes::from_static(text.as_bytes())).unwrap();
+        self.peers[at].engine.send(self.id, key, Bytes::from_static(text.as_bytes())).unwrap();
     }
 
     /// Whether a device is in the group, at the epoch that the server has.
     pub(super) fn is_in(&self, at: usize) -> bool {
-        let place = self.peers[at].engine.epoch_authenticator(ROOM);
+        let place = self.peers[at].engine.epoch_authenticator(self.id);
         let place = place.map(|(generation, epoch, _)| (u64::from(generation), epoch));
         place == Some((self.info.generation, self.info.epoch))
     }
@@ -114,7 +123,7 @@ impl World {
     }
 
     fn turn(&mut self, at: usize) -> bool {
-        let (head, kind, now_ms) = (self.head(), self.kind, self.now_ms);
+        let (head, kind, now_ms, id) = (self.head(), self.kind, self.now_ms, self.id);
         let mut moved = false;
         let logs: BTreeMap<_, _> = self.peers.iter().map(|it| (it.log.user(), &it.log)).collect();
         let logs: BTreeMap<_, _> = logs.into_iter().map(|(it, log)| (it, log.clone())).collect();
@@ -123,8 +132,8 @@ impl World {
         let engine = &mut peer.engine;
         engine.tick(now_ms);
         if peer.is_listed {
-            engine.follow(ROOM, kind, head, 0);
-            engine.kept(ROOM, head);
+            engine.follow(id, kind, head, 0);
+            engine.kept(id, head);
         }
         while let Some(user) = engine.poll_log() {
             moved = true;
@@ -138,7 +147,7 @@ impl World {
         }
         engine.work().unwrap();
         if let Some(mut writes) = engine.take_writes() {
-            let readings = writes.conversations.remove(&ROOM).unwrap_or_default().readings;
+            let readings = writes.conversations.remove(&id).unwrap_or_default().readings;
             peer.readings.extend(readings);
             engine.written();
         }
@@ -254,7 +263,7 @@ impl World {
             for welcome in welcomes.iter().filter(|it| it.device_ids.contains(&device)) {
                 peer.welcomes.push(v1::InboxWelcome {
                     position: peer.welcomes.len() as u64 + 1,
-                    conversation_id: ROOM.to_bytes(),
+                    conversation_id: self.id.to_bytes(),
                     seq,
                     welcome: welcome.welcome.clone(),
                     ..v1::InboxWelcome::default()
@@ -267,7 +276,7 @@ impl World {
     fn append(&mut self, at: usize, key: [u8; 16], kind: EntryKind, payload: Vec<u8>) -> u64 {
         let (seq, by) = (self.head() + 1, self.peers[at].me());
         let header = v1::EntryHeader {
-            conversation_id: ROOM.to_bytes(),
+            conversation_id: self.id.to_bytes(),
             seq,
             kind: kind.into(),
             sender_user_id: by.user.to_bytes(),
