@@ -1,9 +1,16 @@
-//! How long to wait before connecting again: twice as long each time, and never at the same moment as everybody else.
+//! How long to wait before connecting again: twice as long each time, and never at the same moment as everybody else. And before a
+//! request is sent again.
 
 use std::time::Duration;
 
+use aside_proto::v1::{self, ErrorCode};
+
 const FIRST: Duration = Duration::from_millis(500);
 const LONGEST: Duration = Duration::from_secs(20);
+/// A server may ask for no longer a wait than this to have a request sent again by itself, milliseconds.
+const LONGEST_WISH_MS: u64 = 60_000;
+/// How long to wait after the server failed at a request, milliseconds.
+const FAILURE_WAIT_MS: u64 = 1000;
 
 /// Waits that grow while attempts fail.
 #[derive(Debug, Default)]
@@ -24,6 +31,21 @@ impl Backoff {
         let jitter = (step / 2).mul_f64(f64::from(random) / f64::from(u32::MAX));
         // What the server asked for is spread as well, or all clients of a server that was stopped come at once.
         (step / 2).max(at_least) + jitter
+    }
+}
+
+/// How long to wait before the same request is sent again, if that is worth it without asking anybody (LIM-007).
+pub(crate) fn retry_after(error: &v1::Error) -> Option<Duration> {
+    retry_after_ms(error).map(Duration::from_millis)
+}
+
+/// As [`retry_after`], in milliseconds.
+pub(crate) fn retry_after_ms(error: &v1::Error) -> Option<u64> {
+    let wait = error.retry_after_ms.max(1);
+    match error.code() {
+        ErrorCode::RateLimited | ErrorCode::ServerBusy => (wait <= LONGEST_WISH_MS).then_some(wait),
+        ErrorCode::Internal => Some(FAILURE_WAIT_MS),
+        _ => None,
     }
 }
 

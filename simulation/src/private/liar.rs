@@ -1,5 +1,5 @@
-//! What the server says instead of the truth: old GroupInfos and device logs, logs with holes, devices that are none, forks that are
-//! none, and nothing at all. And Gaps, which it may tell of whenever it likes.
+//! What the server says instead of the truth: old GroupInfos and device logs, logs with holes, lists without a conversation, devices
+//! that are none, forks that are none, and nothing at all. And Gaps, which it may tell of whenever it likes.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -94,6 +94,12 @@ impl Liar {
                 if !inbox.items.is_empty() && self.lie("an empty inbox") =>
             {
                 inbox.items.clear();
+            }
+            (Outcome::Reply(Body::Summaries(list)), _)
+                if !list.summaries.is_empty() && self.lie("a list without a conversation") =>
+            {
+                let at = self.rng.below(list.summaries.len());
+                list.summaries.remove(at);
             }
             (Outcome::Reply(Body::DeviceLogs(logs)), _) => self.device_logs(device, logs),
             _ => {}

@@ -467,7 +467,7 @@ impl Device {
         if let Some(engine) = &mut running.engine
             && engine.follows(id)
         {
-            engine.lose(id);
+            engine.unlisted(id);
             scene.notes.push(format!("{} loses {}", self.name, scene.witness.name(id)));
         }
         Ok(())

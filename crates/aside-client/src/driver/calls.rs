@@ -8,16 +8,12 @@ use aside_proto::{
 };
 use tokio::{sync::oneshot, time::Instant};
 
-use crate::Error;
+use crate::{Error, backoff::retry_after};
 
 /// Requests that may wait for a reply; beyond, the callers wait.
 const MAX_CALLS: usize = 64;
 /// How often a request that the server failed at (INTERNAL) is sent.
 const MAX_FAILURES: u32 = 3;
-/// How long to wait after the server failed.
-const FAILURE_WAIT: Duration = Duration::from_secs(1);
-/// A server may ask for no longer a wait than this to have the request sent again by itself.
-const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 /// A request of the program.
 #[derive(Debug)]
@@ -122,18 +118,6 @@ impl Calls {
     }
 }
 
-/// How long to wait before the same request is sent again, if that is worth it without asking anybody (LIM-007).
-pub(super) fn retry_after(error: &v1::Error) -> Option<Duration> {
-    let wait = Duration::from_millis(error.retry_after_ms.max(1));
-    match error.code() {
-        v1::ErrorCode::RateLimited | v1::ErrorCode::ServerBusy => {
-            (wait <= LONGEST_WAIT).then_some(wait)
-        }
-        v1::ErrorCode::Internal => Some(FAILURE_WAIT),
-        _ => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -190,7 +174,7 @@ mod tests {
         let (call, mut receiver) = call();
         calls.push(call);
         let mut sent = 0;
-        while let Some(call) = calls.poll(now + FAILURE_WAIT * (sent + 1)) {
+        while let Some(call) = calls.poll(now + Duration::from_secs(1) * (sent + 1)) {
             sent += 1;
             calls.refused(call, error(v1::ErrorCode::Internal, 0), now);
         }

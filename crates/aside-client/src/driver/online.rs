@@ -11,7 +11,11 @@ use aside_session::client::{self as session, CloseReason, RequestId};
 use tokio::time::{Instant, sleep_until};
 
 use super::{
-    Call, Driver, End, Established, Heard, Link, outbox::Done, private, sync::Asked, unix_ms,
+    Call, Driver, End, Established, Heard, Link,
+    outbox::Done,
+    private,
+    sync::{Asked, Departure},
+    unix_ms,
 };
 use crate::{Connection, Error, Event, Outgoing, Person, Receipt, Room, State, paths};
 
@@ -45,6 +49,8 @@ impl Driver {
             Flight::Message(_) | Flight::Sync(_) | Flight::People(_) | Flight::Private(_) => None,
         });
         self.calls.requeue(calls.collect::<Vec<_>>().into_iter());
+        // What came last is taken in.
+        self.private_work().await?;
         self.outbox.disconnected();
         self.sync.disconnected();
         self.people.disconnected();
@@ -214,7 +220,6 @@ impl Driver {
             }
         }
         self.sync.flush(&mut self.out).await?;
-        self.private_work().await?;
         while let Some(conversation) = self.sync.poll_tampered() {
             for done in self.outbox.take_all(conversation) {
                 self.message_failed(done, Error::Tampered).await?;
@@ -307,7 +312,8 @@ impl Driver {
                 self.private_work().await
             }
             (client_frame::Body::Leave(leave), Body::Left(_)) => {
-                self.sync.unfollow(leave.conversation_id[..].try_into()?).await
+                let conversation = leave.conversation_id[..].try_into()?;
+                self.sync.unfollow(conversation, Departure::Left).await
             }
             (client_frame::Body::ListWatermarks(list), Body::Watermarks(page)) => {
                 let conversation = list.conversation_id[..].try_into()?;

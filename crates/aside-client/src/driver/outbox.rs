@@ -13,7 +13,7 @@ use aside_proto::{
 use aside_session::client::Draft;
 use tokio::{sync::oneshot, time::Instant};
 
-use super::calls::retry_after;
+use crate::backoff::retry_after;
 use crate::{Error, Receipt, store::Posting};
 
 /// Messages that may wait.

@@ -11,7 +11,8 @@ use aside_proto::{
 use aside_session::client::{Greeting, Live, Violation};
 use tokio::time::Instant;
 
-use super::{Driver, calls::retry_after};
+use super::Driver;
+use crate::backoff::retry_after;
 use crate::{Error, Event, Person, Presence};
 
 /// Users that are kept in mind; of more, only what is told is passed on.

@@ -15,9 +15,11 @@ use bytes::Bytes;
 use prost::Message as _;
 use tokio::{sync::oneshot, time::Instant};
 
-use super::{Driver, outbox::Waiter};
+use super::{Driver, outbox::Waiter, sync::Departure};
 use crate::{
-    Error, Event, Identity, Outgoing, Receipt, State, certificate,
+    Error, Event, Identity, Outgoing, Receipt, State,
+    backoff::retry_after_ms,
+    certificate,
     model::is_private,
     private::{self, Asked, Engine, Entry, Goal},
     random,
@@ -125,8 +127,11 @@ impl Driver {
             if engine.take_approval() {
                 self.sync.list_anew();
             }
-            for conversation in self.sync.poll_left() {
-                engine.lose(conversation);
+            for (conversation, departure) in self.sync.poll_left() {
+                match departure {
+                    Departure::Left => engine.left(conversation),
+                    Departure::Unlisted => engine.unlisted(conversation),
+                }
             }
             for (conversation, seq) in self.sync.private_heads() {
                 engine.kept(conversation, seq);
@@ -291,15 +296,8 @@ impl Driver {
                 }
             }
             (Flight::Log(user), Ok(Body::DeviceLogs(page))) => {
-                let Some(mut received) = self.private.logs.remove(&user) else { return Ok(()) };
-                match received.take(page) {
-                    Ok(true) => {
-                        self.private.logs.insert(user, received);
-                        self.private.pages.push(user);
-                    }
-                    Ok(false) => self.log_received(user, &received).await?,
-                    Err(error) => self.log_refused(user, error).await?,
-                }
+                let Some(received) = self.private.logs.remove(&user) else { return Ok(()) };
+                self.page_received(user, received, page).await?;
             }
             (Flight::Log(user), Err(error)) => {
                 self.private.logs.remove(&user);
@@ -311,9 +309,8 @@ impl Driver {
     }
 
     fn log_missed(&mut self, user: UserId, error: &v1::Error) {
-        let wait = super::calls::retry_after(error);
         if let Some(engine) = &mut self.private.engine {
-            match wait.map(|wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)) {
+            match retry_after_ms(error) {
                 Some(wait) => engine.log_later(user, wait),
                 None => engine.no_log(user),
             }
@@ -334,22 +331,32 @@ impl Driver {
                 self.private.pages.push(user);
                 continue;
             }
-            let mut received = Received::new(user);
             let is_part = |part: &v1::DeviceLogPart| part.entries.len() < part.length as usize;
             let page = v1::DeviceLogs {
                 more: part.as_ref().is_some_and(is_part),
                 logs: part.into_iter().collect(),
             };
-            match received.take(page) {
-                Ok(true) => {
-                    self.private.logs.insert(user, received);
-                    self.private.pages.push(user);
-                }
-                Ok(false) => self.log_received(user, &received).await?,
-                Err(error) => self.log_refused(user, error).await?,
-            }
+            self.page_received(user, Received::new(user), page).await?;
         }
         Ok(())
+    }
+
+    /// A page of a user's log, after what was received of it before.
+    async fn page_received(
+        &mut self,
+        user: UserId,
+        mut received: Received,
+        page: v1::DeviceLogs,
+    ) -> Result<(), Error> {
+        match received.take(page) {
+            Ok(true) => {
+                self.private.logs.insert(user, received);
+                self.private.pages.push(user);
+                Ok(())
+            }
+            Ok(false) => self.log_received(user, &received).await,
+            Err(error) => self.log_refused(user, error).await,
+        }
     }
 
     async fn log_received(&mut self, user: UserId, received: &Received) -> Result<(), Error> {

@@ -46,7 +46,7 @@ impl Conversation {
         if reason == Reason::Expired && self.hand.expired < MAX_EXPIRED {
             // The oldest come first: the next may do.
             self.hand.expired += 1;
-            self.hand.asked.retain(|(of, _), _| *of != owner.user);
+            self.hand.ask_again_for(owner.user);
             return;
         }
         self.hand.refused.insert(owner, reason);
@@ -101,12 +101,7 @@ impl Conversation {
             .collect();
         self.need_logs(cx, usable.iter().map(|(owner, _)| owner.user))?;
         // A log that is behind does not know the newest device, which the server says is approved.
-        let unknown = usable.iter().filter(|(owner, _)| {
-            let active = cx.logs.with(owner.user, |log| {
-                log.active().any(|certificate| certificate.device() == owner.device)
-            });
-            active != Some(true)
-        });
+        let unknown = usable.iter().filter(|(owner, _)| !cx.logs.approves(*owner));
         self.refresh_logs(unknown.map(|(owner, _)| owner.user))?;
         Ok(usable)
     }
@@ -145,7 +140,7 @@ impl Conversation {
 
     /// What claims say is forgotten where it may be otherwise by now.
     pub(super) fn ask_again_for(&mut self, user: UserId) {
-        self.hand.asked.retain(|(of, _), _| *of != user);
+        self.hand.ask_again_for(user);
         self.hand.refused.retain(|owner, _| owner.user != user);
     }
 

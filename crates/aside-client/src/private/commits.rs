@@ -48,7 +48,7 @@ impl Conversation {
             self.roster.went(gone.map(|gone| gone.user));
             self.report_epoch();
             self.broken = None;
-            self.hand.asked.clear();
+            self.hand.ask_again();
             self.hand.packages.retain(|owner, _| !leaves.contains(owner));
             let stayed: BTreeSet<_> = leaves.difference(&claim.added).copied().collect();
             let maker = (!header.is_external).then_some(by.owner);
@@ -216,16 +216,15 @@ impl Conversation {
             }
         }
         if let Some(group) = &mut self.group
-            && self.removal.take_if(|removal| removal.seq == payload.seq).is_some()
+            && let Some(removal) = self.removal.take_if(|removal| removal.seq == payload.seq)
         {
             // Who was to be removed can't tell: the others can (MLS-036).
             let rejected = group.reject_removal();
             debug_assert!(rejected.is_ok(), "a removal was noted");
             self.group_is_dirty = true;
-            if let Some(maker) = maker {
-                let reason = Reason::Invalid;
-                self.refused = Some(Refused { seq: payload.seq, by: maker, reason });
-            }
+            let (Removal { seq, by }, reason) = (removal, Reason::Invalid);
+            self.refused = Some(Refused { seq, by, reason });
+            cx.tell(self.id, Event::CommitRefused { seq, by, reason, suspects: Vec::new() });
         }
         if by != cx.me {
             let (seq, code) = (payload.seq, payload.code());
@@ -249,7 +248,7 @@ impl Conversation {
         debug_assert!(confirmed.is_ok(), "a removal was noted");
         self.group_is_dirty = true;
         self.write(cx)?;
-        self.out(cx)?;
+        self.out(cx);
         self.is_removed = true;
         Ok(())
     }

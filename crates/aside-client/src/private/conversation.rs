@@ -12,9 +12,10 @@ use bytes::Bytes;
 
 use super::{
     Random, Told, Writes,
-    event::{Event, Goal, Health, Repair},
+    event::{Event, Goal, GoalError, Health, Repair},
     inbox::Inbox,
     judge::Logs,
+    left_behind::LeftBehind,
     naming::Naming,
     reading::Reading,
     roster::Roster,
@@ -146,12 +147,28 @@ pub(super) struct Hand {
     pub(super) packages: BTreeMap<Owner, Bytes>,
     /// What claims have said: of users, or of single devices.
     pub(super) asked: BTreeMap<(UserId, Option<DeviceId>), Option<v1::NoKeyPackage>>,
+    /// Where the leaves were looked through for who is missing, and nobody could be added.
+    pub(super) looked_at: Option<(u32, u64)>,
     /// Users of whom it was told that they have no device.
     pub(super) told: BTreeSet<UserId>,
     /// How many that were claimed were too old.
     pub(super) expired: usize,
     /// Devices whose KeyPackages were refused here.
     pub(super) refused: BTreeMap<Owner, Reason>,
+}
+
+impl Hand {
+    /// What claims have said may be otherwise by now.
+    pub(super) fn ask_again(&mut self) {
+        self.asked.clear();
+        self.looked_at = None;
+    }
+
+    /// Of one user.
+    pub(super) fn ask_again_for(&mut self, user: UserId) {
+        self.asked.retain(|(of, _), _| *of != user);
+        self.looked_at = None;
+    }
 }
 
 /// What did not work, why, and where the log was.
@@ -189,6 +206,8 @@ pub(super) struct Conversation {
     pub(super) ask_at_ms: Option<u64>,
     /// When a repair that did not work is tried again: nothing is pushed to a device outside of a group (PRIV-008).
     pub(super) retry_at_ms: Option<u64>,
+    /// By whose commits this device was left behind, and so came in anew.
+    pub(super) left_behind: LeftBehind,
     /// What was told last of a repair that did not work.
     pub(super) told_broken: Option<Broken>,
     pub(super) refused: Option<Refused>,
@@ -196,6 +215,8 @@ pub(super) struct Conversation {
     pub(super) reject: Option<(u64, v1::RejectCode)>,
     /// Whether this device was removed, and its user did not ask to come back.
     pub(super) is_removed: bool,
+    /// Whether the server says that the user is not in it, and its log does not: it is left as it is.
+    pub(super) is_unlisted: bool,
     /// Entries are gone that were not taken in.
     pub(super) skipped: bool,
     /// Where something was refused that would be refused again: nothing of it is made there.
@@ -224,6 +245,9 @@ pub(super) struct Conversation {
     /// What has changed since it was last written.
     pub(super) is_dirty: bool,
     pub(super) group_is_dirty: bool,
+    /// How often the leaves were listed.
+    #[cfg(test)]
+    pub(super) listings: std::sync::atomic::AtomicU32,
 }
 
 impl Conversation {
@@ -249,12 +273,14 @@ impl Conversation {
             broken: None,
             ask_at_ms: None,
             retry_at_ms: None,
+            left_behind: LeftBehind::default(),
             told_broken: None,
             refused: None,
             removal: None,
             reject: None,
             accused: None,
             is_removed: false,
+            is_unlisted: false,
             skipped: false,
             held_at: None,
             deserted_at: None,
@@ -274,6 +300,8 @@ impl Conversation {
             failed: Vec::new(),
             is_dirty: false,
             group_is_dirty: false,
+            #[cfg(test)]
+            listings: std::sync::atomic::AtomicU32::new(0),
         }
     }
 
@@ -296,12 +324,13 @@ impl Conversation {
 
     /// What did not work may by now.
     pub(super) fn retry(&mut self, now_ms: u64) {
+        self.left_behind.forget(now_ms);
         if self.retry_at_ms.is_some_and(|at| at <= now_ms) {
             (self.retry_at_ms, self.broken, self.info) = (None, None, None);
         }
         if self.ask_at_ms.is_some_and(|at| at <= now_ms) {
             self.ask_at_ms = None;
-            self.hand.asked.clear();
+            self.hand.ask_again();
         }
     }
 
@@ -327,6 +356,8 @@ impl Conversation {
 
     /// The leaves of the group that this device is in.
     pub(super) fn leaves(&self) -> BTreeSet<Owner> {
+        #[cfg(test)]
+        self.listings.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let members = self.group.as_ref().and_then(|group| group.members().ok());
         members.unwrap_or_default().into_iter().map(|member| member.owner).collect()
     }
@@ -347,10 +378,47 @@ impl Conversation {
         self.broken = None;
         self.accused = None;
         (self.held_at, self.sent_in_vain, self.deserted_at) = (None, None, None);
-        self.hand.asked.clear();
+        self.hand.ask_again();
         self.stall = None;
         self.looked_for = 0;
         self.refreshed.clear();
+    }
+
+    /// The server says that the user is not in it: nothing is asked there before it is listed once more.
+    pub(super) fn unlisted(&mut self) {
+        let in_flight = self.in_flight;
+        self.disconnected();
+        (self.is_unlisted, self.in_flight) = (true, in_flight);
+    }
+
+    /// Whether its log says that this device is in it no longer: it was cut off, or a commit removed it.
+    pub(super) fn is_gone(&self) -> bool {
+        self.is_removed || self.removal.is_some()
+    }
+
+    /// What is to be said and done there will not be: the user is told.
+    pub(super) fn give_up(&mut self, told: &mut VecDeque<Told>, writes: &mut Writes) {
+        let error = v1::Error {
+            code: v1::ErrorCode::NoSuchConversation.into(),
+            message: "this user is not in the conversation any more".to_owned(),
+            ..v1::Error::default()
+        };
+        let writes = writes.conversations.entry(self.id).or_default();
+        for mut outgoing in std::mem::take(&mut self.outgoing) {
+            if outgoing.sent.is_some() {
+                self.outgoing.push_back(outgoing);
+                continue;
+            }
+            outgoing.failed = Some(error.clone());
+            let (message_id, error) = (outgoing.message_id, Box::new(error.clone()));
+            writes.outgoing.insert(message_id, Some(outgoing.record()));
+            told.push_back((self.id, Event::Failed { message_id, error }));
+        }
+        for goal in std::mem::take(&mut self.goals) {
+            let outcome = Err(GoalError::Refused(Box::new(error.clone())));
+            told.push_back((self.id, Event::Done { goal, outcome }));
+        }
+        self.is_dirty = true;
     }
 
     pub(super) fn health(&self) -> Health {
@@ -366,6 +434,7 @@ impl Conversation {
             forked_at: self.forked_at,
             last_repair: self.last_repair,
             broken: self.broken.map(|(repair, reason, _)| (repair, reason)),
+            left_behind: self.left_behind.culprit(),
             waiting: self.outgoing.iter().filter(|it| it.sent.is_none()).count(),
         }
     }

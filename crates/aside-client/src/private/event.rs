@@ -50,7 +50,8 @@ pub enum Event {
         /// Why not.
         outcome: Result<(), GoalError>,
     },
-    /// A commit can't be followed; the server was told, and so are all (DS-020).
+    /// A commit can't be followed; the server was told, and so are all (DS-020). If it was to remove this device, as
+    /// [`Event::Removed`] said, others have rejected it: this device is a member as before (MLS-036).
     CommitRefused {
         /// Its entry.
         seq: u64,
@@ -79,7 +80,7 @@ pub enum Event {
         /// Whose commit made it necessary.
         culprit: Option<Owner>,
     },
-    /// This device was removed.
+    /// This device was removed. Of a commit it is told at once, and [`Event::CommitRefused`] if it does not hold.
     Removed {
         /// By whom; none where it was cut off, or its user left.
         by: Option<Owner>,
@@ -233,6 +234,9 @@ pub struct Health {
     pub last_repair: Option<(Repair, u64)>,
     /// A repair that did not work, and why.
     pub broken: Option<(Repair, Reason)>,
+    /// The device whose commits this one could not follow so often that it comes in anew by itself only now and then, and how often
+    /// it did (MLS-044).
+    pub left_behind: Option<(Owner, u32)>,
     /// Messages that wait.
     pub waiting: usize,
 }

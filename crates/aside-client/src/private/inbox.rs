@@ -85,9 +85,9 @@ impl Inbox {
     }
 
     /// What leads to no conversation that is followed is of no use.
-    pub(super) fn keep<T>(&mut self, followed: &BTreeMap<ConversationId, T>) {
+    pub(super) fn keep(&mut self, is_followed: impl Fn(&ConversationId) -> bool) {
         if self.is_known {
-            self.items.retain(|(of, _), _| followed.contains_key(of));
+            self.items.retain(|(of, _), _| is_followed(of));
         }
     }
 

@@ -128,7 +128,7 @@ impl Conversation {
         // Perhaps nobody is left who could go on.
         self.broken = None;
         if devices.contains(&cx.me) || (pending.left && user == cx.me.user) {
-            self.out(cx)?;
+            self.out(cx);
             self.is_removed = true;
             cx.tell(self.id, Event::Removed { by: None });
         }
@@ -136,15 +136,10 @@ impl Conversation {
     }
 
     /// This device is in the group no longer.
-    pub(super) fn out(&mut self, cx: &mut Context<'_>) -> Taken {
-        if let Some(group) = self.group.take() {
-            cx.conversation(self.id).groups.insert(group.id().generation, None);
-        }
+    pub(super) fn out(&mut self, cx: &mut Context<'_>) {
+        self.drop_group(cx);
         (self.removal, self.refused, self.repair, self.submitted) = (None, None, None, None);
-        self.reject = None;
-        self.report = None;
-        self.group_is_dirty = false;
-        Ok(())
+        (self.reject, self.report) = (None, None);
     }
 
     pub(super) fn established(
@@ -185,7 +180,7 @@ impl Conversation {
                 submitted.group.as_ref().map(|group| (group.id().generation, group.epoch()));
             leads_to == Some((generation, 2)) && matches!(submitted.body, Body::SubmitCommit(_))
         });
-        self.out(cx)?;
+        self.out(cx);
         (self.reject, self.submitted) = (reject, external);
         if before.is_some_and(|before| before > 0) {
             cx.tell(self.id, Event::Reset { by: by.owner, culprit });
@@ -229,6 +224,9 @@ impl Conversation {
         self.group = Some(group);
         self.group_is_dirty = true;
         self.joined_at = seq;
+        if let (How::Came(Repair::Behind), Some(refused)) = (how, self.refused) {
+            self.left_behind.came(refused.by, cx.now_ms);
+        }
         (self.repair, self.broken, self.refused, self.removal) = (None, None, None, None);
         self.is_removed = false;
         if let How::Came(repair) = how {
@@ -304,13 +302,7 @@ pub(super) fn suspects<'a>(
     cx: &Context<'_>,
     leaves: impl IntoIterator<Item = &'a Owner>,
 ) -> Vec<Owner> {
-    let is_approved = |leaf: &Owner| {
-        let is_active = cx.logs.with(leaf.user, |log| {
-            log.active().any(|certificate| certificate.device() == leaf.device)
-        });
-        is_active == Some(true)
-    };
-    leaves.into_iter().copied().filter(|leaf| !is_approved(leaf)).collect()
+    leaves.into_iter().copied().filter(|leaf| !cx.logs.approves(*leaf)).collect()
 }
 
 /// What others are told of a commit that can't be followed.

@@ -68,6 +68,12 @@ impl Logs {
         self.lock().logs.get(&user).map(ask)
     }
 
+    /// Whether a device is active in its user's log, as far as that is known.
+    pub(super) fn approves(&self, owner: Owner) -> bool {
+        let is_active = |log: &DeviceLog| log.active().any(|it| it.device() == owner.device);
+        self.with(owner.user, is_active) == Some(true)
+    }
+
     /// Nothing is left half-changed by a panic elsewhere.
     fn lock(&self) -> MutexGuard<'_, Known> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)

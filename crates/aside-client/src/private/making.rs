@@ -183,13 +183,16 @@ impl Conversation {
     pub(super) fn due_in_group(&mut self, cx: &mut Context<'_>) -> Made {
         self.name_again(cx);
         let wanted = self.waits() || !self.goals.is_empty();
-        let is_direct = self.roster.kind == ConversationKind::Direct;
-        if !wanted && !is_direct && self.roster.cut_off.is_empty() {
+        let is_held = self.held_at.is_some() && self.held_at == self.roster.at;
+        let may_lack = self.roster.kind == ConversationKind::Direct
+            && !is_held
+            && self.hand.looked_at != self.roster.at;
+        if !wanted && !may_lack && self.roster.cut_off.is_empty() {
             return Ok(None);
         }
         self.settle_goals(cx);
         let leaves = self.leaves();
-        if self.held_at.is_some() && self.held_at == self.roster.at {
+        if is_held {
             return self.due_message(cx, &leaves);
         }
         let mut remove: BTreeSet<_> =
@@ -216,6 +219,7 @@ impl Conversation {
         if !remove.is_empty() || !packages.is_empty() || self.goals.contains(&Goal::Renew) {
             return self.make_commit(cx, packages, remove);
         }
+        self.hand.looked_at = self.roster.at;
         self.due_message(cx, &leaves)
     }
 

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use prost::Message as _;
 
 use super::{
-    conversation::{Context, Conversation, Info, Request, Step, Submitted},
+    conversation::{Context, Conversation, Info, Refused, Request, Step, Submitted},
     event::{Event, Repair},
     intake::{Hold, suspects},
     making::Made,
@@ -39,6 +39,9 @@ impl Conversation {
             return Ok(None);
         }
         if self.held_at.is_some() && self.held_at == self.roster.at {
+            return Ok(None);
+        }
+        if !asked && !stuck && self.waits_to_come_in(cx) {
             return Ok(None);
         }
         if self.deserted_at.is_some() && self.deserted_at == self.roster.at {
@@ -100,6 +103,19 @@ impl Conversation {
             return self.reset(cx, &info, &stay, refused.map(|refused| refused.by));
         }
         self.come_in(cx, &info, &leaves, &cut_off)
+    }
+
+    /// MLS-044: whether this device was left behind by one member's commits so often that it does not come in at once any more.
+    fn waits_to_come_in(&mut self, cx: &mut Context<'_>) -> bool {
+        let Some(Refused { by, reason, .. }) = self.refused else { return false };
+        let Some(wait) = self.left_behind.wait(by, cx.now_ms) else { return false };
+        let why = Repair::Behind;
+        (self.broken, self.retry_at_ms) =
+            (Some((why, reason, self.roster.at)), Some(wait.until_ms));
+        if wait.is_new {
+            cx.tell(self.id, Event::RepairFailed { why, reason, suspects: Vec::new() });
+        }
+        true
     }
 
     /// The commit that led to where the log is left no GroupInfo that this device can come in by: all are told, once (DS-020).

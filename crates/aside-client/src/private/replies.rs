@@ -13,12 +13,7 @@ use super::{
     conversation::{Conversation, Info, Request, Stall, Step},
     event::{Event, GoalError, Repair},
 };
-use crate::StateError;
-
-/// The longest wait that a server may ask for to have a request sent again by itself, milliseconds.
-const LONGEST_WAIT_MS: u64 = 60_000;
-/// How long to wait after the server failed.
-const FAILURE_WAIT_MS: u64 = 1000;
+use crate::{StateError, backoff::retry_after_ms};
 
 /// How long to wait before a repair that did not work is tried again.
 const BROKEN_WAIT_MS: u64 = 60_000;
@@ -78,7 +73,7 @@ impl Engine {
 
     /// The server replied, or refused.
     pub fn replied(&mut self, asked: Asked, result: Result<server_frame::Body, v1::Error>) {
-        let again = result.as_ref().err().and_then(wait_ms);
+        let again = result.as_ref().err().and_then(retry_after_ms);
         if let Some(wait) = again {
             self.not_before_ms = self.now_ms + wait;
         }
@@ -104,6 +99,8 @@ impl Engine {
                 conversation.in_flight = None;
                 match result {
                     Ok(body) => conversation.answered(&request, body, &mut self.told),
+                    // It is asked once more if it is listed once more.
+                    Err(_) if conversation.is_unlisted => {}
                     Err(_) if again.is_some() => conversation.next = Some(*request),
                     Err(error) => {
                         conversation.refused_by_server(&request, error, &mut self.told);
@@ -268,8 +265,7 @@ impl Conversation {
             }
             ErrorCode::DeviceNotApproved if !error.devices.is_empty() => {
                 for owner in error.devices.iter().filter_map(super::record::owner) {
-                    self.hand.packages.remove(&owner);
-                    self.hand.refused.insert(owner, Reason::CredentialRefused);
+                    self.drop_package(owner, Reason::CredentialRefused);
                 }
             }
             _ => {
@@ -302,7 +298,7 @@ impl Conversation {
             told.push_back((self.id, Event::Done { goal, outcome }));
         }
         self.hand.packages.clear();
-        self.hand.asked.clear();
+        self.hand.ask_again();
         self.is_dirty = true;
     }
 
@@ -359,14 +355,4 @@ fn epoch_of(request: &Body) -> Option<(u32, u64)> {
         _ => return None,
     };
     Some((u32::try_from(generation).ok()?, epoch))
-}
-
-/// How long to wait before the same request is sent again, if that is worth it (LIM-007).
-fn wait_ms(error: &v1::Error) -> Option<u64> {
-    let wait = error.retry_after_ms.max(1);
-    match error.code() {
-        ErrorCode::RateLimited | ErrorCode::ServerBusy => (wait <= LONGEST_WAIT_MS).then_some(wait),
-        ErrorCode::Internal => Some(FAILURE_WAIT_MS),
-        _ => None,
-    }
 }

@@ -1,28 +1,44 @@
+mod troubles;
+mod world;
+
 use aside_crypto::{MlsKey, RecoveryPhrase, Strength};
 use aside_mls::{AwsLc, Suite};
 use aside_proto::id::DeviceId;
 
 use super::*;
 
-const ALICE: UserId = UserId::new([1; 16]);
-const PHONE: DeviceId = DeviceId::new([2; 16]);
+const ALICE: UserId = user_of(1);
 const ROOM: ConversationId = ConversationId::new([3; 16]);
 
-/// An engine that is online, and its user's device log.
-fn engine() -> (Engine, DeviceLog) {
-    let login_key = aside_crypto::SigningKey::from_bytes(&[7; 32]).unwrap();
+const fn user_of(number: u8) -> UserId {
+    UserId::new([number; 16])
+}
+
+/// The engine of a user's only device, which is online, and its user's device log.
+fn device(number: u8) -> (Engine, DeviceLog) {
+    let (user, device) = (user_of(number), DeviceId::new([100 + number; 16]));
+    let login_key = aside_crypto::SigningKey::from_bytes(&[number; 32]).unwrap();
     let key = SigningKey::generate::<AwsLc>(Suite::P256Aes128).unwrap();
     let (suite, public_key) = (key.suite().number(), key.public().to_vec());
     let keys = [MlsKey { suite, public_key }];
-    let certificate = Certificate::issue(ALICE, PHONE, &login_key, &keys).unwrap();
-    let phrase = RecoveryPhrase::generate(Strength::Bits128, &mut |bytes| bytes.fill(1));
+    let certificate = Certificate::issue(user, device, &login_key, &keys).unwrap();
+    let phrase = RecoveryPhrase::generate(Strength::Bits128, &mut |bytes| bytes.fill(number));
     let genesis = DeviceLog::sign_genesis(&phrase.account_key(), &certificate);
-    let log = DeviceLog::begin(ALICE, &genesis).unwrap();
+    let log = DeviceLog::begin(user, &genesis).unwrap();
     let identity = Identity { certificate, keys: vec![key] };
-    let random = Box::new(|bytes: &mut [u8]| bytes.fill(4));
+    let mut drawn = 0_u8;
+    let random = Box::new(move |bytes: &mut [u8]| {
+        // No two keys are one.
+        drawn = drawn.wrapping_add(1);
+        bytes.fill(drawn);
+    });
     let mut engine = Engine::new(identity, Stored::default(), [], random).unwrap();
     engine.online(limits::DEFAULT, 1_750_000_000_000);
     (engine, log)
+}
+
+fn engine() -> (Engine, DeviceLog) {
+    device(1)
 }
 
 #[test]

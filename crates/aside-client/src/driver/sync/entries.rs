@@ -11,8 +11,8 @@ use aside_session::client::{
 use bytes::Bytes;
 use prost::Message as _;
 
-use super::{Asked, Listing, MAX_FETCHES, Members, Sync};
-use crate::{Error, Event, driver::outlet::Outlet, store::NewEntry};
+use super::{Asked, Departure, Listing, MAX_FETCHES, Members, Sync};
+use crate::{Error, Event, backoff::retry_after, driver::outlet::Outlet, store::NewEntry};
 
 impl Sync {
     /// An entry was pushed. It is kept by the next [`flush`](Self::flush).
@@ -108,7 +108,7 @@ impl Sync {
                 out.tell(Event::Trimmed { room, from_seq, first_seq });
                 Ok(())
             }
-            Ok(Refusal::Other) if super::retry_after(error).is_some() => Ok(()),
+            Ok(Refusal::Other) if retry_after(error).is_some() => Ok(()),
             // Not a member any more, most likely: the list of rooms says so, or this one is left out of it.
             Ok(Refusal::Other) => self.lose(conversation, Some(error.clone().into()), out).await,
             Err(what) => self.tamper(conversation, &what, out).await,
@@ -175,7 +175,7 @@ impl Sync {
         self.members_changed(conversation, &changes).await?;
         self.check_sent(conversation, &awaited, out).await?;
         if left && caught_up {
-            self.unfollow(conversation).await?;
+            self.unfollow(conversation, Departure::Left).await?;
         }
         Ok(())
     }

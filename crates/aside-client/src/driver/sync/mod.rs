@@ -39,9 +39,10 @@ use self::{
     read_back::ReadBack,
     sent::Awaited,
 };
-use super::{calls::retry_after, outlet::Outlet};
+use super::outlet::Outlet;
 use crate::{
     Error, Event,
+    backoff::retry_after,
     store::{StateError, Store},
 };
 
@@ -110,7 +111,16 @@ pub(super) struct Sync {
     /// Those that were listed, and are not followed yet.
     deferred: Vec<v1::Summary>,
     /// Those that are followed no longer.
-    left: Vec<ConversationId>,
+    left: Vec<(ConversationId, Departure)>,
+}
+
+/// How it is known that the user is in a conversation no longer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Departure {
+    /// The user left, or its log says so.
+    Left,
+    /// The server does not list it, or refuses to read it, which may be a lie.
+    Unlisted,
 }
 
 #[derive(Debug)]

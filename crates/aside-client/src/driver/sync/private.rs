@@ -8,7 +8,7 @@ use aside_session::client::log::Accepted;
 use bytes::Bytes;
 use prost::Message as _;
 
-use super::{Listing, Members, Sync};
+use super::{Departure, Listing, Members, Sync};
 use crate::{
     Error,
     driver::outlet::Outlet,
@@ -43,7 +43,7 @@ impl Sync {
     }
 
     /// Those that are followed no longer, since the last call.
-    pub(in crate::driver) fn poll_left(&mut self) -> Vec<ConversationId> {
+    pub(in crate::driver) fn poll_left(&mut self) -> Vec<(ConversationId, Departure)> {
         std::mem::take(&mut self.left)
     }
 

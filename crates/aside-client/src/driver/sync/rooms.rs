@@ -10,7 +10,7 @@ use aside_session::client::{
 };
 use bytes::Bytes;
 
-use super::{Asked, Listing, MAX_MEMBER_PAGES, Members, Others, Own, Room, Sync};
+use super::{Asked, Departure, Listing, MAX_MEMBER_PAGES, Members, Others, Own, Room, Sync};
 use crate::{
     Error, Event,
     driver::outlet::Outlet,
@@ -256,15 +256,16 @@ impl Sync {
             let room = room.name.clone();
             out.tell(Event::Unfollowed { conversation, room, reason });
         }
-        self.unfollow(conversation).await
+        self.unfollow(conversation, Departure::Unlisted).await
     }
 
     /// The user is not a member any more.
     pub(in crate::driver) async fn unfollow(
         &mut self,
         conversation: ConversationId,
+        departure: Departure,
     ) -> Result<(), Error> {
-        self.left.push(conversation);
+        self.left.push((conversation, departure));
         if let Some(room) = self.rooms.remove(&conversation) {
             self.store.set_conversation(conversation, &room.name, false).await?;
         }

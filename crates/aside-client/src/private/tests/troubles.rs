@@ -1,0 +1,171 @@
+//! What servers and members do that is not as it should be, and what a device makes of it.
+
+use std::sync::atomic::Ordering;
+
+use aside_proto::v1::ConversationKind::{Direct, Group};
+
+use super::{world::World, *};
+
+/// A device that is the last of three, and is told of nothing yet.
+const LAST: usize = 2;
+
+// cites: MLS-043
+#[test]
+fn a_conversation_that_is_not_listed_goes_on_from_where_it_was_once_it_is() {
+    let mut world = World::new(Group, 3);
+    world.told(LAST);
+    let before = world.peers[LAST].engine.epoch_authenticator(ROOM).expect("it is in the group");
+    world.say(LAST, "before");
+    assert!(world.peers[LAST].engine.want(ROOM, Goal::Renew));
+    world.peers[LAST].is_listed = false;
+    world.peers[LAST].engine.unlisted(ROOM);
+    world.say(0, "meanwhile");
+    world.settle();
+
+    let told = world.told(LAST);
+    assert!(
+        matches!(&told[..], [Event::Failed { .. }, Event::Done { outcome: Err(_), .. }]),
+        "{told:?}"
+    );
+    let last = &mut world.peers[LAST];
+    assert!(!last.engine.follows(ROOM) && last.engine.health(ROOM).is_none());
+    let message_id = IdempotencyKey::new([9; 16]);
+    let refused = last.engine.send(ROOM, message_id, Bytes::new());
+    assert_eq!(refused, Err(SendError::Unknown));
+    let now = last.engine.epoch_authenticator(ROOM);
+    assert_eq!(now.map(|it| it.2[..].to_vec()), Some(before.2[..].to_vec()), "nothing is lost");
+    let head = world.head();
+
+    world.peers[LAST].is_listed = true;
+    world.settle();
+    let read = world.reading(LAST, head).expect("it was read");
+    assert!(matches!(read, Reading::Said(said) if said.content[..] == b"meanwhile"[..]));
+    world.say(LAST, "after");
+    world.settle();
+    assert_eq!(world.head(), head + 1, "it came in by no commit, and can send");
+    assert!(!world.told(LAST).iter().any(|it| matches!(it, Event::Joined { .. })));
+}
+
+#[test]
+fn what_the_log_says_as_well_is_over() {
+    let mut world = World::new(Group, 3);
+    assert!(world.peers[0].engine.want(ROOM, Goal::Remove(user_of(3))));
+    world.settle();
+    let last = &mut world.peers[LAST];
+    assert!(last.engine.epoch_authenticator(ROOM).is_some(), "it is not sure yet (MLS-036)");
+    last.is_listed = false;
+    last.engine.unlisted(ROOM);
+    assert_eq!(last.engine.epoch_authenticator(ROOM), None);
+}
+
+#[test]
+fn what_the_log_says_later_is_over_then() {
+    let mut world = World::new(Group, 3);
+    world.peers[LAST].sees_up_to = Some(world.head());
+    assert!(world.peers[0].engine.want(ROOM, Goal::Remove(user_of(3))));
+    world.settle();
+    let last = &mut world.peers[LAST];
+    // What came before the list is not taken in before it.
+    last.engine.kept(ROOM, world.entries.len() as u64);
+    last.is_listed = false;
+    last.engine.unlisted(ROOM);
+    assert!(last.engine.epoch_authenticator(ROOM).is_some());
+    world.settle();
+    assert_eq!(world.peers[LAST].engine.epoch_authenticator(ROOM), None);
+}
+
+#[test]
+fn who_leaves_keeps_nothing() {
+    let mut world = World::new(Group, 3);
+    world.peers[LAST].is_listed = false;
+    world.peers[LAST].engine.left(ROOM);
+    assert_eq!(world.peers[LAST].engine.epoch_authenticator(ROOM), None);
+    let writes = world.peers[LAST].engine.take_writes().expect("what is over");
+    assert!(writes.conversations[&ROOM].groups.values().all(Option::is_none));
+}
+
+// cites: MLS-036
+#[test]
+fn who_is_removed_by_a_commit_that_others_reject_is_told_that_it_does_not_hold() {
+    let mut world = World::new(Group, 3);
+    world.told(LAST);
+    // What removes the last one, the second can't follow, and says so.
+    world.garble_next(1);
+    let seq = world.head() + 1;
+    assert!(world.peers[0].engine.want(ROOM, Goal::Remove(user_of(3))));
+    world.settle();
+
+    let by = world.peers[0].me();
+    let told = world.told(LAST);
+    let removed = Event::Removed { by: Some(by) };
+    let refused = Event::CommitRefused { seq, by, reason: Reason::Invalid, suspects: Vec::new() };
+    let at =
+        |wanted| told.iter().position(|it| *it == wanted).unwrap_or_else(|| panic!("{told:?}"));
+    assert!(at(removed) < at(refused));
+    let last = &world.peers[LAST].engine;
+    assert!(last.health(ROOM).unwrap().epoch.is_some(), "it has gone back to the state before");
+    world.peers[LAST].engine.unlisted(ROOM);
+    assert!(world.peers[LAST].engine.epoch_authenticator(ROOM).is_some(), "which stays");
+}
+
+// cites: MLS-044
+#[test]
+fn a_member_who_leaves_a_device_behind_on_purpose_does_not_keep_it_coming() {
+    let mut world = World::new(Group, 3);
+    let culprit = world.peers[1].me();
+    for times in 1..=3 {
+        leave_behind(&mut world);
+        assert!(world.is_in(LAST), "it comes in at once, {times} times");
+    }
+    let health = world.peers[LAST].engine.health(ROOM).unwrap();
+    assert_eq!(health.left_behind, Some((culprit, 3)));
+    world.told(LAST);
+
+    leave_behind(&mut world);
+    world.say(0, "and on it goes");
+    world.settle();
+    assert!(!world.is_in(LAST), "it waits");
+    let failed = |it: &&Event| matches!(it, Event::RepairFailed { why: Repair::Behind, .. });
+    assert_eq!(world.told(LAST).iter().filter(failed).count(), 1, "which is told once");
+    let last = &world.peers[LAST].engine;
+    let wait = last.wake_at().expect("it wakes by itself") - world.now_ms;
+    assert!((50_000..=60_000).contains(&wait), "{wait}");
+    world.pass(wait - 1);
+    assert!(!world.is_in(LAST));
+    world.pass(1);
+    assert!(world.is_in(LAST), "then it comes in");
+
+    leave_behind(&mut world);
+    assert!(!world.is_in(LAST));
+    assert!(world.peers[LAST].engine.rejoin(ROOM));
+    world.settle();
+    assert!(world.is_in(LAST), "its user may say so");
+}
+
+#[test]
+fn leaves_of_a_direct_are_listed_once_an_epoch() {
+    let mut world = World::new(Direct, 2);
+    let listed = |world: &World| {
+        world.peers[0].engine.conversations[&world.id].listings.load(Ordering::Relaxed)
+    };
+    let before = listed(&world);
+    world.peers.iter_mut().for_each(|peer| (0..5).for_each(|_| peer.engine.work().unwrap()));
+    assert_eq!(listed(&world), before);
+    assert!(world.peers[1].engine.want(world.id, Goal::Renew));
+    world.settle();
+    assert!(listed(&world) > before, "at another epoch the other one may be gone");
+    let before = listed(&world);
+    (0..5).for_each(|_| world.peers[0].engine.work().unwrap());
+    assert_eq!(listed(&world), before);
+}
+
+/// A commit of the second that the last can't follow, and one of the first that follows it.
+fn leave_behind(world: &mut World) {
+    for at in [1, 0] {
+        if at == 1 {
+            world.garble_next(LAST);
+        }
+        assert!(world.peers[at].engine.want(ROOM, Goal::Renew));
+        world.settle();
+    }
+}

@@ -1,0 +1,325 @@
+//! Engines that talk through a delivery service in memory: one device a user, and one conversation.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use aside_proto::v1::{EntryKind, ErrorCode, client_frame, server_frame::Body as Reply};
+use prost::Message as _;
+
+use super::*;
+use crate::private::record::{leaf, owner, owners};
+
+/// One device, and what it was told.
+pub(super) struct Peer {
+    pub(super) engine: Engine,
+    pub(super) told: Vec<Event>,
+    /// Entries whose MLS message comes to it changed.
+    pub(super) garbled: BTreeSet<u64>,
+    /// Whether the server lists the conversation to it.
+    pub(super) is_listed: bool,
+    /// The last entry that it is given, if not the last there is.
+    pub(super) sees_up_to: Option<u64>,
+    log: DeviceLog,
+    readings: BTreeMap<u64, aside_mls::Secret>,
+    packages: VecDeque<Bytes>,
+    welcomes: Vec<v1::InboxWelcome>,
+}
+
+/// Devices, and what the server has.
+pub(super) struct World {
+    pub(super) peers: Vec<Peer>,
+    pub(super) entries: Vec<Entry>,
+    pub(super) id: ConversationId,
+    kind: v1::ConversationKind,
+    pub(super) now_ms: u64,
+    info: v1::GroupInfo,
+}
+
+impl World {
+    /// So many devices, of which the first makes the conversation. It has begun when all others are in.
+    pub(super) fn new(kind: v1::ConversationKind, count: u8) -> Self {
+        let peers = (1..=count).map(Peer::new).collect();
+        let now_ms = 1_750_000_000_000;
+        let id = match kind {
+            v1::ConversationKind::Direct => aside_crypto::direct_id(user_of(1), user_of(2)),
+            _ => ROOM,
+        };
+        let (entries, info) = Default::default();
+        let mut world = Self { peers, entries, id, kind, now_ms, info };
+        let owners = if kind == v1::ConversationKind::Direct { count } else { 1 };
+        let created = v1::ConversationCreatedPayload {
+            kind: kind.into(),
+            user_ids: (1..=owners).map(|user| user_of(user).to_bytes()).collect(),
+        };
+        world.append(0, [0; 16], EntryKind::ConversationCreated, created.encode_to_vec());
+        world.settle();
+        for user in 2..=count {
+            match kind {
+                v1::ConversationKind::Direct => world.say(0, "hello"),
+                _ => assert!(world.peers[0].engine.want(id, Goal::Add(user_of(user)))),
+            }
+        }
+        world.settle();
+        assert!((0..count.into()).all(|it| world.is_in(it)), "all are in");
+        world
+    }
+
+    /// Lets everything happen that can.
+    pub(super) fn settle(&mut self) {
+        let mut still = 0;
+        for _ in 0..200 {
+            let moves: Vec<_> = (0..self.peers.len()).map(|at| self.turn(at)).collect();
+            still = if moves.contains(&true) { 0 } else { still + 1 };
+            // What is wanted after all else was done is asked for in the next turn.
+            if still == 2 {
+                return;
+            }
+        }
+        panic!("it goes in circles");
+    }
+
+    /// Time passes, and everything happens that can.
+    pub(super) fn pass(&mut self, ms: u64) {
+        self.now_ms += ms;
+        self.settle();
+    }
+
+    pub(super) fn say(&mut self, at: usize, text: &'static str) {
+        let key = IdempotencyKey::new(self.key());
+        self.peers[at].engine.send(self.id, key, Bytes::from_static(text.as_bytes())).unwrap();
+    }
+
+    /// Whether a device is in the group, at the epoch that the server has.
+    pub(super) fn is_in(&self, at: usize) -> bool {
+        let place = self.peers[at].engine.epoch_authenticator(self.id);
+        let place = place.map(|(generation, epoch, _)| (u64::from(generation), epoch));
+        place == Some((self.info.generation, self.info.epoch))
+    }
+
+    pub(super) fn head(&self) -> u64 {
+        self.entries.len() as u64
+    }
+
+    /// The next commit's entry will not be readable for a device.
+    pub(super) fn garble_next(&mut self, at: usize) {
+        let next = self.head() + 1;
+        self.peers[at].garbled.insert(next);
+    }
+
+    /// What a device was told since the last call.
+    pub(super) fn told(&mut self, at: usize) -> Vec<Event> {
+        std::mem::take(&mut self.peers[at].told)
+    }
+
+    /// What an entry turned out to say to a device.
+    pub(super) fn reading(&self, at: usize, seq: u64) -> Option<Reading> {
+        self.peers[at].readings.get(&seq).map(|kept| Reading::decode(kept).unwrap())
+    }
+
+    fn key(&mut self) -> [u8; 16] {
+        let mut random = [0; 10];
+        self.now_ms += 1;
+        random[2..].copy_from_slice(&self.now_ms.to_be_bytes());
+        aside_proto::id::uuid_v7(self.now_ms, random)
+    }
+
+    fn turn(&mut self, at: usize) -> bool {
+        let (head, kind, now_ms, id) = (self.head(), self.kind, self.now_ms, self.id);
+        let mut moved = false;
+        let logs: BTreeMap<_, _> = self.peers.iter().map(|it| (it.log.user(), &it.log)).collect();
+        let logs: BTreeMap<_, _> = logs.into_iter().map(|(it, log)| (it, log.clone())).collect();
+        let peer = &mut self.peers[at];
+        let head = peer.sees_up_to.unwrap_or(head).min(head);
+        let engine = &mut peer.engine;
+        engine.tick(now_ms);
+        if peer.is_listed {
+            engine.follow(id, kind, head, 0);
+            engine.kept(id, head);
+        }
+        while let Some(user) = engine.poll_log() {
+            moved = true;
+            engine.learn(logs[&user].clone());
+        }
+        while let Some((id, from)) = engine.wants_entries() {
+            moved = true;
+            let shown = self.entries[from as usize - 1..].iter().take(READ_AHEAD);
+            let garbled = &peer.garbled;
+            engine.entries(id, shown.map(|it| shown_as(it, garbled.contains(&it.seq))));
+        }
+        engine.work().unwrap();
+        if let Some(mut writes) = engine.take_writes() {
+            let readings = writes.conversations.remove(&id).unwrap_or_default().readings;
+            peer.readings.extend(readings);
+            engine.written();
+        }
+        while let Some((_, event)) = engine.poll_event() {
+            moved = true;
+            peer.told.push(event);
+        }
+        if let Some((asked, key, body)) = engine.poll_request() {
+            moved = true;
+            let key = key.map_or([0; 16], |key| *key.as_bytes());
+            let reply = self.reply(at, key, body);
+            self.peers[at].engine.replied(asked, reply.map_err(|error| *error));
+        }
+        moved
+    }
+
+    fn reply(
+        &mut self,
+        at: usize,
+        key: [u8; 16],
+        body: client_frame::Body,
+    ) -> Result<Reply, Box<v1::Error>> {
+        use client_frame::Body;
+        Ok(match body {
+            Body::PublishKeyPackages(publish) => {
+                let packages = publish.key_packages.into_iter().chain([publish.last_resort]);
+                self.peers[at].packages.extend(packages.filter(|it| !it.is_empty()));
+                Reply::KeyPackagesPublished(v1::KeyPackagesPublished { available: 50 })
+            }
+            Body::FetchInbox(fetch) => {
+                let items = self.peers[at].welcomes.iter().filter(|it| it.position > fetch.after);
+                Reply::Inbox(v1::Inbox { items: items.cloned().collect(), more: false })
+            }
+            Body::AckInbox(_) => Reply::InboxAcked(v1::InboxAcked {}),
+            Body::ClaimKeyPackages(claim) => {
+                let claimed = claim.targets.iter().map(|target| self.claim(target)).collect();
+                Reply::KeyPackagesClaimed(v1::KeyPackagesClaimed { claimed })
+            }
+            Body::EstablishGroup(establish) => self.establish(at, key, establish),
+            Body::SubmitCommit(submit) => self.commit(at, key, submit)?,
+            Body::SendPrivate(send) => {
+                let kind = EntryKind::PrivateMessage;
+                let seq = self.append(at, key, kind, send.payload.to_vec());
+                Reply::Sent(v1::Sent { seq, ..v1::Sent::default() })
+            }
+            Body::RejectCommit(reject) => {
+                let payload = v1::CommitRejectedPayload { seq: reject.seq, code: reject.code };
+                let kind = EntryKind::CommitRejected;
+                let seq = self.append(at, key, kind, payload.encode_to_vec());
+                Reply::CommitRejected(v1::CommitRejected { seq })
+            }
+            Body::ReportForkCheck(_) => Reply::ForkCheckReported(v1::ForkCheckReported {}),
+            Body::GetGroupInfo(_) => Reply::GroupInfo(self.info.clone()),
+            body => panic!("the engine asks {body:?}"),
+        })
+    }
+
+    fn claim(&mut self, target: &v1::ClaimTarget) -> v1::ClaimedKeyPackage {
+        let is_theirs = |it: &&mut Peer| it.me().user.as_bytes()[..] == target.user_id[..];
+        let peer = self.peers.iter_mut().find(is_theirs).unwrap();
+        v1::ClaimedKeyPackage {
+            user_id: target.user_id.clone(),
+            device_id: peer.me().device.to_bytes(),
+            key_package: peer.packages.pop_front().unwrap(),
+            ..v1::ClaimedKeyPackage::default()
+        }
+    }
+
+    fn establish(&mut self, at: usize, key: [u8; 16], establish: v1::EstablishGroup) -> Reply {
+        let header = v1::EstablishHeader::decode(&establish.header[..]).unwrap();
+        let seq = self.append(at, key, EntryKind::GroupEstablished, establish.header.to_vec());
+        self.info = v1::GroupInfo {
+            generation: header.generation,
+            epoch: 1,
+            suite: header.suite,
+            group_info: establish.group_info,
+            leaves: header.leaves,
+            pending_removals: Vec::new(),
+        };
+        self.welcome(seq, &establish.welcomes);
+        let generation = header.generation;
+        Reply::GroupEstablished(v1::GroupEstablished { seq, generation, ..Default::default() })
+    }
+
+    fn commit(
+        &mut self,
+        at: usize,
+        key: [u8; 16],
+        submit: v1::SubmitCommit,
+    ) -> Result<Reply, Box<v1::Error>> {
+        let payload = v1::CommitPayload::decode(&submit.payload[..]).unwrap();
+        let header = v1::CommitHeader::decode(&payload.header[..]).unwrap();
+        if (header.generation, header.epoch) != (self.info.generation, self.info.epoch) {
+            let (code, head_seq) = (ErrorCode::WrongEpoch.into(), self.head());
+            return Err(Box::new(v1::Error { code, head_seq, ..v1::Error::default() }));
+        }
+        let seq = self.append(at, key, EntryKind::Commit, submit.payload.to_vec());
+        let mut leaves = owners(&self.info.leaves).unwrap();
+        for gone in header.removed.iter().filter_map(owner) {
+            leaves.remove(&gone);
+        }
+        leaves.extend(header.added.iter().filter_map(owner));
+        self.info.leaves = leaves.into_iter().map(leaf).collect();
+        (self.info.epoch, self.info.group_info) = (header.epoch + 1, submit.group_info);
+        self.welcome(seq, &submit.welcomes);
+        let (generation, epoch) = (self.info.generation, self.info.epoch);
+        Ok(Reply::Committed(v1::Committed { seq, generation, epoch, ..Default::default() }))
+    }
+
+    fn welcome(&mut self, seq: u64, welcomes: &[v1::Welcome]) {
+        for peer in &mut self.peers {
+            let device = peer.me().device.to_bytes();
+            for welcome in welcomes.iter().filter(|it| it.device_ids.contains(&device)) {
+                peer.welcomes.push(v1::InboxWelcome {
+                    position: peer.welcomes.len() as u64 + 1,
+                    conversation_id: self.id.to_bytes(),
+                    seq,
+                    welcome: welcome.welcome.clone(),
+                    ..v1::InboxWelcome::default()
+                });
+                peer.engine.inbox_item();
+            }
+        }
+    }
+
+    fn append(&mut self, at: usize, key: [u8; 16], kind: EntryKind, payload: Vec<u8>) -> u64 {
+        let (seq, by) = (self.head() + 1, self.peers[at].me());
+        let header = v1::EntryHeader {
+            conversation_id: self.id.to_bytes(),
+            seq,
+            kind: kind.into(),
+            sender_user_id: by.user.to_bytes(),
+            sender_device_id: by.device.to_bytes(),
+            message_id: Bytes::copy_from_slice(&key),
+            time_ms: self.now_ms,
+            signature: Bytes::new(),
+        };
+        self.entries.push(Entry { seq, header, payload: payload.into() });
+        seq
+    }
+}
+
+impl Peer {
+    fn new(number: u8) -> Self {
+        let (engine, log) = device(number);
+        Self {
+            engine,
+            told: Vec::new(),
+            garbled: BTreeSet::new(),
+            is_listed: true,
+            sees_up_to: None,
+            log,
+            readings: BTreeMap::new(),
+            packages: VecDeque::new(),
+            welcomes: Vec::new(),
+        }
+    }
+
+    pub(super) fn me(&self) -> Owner {
+        self.engine.me()
+    }
+}
+
+/// An entry as it is shown, its commit changed in the last byte or not.
+fn shown_as(entry: &Entry, is_garbled: bool) -> Entry {
+    let mut entry = entry.clone();
+    if is_garbled && entry.header.kind() == EntryKind::Commit {
+        let mut payload = v1::CommitPayload::decode(&entry.payload[..]).unwrap();
+        let mut commit = payload.commit.to_vec();
+        *commit.last_mut().unwrap() ^= 1;
+        payload.commit = commit.into();
+        entry.payload = payload.encode_to_vec().into();
+    }
+    entry
+}

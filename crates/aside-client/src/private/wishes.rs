@@ -1,0 +1,120 @@
+//! What the program wants said and done.
+
+use aside_proto::id::{ConversationId, IdempotencyKey};
+use bytes::Bytes;
+
+use super::{
+    Engine, MAX_WAITING, SendError,
+    conversation::{Conversation, Outgoing},
+    event::{Goal, Repair},
+};
+
+impl Engine {
+    /// Says something: it is encrypted once the conversation is caught up with, and sent until the server has it.
+    ///
+    /// # Errors
+    /// [`SendError`]: it is not kept.
+    pub fn send(
+        &mut self,
+        id: ConversationId,
+        message_id: IdempotencyKey,
+        content: Bytes,
+    ) -> Result<(), SendError> {
+        let salt = {
+            let mut salt = [0; 32];
+            (self.random)(&mut salt);
+            salt
+        };
+        let conversation = self
+            .conversations
+            .get_mut(&id)
+            .filter(|it| !it.is_unlisted)
+            .ok_or(SendError::Unknown)?;
+        if conversation.contradicted {
+            return Err(SendError::Contradicted);
+        }
+        if conversation.outgoing.len() >= MAX_WAITING {
+            return Err(SendError::Full);
+        }
+        let order = conversation.next_order;
+        conversation.next_order += 1;
+        let outgoing = Outgoing {
+            message_id,
+            content,
+            salt,
+            payload: None,
+            franking_key: [0; 32],
+            sent: None,
+            order,
+            failed: None,
+        };
+        let writes = self.writes.conversations.entry(id).or_default();
+        writes.outgoing.insert(message_id, Some(outgoing.record()));
+        conversation.outgoing.push_back(outgoing);
+        Ok(())
+    }
+
+    /// Takes back a message that was not encrypted yet; whether it was there.
+    pub fn withdraw(&mut self, id: ConversationId, message_id: IdempotencyKey) -> bool {
+        let Some(conversation) = self.conversations.get_mut(&id) else { return false };
+        let waits = |it: &Outgoing| it.message_id == message_id && it.payload.is_none();
+        let Some(at) = conversation.outgoing.iter().position(waits) else { return false };
+        conversation.outgoing.remove(at);
+        let writes = self.writes.conversations.entry(id).or_default();
+        writes.outgoing.insert(message_id, None);
+        true
+    }
+
+    /// Forgets a message that will not be sent: the user has seen to it.
+    pub fn forget_failed(&mut self, id: ConversationId, message_id: IdempotencyKey) {
+        let conversation = self.conversations.get(&id);
+        let is_to_be_sent = |it: &Conversation| {
+            it.outgoing.iter().any(|outgoing| outgoing.message_id == message_id)
+        };
+        if !conversation.is_some_and(is_to_be_sent) {
+            let writes = self.writes.conversations.entry(id).or_default();
+            writes.outgoing.insert(message_id, None);
+        }
+    }
+
+    /// Wants something done; [`Event::Done`] says when it is, or why it can't be. False if the conversation is not followed.
+    pub fn want(&mut self, id: ConversationId, goal: Goal) -> bool {
+        let Some(conversation) = self.conversations.get_mut(&id).filter(|it| !it.is_unlisted)
+        else {
+            return false;
+        };
+        if let Goal::Add(user) = goal {
+            conversation.ask_again_for(user);
+            self.wanted.insert(user);
+        }
+        conversation.held_at = None;
+        conversation.is_dirty |= conversation.goals.insert(goal);
+        true
+    }
+
+    /// Comes into the conversation anew, as a lost device does. False if it is not followed.
+    pub fn rejoin(&mut self, id: ConversationId) -> bool {
+        let Some(conversation) = self.conversations.get_mut(&id).filter(|it| !it.is_unlisted)
+        else {
+            return false;
+        };
+        (conversation.repair, conversation.broken) = (Some(Repair::Asked), None);
+        (conversation.held_at, conversation.sent_in_vain) = (None, None);
+        (conversation.is_removed, conversation.is_dirty) = (false, true);
+        true
+    }
+
+    /// What is known of a conversation is forgotten, for its log is read anew; what was read of it stays.
+    pub fn forget(&mut self, id: ConversationId) {
+        if let Some(conversation) = self.conversations.get_mut(&id) {
+            let writes = self.writes.conversations.entry(id).or_default();
+            if let Some(group) = conversation.group.take() {
+                writes.groups.insert(group.id().generation, None);
+            }
+            let outgoing = std::mem::take(&mut conversation.outgoing);
+            let next_order = conversation.next_order;
+            *conversation = Conversation { outgoing, next_order, ..Conversation::new(id) };
+            conversation.is_dirty = true;
+        }
+    }
+}
