@@ -221,6 +221,8 @@ pub(super) struct Conversation {
     pub(super) skipped: bool,
     /// Where something was refused that would be refused again: nothing of it is made there.
     pub(super) held_at: Option<(u32, u64)>,
+    /// When this device commits the removals that are pending at an epoch, if nobody has until then.
+    pub(super) turn: Option<((u32, u64), u64)>,
     /// Where nobody was left in the group: nothing goes on from there but another group.
     pub(super) deserted_at: Option<(u32, u64)>,
     /// The message that was refused last for an epoch that the log is at, as far as it was taken in.
@@ -283,6 +285,7 @@ impl Conversation {
             is_unlisted: false,
             skipped: false,
             held_at: None,
+            turn: None,
             deserted_at: None,
             sent_in_vain: None,
             report: None,

@@ -46,8 +46,8 @@ impl Engine {
     /// When something is due by time alone.
     #[must_use]
     pub fn wake_at(&self) -> Option<u64> {
-        let retries =
-            self.conversations.values().flat_map(|it| [it.retry_at_ms, it.ask_at_ms]).flatten();
+        let times = |it: &Conversation| [it.retry_at_ms, it.ask_at_ms, it.turn.map(|turn| turn.1)];
+        let retries = self.conversations.values().flat_map(times).flatten();
         let due = [self.not_before_ms].into_iter().chain(retries).filter(|at| *at > self.now_ms);
         due.min().filter(|_| self.is_online)
     }

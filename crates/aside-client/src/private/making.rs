@@ -19,6 +19,9 @@ use super::{
 };
 use crate::StateError;
 
+/// How long each leaf waits for the one before it to commit a removal that is pending.
+const TURN_MS: u64 = 10_000;
+
 /// What came of an attempt to make something.
 pub(super) type Made = Result<Option<Request>, Hold>;
 
@@ -198,9 +201,7 @@ impl Conversation {
         let mut remove: BTreeSet<_> =
             self.roster.cut_off.iter().copied().filter(|leaf| leaves.contains(leaf)).collect();
         let forced = !remove.is_empty();
-        // The first of those who stay does it at once, and the others when they have something to say.
-        let first = leaves.iter().find(|leaf| !remove.contains(leaf));
-        if forced && first != Some(&cx.me) && !wanted {
+        if forced && !wanted && !self.takes_its_turn(cx, leaves.difference(&remove)) {
             return Ok(None);
         }
         let users: BTreeSet<_> = self.users_to_add(cx, &leaves);
@@ -221,6 +222,20 @@ impl Conversation {
         }
         self.hand.looked_at = self.roster.at;
         self.due_message(cx, &leaves)
+    }
+
+    /// Whether a removal that is pending is this device's to commit, though it has nothing to say: the first of those who stay does
+    /// so at once, and each after it when those before have had their time, for they may be away, or not know how to come in.
+    fn takes_its_turn<'a>(
+        &mut self,
+        cx: &Context<'_>,
+        mut stay: impl Iterator<Item = &'a Owner>,
+    ) -> bool {
+        let Some(at) = self.roster.at else { return false };
+        let before = stay.position(|leaf| *leaf == cx.me).unwrap_or_default() as u64;
+        let turn = self.turn.filter(|(of, _)| *of == at);
+        let (_, due_ms) = *self.turn.insert(turn.unwrap_or((at, cx.now_ms + before * TURN_MS)));
+        due_ms <= cx.now_ms
     }
 
     /// Whom somebody wants in, and the other one of a DIRECT.

@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use aside_proto::v1::ConversationKind::{Direct, Group};
+use prost::Message as _;
 
 use super::{world::World, *};
 
@@ -140,6 +141,33 @@ fn a_member_who_leaves_a_device_behind_on_purpose_does_not_keep_it_coming() {
     assert!(world.peers[LAST].engine.rejoin(ROOM));
     world.settle();
     assert!(world.is_in(LAST), "its user may say so");
+}
+
+#[test]
+fn a_removal_is_committed_by_the_next_if_the_first_is_away() {
+    let mut world = World::new(Group, 4);
+    world.peers[0].sees_up_to = Some(world.head());
+    let gone = world.peers[3].me();
+    let pending = v1::RemovalPendingPayload {
+        user_id: gone.user.to_bytes(),
+        device_ids: vec![gone.device.to_bytes()],
+        left: false,
+    };
+    world.append(0, [0; 16], v1::EntryKind::RemovalPending, pending.encode_to_vec());
+    world.settle();
+    let head = world.head();
+    let wakes = |world: &World, at: usize| {
+        world.peers[at].engine.wake_at().expect("its turn comes") - world.now_ms
+    };
+    let (wait, later) = (wakes(&world, 1), wakes(&world, 2));
+    assert_eq!(later, wait + 10_000, "each in its turn");
+    world.pass(wait - 1);
+    assert_eq!(world.head(), head, "the first may do it yet");
+    world.pass(1);
+    assert_eq!(world.head(), head + 1);
+    assert!(world.is_in(1) && world.is_in(2) && !world.is_in(3));
+    world.pass(60_000);
+    assert_eq!(world.head(), head + 1, "and nobody does it again");
 }
 
 #[test]

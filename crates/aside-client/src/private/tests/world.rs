@@ -273,7 +273,13 @@ impl World {
         }
     }
 
-    fn append(&mut self, at: usize, key: [u8; 16], kind: EntryKind, payload: Vec<u8>) -> u64 {
+    pub(super) fn append(
+        &mut self,
+        at: usize,
+        key: [u8; 16],
+        kind: EntryKind,
+        payload: Vec<u8>,
+    ) -> u64 {
         let (seq, by) = (self.head() + 1, self.peers[at].me());
         let header = v1::EntryHeader {
             conversation_id: self.id.to_bytes(),
