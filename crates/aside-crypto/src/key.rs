@@ -8,10 +8,7 @@ use std::{
 use aside_proto::limits::{PUBLIC_KEY_BYTES, SIGNATURE_BYTES};
 use p256::{
     NistP256,
-    ecdsa::{
-        self,
-        signature::hazmat::{PrehashSigner as _, PrehashVerifier as _},
-    },
+    ecdsa::{self, signature::hazmat::PrehashSigner as _},
     elliptic_curve::{
         Curve as _,
         bigint::{NonZero, U256, U384},
@@ -166,8 +163,35 @@ impl PublicKey {
         hash: &crate::Hash,
         signature: &Signature,
     ) -> Result<(), SignatureInvalid> {
+        #[cfg(feature = "awslc")]
+        return self.verify_by_awslc(hash, signature);
+        #[cfg(not(feature = "awslc"))]
+        self.verify_by_p256(hash, signature)
+    }
+
+    #[cfg(any(test, not(feature = "awslc")))]
+    pub(crate) fn verify_by_p256(
+        &self,
+        hash: &crate::Hash,
+        signature: &Signature,
+    ) -> Result<(), SignatureInvalid> {
+        use p256::ecdsa::signature::hazmat::PrehashVerifier as _;
         let signature = ecdsa::Signature::from_slice(&signature.0).map_err(|_| SignatureInvalid)?;
         self.point.verify_prehash(hash, &signature).map_err(|_| SignatureInvalid)
+    }
+
+    #[cfg(feature = "awslc")]
+    fn verify_by_awslc(
+        &self,
+        hash: &crate::Hash,
+        signature: &Signature,
+    ) -> Result<(), SignatureInvalid> {
+        use aws_lc_rs::{digest, signature as awslc};
+        let hash = digest::Digest::import_less_safe(hash, &digest::SHA256);
+        let hash = hash.map_err(|_| SignatureInvalid)?;
+        awslc::UnparsedPublicKey::new(&awslc::ECDSA_P256_SHA256_FIXED, self.bytes)
+            .verify_digest(&hash, &signature.0)
+            .map_err(|_| SignatureInvalid)
     }
 }
 

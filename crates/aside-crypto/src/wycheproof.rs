@@ -17,8 +17,10 @@ fn ecdsa_p256() {
         let key = PublicKey::from_bytes(&group.key.key).unwrap();
         for test in group.tests {
             let hash = Sha256::digest(&test.msg).into();
-            let verifies = Signature::try_from(&test.sig[..])
-                .is_ok_and(|signature| key.verify_hash(&hash, &signature).is_ok());
+            let signature = Signature::try_from(&test.sig[..]).ok();
+            let verifies = signature.is_some_and(|it| key.verify_hash(&hash, &it).is_ok());
+            let by_p256 = signature.is_some_and(|it| key.verify_by_p256(&hash, &it).is_ok());
+            assert_eq!(verifies, by_p256, "wherever Aside runs, {}", test.tc_id);
             assert_eq!(verifies, test.result == TestResult::Valid, "{}", test.tc_id);
             judged[usize::from(verifies)] += 1;
         }
