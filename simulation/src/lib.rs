@@ -39,12 +39,14 @@
 mod checks;
 mod clock;
 mod device;
+mod flow;
 mod link;
 mod operations;
 mod private;
 mod rng;
 mod sabotage;
 mod server;
+mod talk;
 mod trace;
 mod truth;
 mod world;

@@ -116,4 +116,10 @@ impl Link {
         self.to_server.cut(rng);
         self.to_client.cut(rng);
     }
+
+    /// Breaks it after some frames, or within the next.
+    pub(crate) fn cut_frames(&mut self, rng: &mut Rng) {
+        self.to_server.cut_frames(rng);
+        self.to_client.cut_frames(rng);
+    }
 }

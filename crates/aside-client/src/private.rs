@@ -101,6 +101,8 @@ pub struct Engine {
     is_writing: bool,
     /// Whether this device is one of its user's, as the user's device log says; and whether that is news.
     is_approved: bool,
+    /// Whether the server refuses something of a conversation that it listed.
+    is_listing_due: bool,
     was_approved: bool,
     /// The conversation that was asked for last, for the others to have their turn.
     last_polled: Option<ConversationId>,
@@ -167,6 +169,7 @@ impl Engine {
             writes: Writes::default(),
             is_writing: false,
             is_approved: false,
+            is_listing_due: false,
             was_approved: false,
             last_polled: None,
         };

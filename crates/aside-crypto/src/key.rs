@@ -94,7 +94,7 @@ impl SigningKey {
     /// The public half.
     #[must_use]
     pub fn public_key(&self) -> PublicKey {
-        PublicKey::from_point(*self.0.verifying_key())
+        PublicKey::from_point(self.0.verifying_key())
     }
 
     /// Signs `Label(label, fields…)`, deterministically (RFC 6979).
@@ -117,7 +117,6 @@ impl fmt::Debug for SigningKey {
 #[derive(Clone, Copy)]
 pub struct PublicKey {
     bytes: [u8; PUBLIC_KEY_BYTES],
-    point: ecdsa::VerifyingKey,
 }
 
 impl PublicKey {
@@ -131,9 +130,8 @@ impl PublicKey {
         if bytes[0] != UNCOMPRESSED {
             return Err(KeyError::PublicForm);
         }
-        let point =
-            ecdsa::VerifyingKey::from_sec1_bytes(&bytes).map_err(|_| KeyError::NotOnCurve)?;
-        Ok(Self { bytes, point })
+        ecdsa::VerifyingKey::from_sec1_bytes(&bytes).map_err(|_| KeyError::NotOnCurve)?;
+        Ok(Self { bytes })
     }
 
     /// The 65 bytes: `0x04`, x, y.
@@ -142,10 +140,10 @@ impl PublicKey {
         &self.bytes
     }
 
-    fn from_point(point: ecdsa::VerifyingKey) -> Self {
+    fn from_point(point: &ecdsa::VerifyingKey) -> Self {
         let encoded = point.to_sec1_point(false);
         let bytes = encoded.as_bytes().try_into().expect("an uncompressed point is 65 bytes");
-        Self { bytes, point }
+        Self { bytes }
     }
 
     /// Verifies over `Label(label, fields…)`: every r and s in 1 … n-1 that satisfy the equation, high s too (CONV-005).
@@ -177,7 +175,9 @@ impl PublicKey {
     ) -> Result<(), SignatureInvalid> {
         use p256::ecdsa::signature::hazmat::PrehashVerifier as _;
         let signature = ecdsa::Signature::from_slice(&signature.0).map_err(|_| SignatureInvalid)?;
-        self.point.verify_prehash(hash, &signature).map_err(|_| SignatureInvalid)
+        let key = ecdsa::VerifyingKey::from_sec1_bytes(&self.bytes);
+        let key = key.map_err(|_| SignatureInvalid)?;
+        key.verify_prehash(hash, &signature).map_err(|_| SignatureInvalid)
     }
 
     #[cfg(feature = "awslc")]

@@ -11,19 +11,19 @@ mod turn;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use anyhow::Result;
-use aside_crypto::{Binding, PublicKey, SigningKey};
+use aside_crypto::{PublicKey, SigningKey};
 use aside_proto::{
     id::{ConversationId, DeviceId, IdempotencyKey, UserId, uuid_v7},
     v1::client_frame::Body,
 };
 use aside_session::client::{
-    Config, DeviceKey, Draft, Framing, RequestId, Session, Watermarks,
+    DeviceKey, Draft, RequestId, Session, Watermarks,
     log::{Accepted, Follower, Remembered, Start},
     timeline::Timeline,
 };
 use bytes::Bytes;
 
-use crate::{clock::Clock, rng::Rng, sabotage::Sabotage, server::SERVER_NAME, truth::Truth};
+use crate::{clock::Clock, rng::Rng, sabotage::Sabotage, talk, truth::Truth};
 
 /// One device.
 pub(crate) struct Device {
@@ -197,15 +197,8 @@ impl Device {
 
     /// Opens a connection: its TLS handshake is done.
     pub(crate) fn connect(&mut self, link: u64, binding: [u8; 32], scene: &mut Scene<'_>) {
-        let config = Config {
-            server_name: SERVER_NAME.to_owned(),
-            user_agent: "simulation".to_owned(),
-            capabilities: vec!["talk".to_owned(), "sync".to_owned()],
-            binding: Binding::Exporter(binding),
-            log_key: self.kept.log_key,
-        };
-        let nonce = scene.rng.bytes();
-        let session = Session::new(config, Framing::Stream, nonce, scene.clock.now());
+        let of = (scene.clock, &mut *scene.rng);
+        let session = talk::open(&["talk", "sync"], self.kept.log_key, binding, of);
         if let Some(running) = &mut self.running {
             running.online = Some(Online {
                 link,

@@ -2,15 +2,12 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use aside_proto::v1::{self, ErrorCode, client_frame::Body};
-use aside_session::client::{CloseReason, Event, Login};
+use aside_session::client::{CloseReason, Event};
 
 use super::{Asked, Device, Effect, Listing, Online, Scene};
-use crate::{
-    link::{Ending, Link},
-    sabotage::Sabotage,
-};
+use crate::{link::Link, sabotage::Sabotage, talk};
 
 /// Entries that a fetch asks for, at most.
 const MAX_FETCH: u64 = 16;
@@ -24,10 +21,7 @@ impl Device {
         scene: &mut Scene<'_>,
     ) -> Result<()> {
         if let Some(online) = self.online() {
-            online.session.handle_bytes(scene.clock.now(), bytes);
-            if let Some(ending) = link.to_client.over() {
-                online.session.handle_eof(ending == Ending::Clean);
-            }
+            talk::receive(&mut online.session, link, bytes, scene.clock.now());
         }
         self.turn(link, scene)
     }
@@ -71,9 +65,7 @@ impl Device {
 
     fn transmit(&mut self, link: &mut Link) {
         if let Some(online) = self.online() {
-            while let Some(frame) = online.session.poll_transmit() {
-                link.to_server.write(&frame);
-            }
+            talk::transmit(&mut online.session, link);
         }
     }
 
@@ -132,27 +124,16 @@ impl Device {
     }
 
     fn log_in(&mut self, scene: &mut Scene<'_>) -> Result<()> {
-        let (name, handle) = (self.name.clone(), self.first_handle.clone());
-        let known = scene.handle.clone().unwrap_or_else(|| handle.clone());
-        let password = "correct horse battery";
-        let login = match (self.kept.identity, self.registers) {
-            (Some((_, device_id)), _) => Login::Device { device_id },
-            (None, true) => Login::Register {
-                key: self.kept.register_key,
-                handle: &handle,
-                password,
-                on_conflict: v1::OnConflict::Reject,
-                device_name: &name,
-            },
-            (None, false) => Login::Password { handle: &known, password, device_name: &name },
+        let known = scene.handle.as_ref().filter(|_| !self.registers);
+        let account = talk::Account {
+            device: self.kept.identity.map(|(_, device)| device),
+            register_key: self.registers.then_some(self.kept.register_key),
+            handle: known.unwrap_or(&self.first_handle),
+            device_name: &self.name,
         };
         let online = self.running.as_mut().and_then(|it| it.online.as_mut());
         let online = online.context("an event without connection")?;
-        if online.session.is_closed() {
-            // Greeted was the last that came.
-            return Ok(());
-        }
-        Ok(online.session.log_in(scene.clock.now(), &login, &self.key)?)
+        account.log_in(&mut online.session, &self.key, scene.clock.now())
     }
 
     fn handle_closed(
@@ -161,19 +142,7 @@ impl Device {
         link: &mut Link,
         scene: &mut Scene<'_>,
     ) -> Result<()> {
-        match reason {
-            CloseReason::Violation(violation) => {
-                bail!("the server breaks the protocol: {violation}")
-            }
-            CloseReason::Refused(error) => {
-                let ordinary = matches!(
-                    error.code(),
-                    ErrorCode::IdleTimeout | ErrorCode::HandshakeTimeout | ErrorCode::ShuttingDown
-                );
-                anyhow::ensure!(ordinary, "the server closes the connection: {error:?}");
-            }
-            CloseReason::Ended { .. } | CloseReason::Unresponsive | CloseReason::Requested => {}
-        }
+        talk::check_closed(reason)?;
         link.to_server.close();
         link.to_client.cut(scene.rng);
         self.disconnected(scene)

@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use anyhow::{Context as _, Result};
 use aside_client::private::{self, Engine, Identity, KnownLog, Received, Writes};
-use aside_crypto::{Binding, Certificate, DeviceLog, MlsKey, PublicKey, SigningKey};
+use aside_crypto::{Certificate, DeviceLog, MlsKey, PublicKey, SigningKey};
 use aside_mls::{AwsLc, Owner, Suite};
 use aside_proto::{
     id::{ConversationId, IdempotencyKey, UserId, uuid_v7},
     v1::{self, client_frame::Body},
 };
 use aside_session::client::{
-    Config, Framing, RequestId, Session,
+    RequestId, Session,
     log::{Accepted, Follower, Remembered, Start},
 };
 
@@ -21,7 +21,7 @@ use super::{
     vault::Vault,
     witness::{Fate, Place, Witness},
 };
-use crate::{clock::Clock, rng::Rng, server::SERVER_NAME};
+use crate::{clock::Clock, rng::Rng, talk};
 
 /// One device.
 pub(crate) struct Device {
@@ -319,15 +319,9 @@ impl Device {
 
     /// Opens a connection: its TLS handshake is done.
     pub(crate) fn connect(&mut self, link: u64, binding: [u8; 32], scene: &mut Scene<'_>) {
-        let config = Config {
-            server_name: SERVER_NAME.to_owned(),
-            user_agent: "simulation".to_owned(),
-            capabilities: ["talk", "sync", "private"].map(str::to_owned).to_vec(),
-            binding: Binding::Exporter(binding),
-            log_key: self.disk.log_key,
-        };
-        let nonce = scene.rng.bytes();
-        let session = Session::new(config, Framing::Stream, nonce, scene.clock.now());
+        let of = (scene.clock, &mut *scene.rng);
+        let capabilities = ["talk", "sync", "private"];
+        let session = talk::open(&capabilities, self.disk.log_key, binding, of);
         if let Some(running) = &mut self.running {
             running.online = Some(Online {
                 link,

@@ -9,7 +9,7 @@ use aside_proto::{
     v1::{self, ErrorCode, client_frame, server_frame::Body},
 };
 use aside_session::client::{
-    CloseReason, Event, Login,
+    CloseReason, Event,
     log::{Accepted, Follower},
 };
 use prost::Message as _;
@@ -19,10 +19,7 @@ use super::{
     sabotage::PrivateSabotage,
     witness::Fate,
 };
-use crate::{
-    link::{Ending, Link},
-    server::SERVER_NAME,
-};
+use crate::{link::Link, server::SERVER_NAME, talk};
 
 /// Rounds of the engine in one turn, after which it goes in circles.
 const MOST_ROUNDS: u32 = 10_000;
@@ -36,10 +33,7 @@ impl Device {
         scene: &mut Scene<'_>,
     ) -> Result<()> {
         if let Some(online) = self.online() {
-            online.session.handle_bytes(scene.clock.now(), bytes);
-            if let Some(ending) = link.to_client.over() {
-                online.session.handle_eof(ending == Ending::Clean);
-            }
+            talk::receive(&mut online.session, link, bytes, scene.clock.now());
         }
         self.turn(link, scene)
     }
@@ -84,9 +78,7 @@ impl Device {
 
     fn transmit(&mut self, link: &mut Link) {
         if let Some(online) = self.online() {
-            while let Some(frame) = online.session.poll_transmit() {
-                link.to_server.write(&frame);
-            }
+            talk::transmit(&mut online.session, link);
         }
     }
 
@@ -156,26 +148,15 @@ impl Device {
     }
 
     fn log_in(&mut self, scene: &mut Scene<'_>) -> Result<()> {
-        let (name, handle) = (self.name.clone(), scene.users[self.user].handle.clone());
-        let password = "correct horse battery";
-        let login = match (self.disk.owner, self.registers) {
-            (Some(owner), _) => Login::Device { device_id: owner.device },
-            (None, true) => Login::Register {
-                key: self.disk.register_key,
-                handle: &handle,
-                password,
-                on_conflict: v1::OnConflict::Reject,
-                device_name: &name,
-            },
-            (None, false) => Login::Password { handle: &handle, password, device_name: &name },
+        let account = talk::Account {
+            device: self.disk.owner.map(|owner| owner.device),
+            register_key: self.registers.then_some(self.disk.register_key),
+            handle: &scene.users[self.user].handle,
+            device_name: &self.name,
         };
         let online = self.running.as_mut().and_then(|it| it.online.as_mut());
         let online = online.context("an event without connection")?;
-        if online.session.is_closed() {
-            // Greeted was the last that came.
-            return Ok(());
-        }
-        Ok(online.session.log_in(scene.clock.now(), &login, &self.login_key)?)
+        account.log_in(&mut online.session, &self.login_key, scene.clock.now())
     }
 
     fn authenticated(&mut self, owner: Owner, scene: &mut Scene<'_>) -> Result<()> {
@@ -211,20 +192,10 @@ impl Device {
         scene: &mut Scene<'_>,
     ) -> Result<()> {
         match reason {
-            CloseReason::Violation(violation) => {
-                bail!("the server breaks the protocol: {violation}")
-            }
             CloseReason::Refused(error) if error.code() == ErrorCode::DeviceIsRevoked => {
                 self.is_revoked = true;
             }
-            CloseReason::Refused(error) => {
-                let ordinary = matches!(
-                    error.code(),
-                    ErrorCode::IdleTimeout | ErrorCode::HandshakeTimeout | ErrorCode::ShuttingDown
-                );
-                ensure!(ordinary, "the server closes the connection: {error:?}");
-            }
-            CloseReason::Ended { .. } | CloseReason::Unresponsive | CloseReason::Requested => {}
+            reason => talk::check_closed(reason)?,
         }
         link.to_server.close();
         link.to_client.cut_frames(scene.rng);
@@ -537,6 +508,7 @@ impl Device {
                 moved = true;
             }
             engine.work()?;
+            let lists = engine.take_listing_due();
             scene.witness.look_at(engine)?;
             if running.unsaved.is_none() {
                 running.unsaved = engine.take_writes();
@@ -545,6 +517,9 @@ impl Device {
                     Some((id, generation, epoch))
                 });
                 running.places = places.collect();
+            }
+            if lists {
+                self.list();
             }
             while let Some((id, told)) = self.engine().and_then(|engine| engine.poll_event()) {
                 moved = true;

@@ -297,10 +297,7 @@ impl World {
             server => drop(server),
         }
         let Self { links, rng, .. } = self;
-        links.values_mut().for_each(|link| {
-            link.to_server.cut_frames(rng);
-            link.to_client.cut_frames(rng);
-        });
+        links.values_mut().for_each(|link| link.cut_frames(rng));
     }
 
     fn crash_device(&mut self, index: usize) {
@@ -312,8 +309,7 @@ impl World {
     fn end_link(&mut self, index: usize) {
         let Self { devices, links, rng, .. } = self;
         if let Some(link) = devices[index].link().and_then(|link| links.get_mut(&link)) {
-            link.to_server.cut_frames(rng);
-            link.to_client.cut_frames(rng);
+            link.cut_frames(rng);
         }
     }
 }

@@ -3,17 +3,16 @@
 use anyhow::{Result, ensure};
 
 use super::World;
-use crate::{link::Link, operations::OPERATIONS};
+use crate::{
+    flow::{Flow, flows, forget},
+    link::Link,
+    operations::OPERATIONS,
+};
 
 /// Something that can happen.
 #[derive(Debug, Clone, Copy)]
 enum Step {
-    ToServer(u64),
-    ToClient(usize, u64),
-    /// The server carries out what it was asked for.
-    Work,
-    /// A session at the server gets an outcome.
-    Answer(u64),
+    Flow(Flow),
     Connect(usize),
     Save(usize),
     StartDevice(usize),
@@ -53,29 +52,12 @@ impl World {
 
     /// What brings things forward.
     fn progress(&self) -> Vec<(u32, Step)> {
-        let mut steps = Vec::new();
-        for (id, link) in &self.links {
-            if !self.gets_through(link.device) {
-                continue;
-            }
-            let server = self.server.as_ref().filter(|server| server.has(*id));
-            let reads = server.is_some_and(|server| link.to_server.len() > 0 && server.reads(*id));
-            if reads || (server.is_some() && link.to_server.over().is_some()) {
-                steps.push((200, Step::ToServer(*id)));
-            }
-            let readable = link.to_client.len() > 0 || link.to_client.over().is_some();
-            if readable && !link.stalled && self.devices[link.device].link() == Some(*id) {
-                steps.push((200, Step::ToClient(link.device, *id)));
-            }
-        }
-        match &self.server {
-            Some(server) => {
-                if !server.pending().is_empty() {
-                    steps.push((200, Step::Work));
-                }
-                steps.extend(server.answerable().into_iter().map(|id| (200, Step::Answer(id))));
-            }
-            None => steps.push((40, Step::StartServer)),
+        let uses = |index: usize, id| self.devices[index].link() == Some(id);
+        let through = |index| self.gets_through(index);
+        let flows = flows(&self.links, self.server.as_ref(), through, uses);
+        let mut steps: Vec<_> = flows.into_iter().map(|flow| (200, Step::Flow(flow))).collect();
+        if self.server.is_none() {
+            steps.push((40, Step::StartServer));
         }
         for (index, device) in self.devices.iter().enumerate() {
             match &device.running {
@@ -122,10 +104,10 @@ impl World {
 
     fn take(&mut self, step: Step) -> Result<()> {
         match step {
-            Step::ToServer(id) => self.reach_server(id),
-            Step::ToClient(index, id) => self.reach_client(index, id),
-            Step::Work => self.work(),
-            Step::Answer(id) => {
+            Step::Flow(Flow::ToServer(id)) => self.reach_server(id),
+            Step::Flow(Flow::ToClient(index, id)) => self.reach_client(index, id),
+            Step::Flow(Flow::Work) => self.work(),
+            Step::Flow(Flow::Answer(id)) => {
                 self.note(format_args!("link {id}: the session gets an outcome"));
                 self.with_server(id, |server, link, clock, rng| server.answer(id, link, clock, rng))
                     .map(drop)
@@ -289,9 +271,6 @@ impl World {
     /// Links that neither side has any more.
     fn forget_links(&mut self) {
         let Self { links, devices, server, .. } = self;
-        links.retain(|id, link| {
-            let used = devices[link.device].link() == Some(*id);
-            used || server.as_ref().is_some_and(|server| server.has(*id))
-        });
+        forget(links, server.as_ref(), |index, id| devices[index].link() == Some(id));
     }
 }

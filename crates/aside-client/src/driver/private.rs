@@ -124,7 +124,7 @@ impl Driver {
             let now_ms = self.status.borrow().server_unix_ms();
             let Some(engine) = &mut self.private.engine else { return Ok(()) };
             engine.tick(now_ms);
-            if engine.take_approval() {
+            if engine.take_listing_due() {
                 self.sync.list_anew();
             }
             for (conversation, departure) in self.sync.poll_left() {

@@ -232,14 +232,15 @@ impl Engine {
         self.logs_settled(user);
     }
 
-    /// Whether this device was approved since the last call: its user's conversations are listed anew then.
-    pub fn take_approval(&mut self) -> bool {
+    /// Whether the user's conversations are to be listed anew: this device was approved since the last call, or the server says that
+    /// its user is not in one of them.
+    pub fn take_listing_due(&mut self) -> bool {
         let is_new = self.is_approved && !self.was_approved;
         self.was_approved = self.is_approved;
         if is_new {
             self.inbox.disconnected();
         }
-        is_new
+        std::mem::take(&mut self.is_listing_due) || is_new
     }
 
     /// A user's device log was asked for, and there is none that may be used: what is known stays.

@@ -102,6 +102,12 @@ impl Engine {
                     // It is asked once more if it is listed once more.
                     Err(_) if conversation.is_unlisted => {}
                     Err(_) if again.is_some() => conversation.next = Some(*request),
+                    // Its user left by another device, say: to one outside of a group nothing is pushed (PRIV-008).
+                    Err(error) if error.code() == ErrorCode::NoSuchConversation => {
+                        conversation.refused_by_server(&request, error, &mut self.told);
+                        self.unlisted(id);
+                        self.is_listing_due = true;
+                    }
                     Err(error) => {
                         conversation.refused_by_server(&request, error, &mut self.told);
                     }
@@ -250,12 +256,8 @@ impl Conversation {
             ErrorCode::WrongEpoch => {}
             ErrorCode::RemovalPending => self.note_cut_off(epoch_of(&submitted.body), &error),
             ErrorCode::NotInGroup => self.lost(),
-            // The user is in it no longer: the client is told by other ways.
-            ErrorCode::NoSuchConversation => {
-                let repair = submitted.repair.unwrap_or(Repair::NewDevice);
-                self.broken = Some((repair, Reason::NotAMember, self.roster.at));
-                self.fail_goals(error, told);
-            }
+            // Said for the whole conversation.
+            ErrorCode::NoSuchConversation => {}
             _ if submitted.repair.is_some() => {
                 let repair = submitted.repair.unwrap_or(Repair::Asked);
                 self.broken = Some((repair, Reason::Invalid, self.roster.at));

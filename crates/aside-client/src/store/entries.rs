@@ -119,13 +119,19 @@ impl Store {
         limit: u32,
     ) -> Result<Vec<Kept>, StateError> {
         let sql = kept_entries!("WHERE conversation_id = ? AND e.seq >= ? ORDER BY e.seq LIMIT ?");
-        let rows = sqlx::query(sql)
-            .bind(&conversation.as_bytes()[..])
-            .bind(signed(from_seq))
-            .bind(limit)
-            .fetch_all(&self.pool)
-            .await?;
+        let rows = self.page(sql, (conversation, from_seq), limit).await?;
         rows.iter().map(kept).collect()
+    }
+
+    /// Rows about a conversation, an entry of it, and how many at most: what a statement takes in this order.
+    pub(super) async fn page(
+        &self,
+        sql: &'static str,
+        (conversation, seq): (ConversationId, u64),
+        limit: u32,
+    ) -> Result<Vec<SqliteRow>, StateError> {
+        let query = sqlx::query(sql).bind(&conversation.as_bytes()[..]).bind(signed(seq));
+        Ok(query.bind(limit).fetch_all(&self.pool).await?)
     }
 
     /// The last `limit` entries below `before_seq`, oldest first.
@@ -137,12 +143,7 @@ impl Store {
     ) -> Result<Vec<Kept>, StateError> {
         let sql =
             kept_entries!("WHERE conversation_id = ? AND e.seq < ? ORDER BY e.seq DESC LIMIT ?");
-        let rows = sqlx::query(sql)
-            .bind(&conversation.as_bytes()[..])
-            .bind(signed(before_seq))
-            .bind(limit)
-            .fetch_all(&self.pool)
-            .await?;
+        let rows = self.page(sql, (conversation, before_seq), limit).await?;
         rows.iter().rev().map(kept).collect()
     }
 
@@ -168,12 +169,8 @@ impl Store {
         let sql = kept_entries!(
             "WHERE conversation_id = ?1 AND (e.seq = ?2 OR e.refers = ?2) ORDER BY e.seq = ?2 DESC, e.seq DESC LIMIT ?3"
         );
-        let rows = sqlx::query(sql)
-            .bind(&conversation.as_bytes()[..])
-            .bind(signed(seq))
-            .bind(i64::try_from(MAX_ENTRIES).unwrap_or(i64::MAX))
-            .fetch_all(&self.pool)
-            .await?;
+        let most = u32::try_from(MAX_ENTRIES).unwrap_or(u32::MAX);
+        let rows = self.page(sql, (conversation, seq), most).await?;
         rows.iter().rev().map(kept).collect()
     }
 

@@ -277,12 +277,7 @@ impl Store {
                    JOIN conversations c ON c.conversation_id = p.conversation_id \
                    JOIN entries e ON e.conversation = c.id AND e.seq = r.seq \
                    WHERE p.conversation_id = ? AND r.seq < ? AND e.payload_hash IS NULL ORDER BY r.seq DESC LIMIT ?";
-        let rows = sqlx::query(sql)
-            .bind(&conversation.as_bytes()[..])
-            .bind(signed(before_seq))
-            .bind(limit)
-            .fetch_all(&self.pool)
-            .await?;
+        let rows = self.page(sql, (conversation, before_seq), limit).await?;
         let sought = |row: &SqliteRow| {
             let seq = unsigned(row.try_get("seq")?);
             let header: &[u8] = row.try_get("header")?;

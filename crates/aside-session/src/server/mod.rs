@@ -63,6 +63,7 @@ mod config;
 mod hello;
 mod input;
 mod login;
+mod outcome;
 mod phase;
 mod queues;
 mod refusal;
@@ -76,10 +77,8 @@ mod tokens;
 #[cfg(test)]
 mod tests;
 
-pub use command::{
-    Action, Command, DeviceBinding, DeviceRecord, DeviceState, OnConflict, Outcome, Secret, Ticket,
-    TokenRecord,
-};
+pub use command::{Action, Command, DeviceBinding, OnConflict, Secret, Ticket};
 pub use config::{Config, Transport};
+pub use outcome::{DeviceRecord, DeviceState, Outcome, TokenRecord};
 pub use refusal::Refusal;
 pub use session::{CloseReason, Session};

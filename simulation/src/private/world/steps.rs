@@ -4,17 +4,16 @@ use anyhow::Result;
 use aside_session::server::Command;
 
 use super::World;
-use crate::{link::Link, private::operations::OPERATIONS};
+use crate::{
+    flow::{Flow, flows, forget},
+    link::Link,
+    private::operations::OPERATIONS,
+};
 
 /// Something that can happen.
 #[derive(Debug, Clone, Copy)]
 enum Step {
-    ToServer(u64),
-    ToClient(usize, u64),
-    /// The server carries out what it was asked for.
-    Work,
-    /// A session at the server gets an outcome.
-    Answer(u64),
+    Flow(Flow),
     Connect(usize),
     Save(usize),
     StartDevice(usize),
@@ -55,29 +54,12 @@ impl World {
 
     /// What brings things forward.
     fn progress(&self) -> Vec<(u32, Step)> {
-        let mut steps = Vec::new();
-        for (id, link) in &self.links {
-            if !self.gets_through(link.device) {
-                continue;
-            }
-            let server = self.server.as_ref().filter(|server| server.has(*id));
-            let reads = server.is_some_and(|server| link.to_server.len() > 0 && server.reads(*id));
-            if reads || (server.is_some() && link.to_server.over().is_some()) {
-                steps.push((200, Step::ToServer(*id)));
-            }
-            let readable = link.to_client.len() > 0 || link.to_client.over().is_some();
-            if readable && !link.stalled && self.devices[link.device].link() == Some(*id) {
-                steps.push((200, Step::ToClient(link.device, *id)));
-            }
-        }
-        match &self.server {
-            Some(server) => {
-                if !server.pending().is_empty() {
-                    steps.push((200, Step::Work));
-                }
-                steps.extend(server.answerable().into_iter().map(|id| (200, Step::Answer(id))));
-            }
-            None => steps.push((200, Step::StartServer)),
+        let uses = |index: usize, id| self.devices[index].link() == Some(id);
+        let through = |index| self.gets_through(index);
+        let flows = flows(&self.links, self.server.as_ref(), through, uses);
+        let mut steps: Vec<_> = flows.into_iter().map(|flow| (200, Step::Flow(flow))).collect();
+        if self.server.is_none() {
+            steps.push((200, Step::StartServer));
         }
         for (index, device) in self.devices.iter().enumerate() {
             match &device.running {
@@ -140,10 +122,10 @@ impl World {
 
     fn take(&mut self, step: Step) -> Result<()> {
         match step {
-            Step::ToServer(id) => self.reach_server(id),
-            Step::ToClient(index, id) => self.reach_client(index, id),
-            Step::Work => self.work(),
-            Step::Answer(id) => {
+            Step::Flow(Flow::ToServer(id)) => self.reach_server(id),
+            Step::Flow(Flow::ToClient(index, id)) => self.reach_client(index, id),
+            Step::Flow(Flow::Work) => self.work(),
+            Step::Flow(Flow::Answer(id)) => {
                 self.note(format_args!("link {id}: the session gets an outcome"));
                 let Self { server: Some(server), links, clock, rng, .. } = self else {
                     return Ok(());
@@ -194,10 +176,7 @@ impl World {
             Step::Cut(id) => {
                 self.note(format_args!("link {id} is cut"));
                 let Self { links, rng, .. } = self;
-                links.get_mut(&id).into_iter().for_each(|link| {
-                    link.to_server.cut_frames(rng);
-                    link.to_client.cut_frames(rng);
-                });
+                links.get_mut(&id).into_iter().for_each(|link| link.cut_frames(rng));
             }
             Step::Stall(id) => {
                 let link = self.links.entry(id).or_default();
@@ -345,9 +324,6 @@ impl World {
     /// Links that neither side has any more.
     fn forget_links(&mut self) {
         let Self { links, devices, server, .. } = self;
-        links.retain(|id, link| {
-            let used = devices[link.device].link() == Some(*id);
-            used || server.as_ref().is_some_and(|server| server.has(*id))
-        });
+        forget(links, server.as_ref(), |index, id| devices[index].link() == Some(id));
     }
 }

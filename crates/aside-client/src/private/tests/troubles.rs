@@ -85,6 +85,30 @@ fn who_leaves_keeps_nothing() {
     assert!(writes.conversations[&ROOM].groups.values().all(Option::is_none));
 }
 
+#[test]
+fn where_the_server_knows_of_no_conversation_its_list_is_asked_for_and_nothing_else() {
+    let mut world = World::new(Group, 3);
+    world.told(LAST);
+    let last = &mut world.peers[LAST];
+    (last.is_out, last.is_listed) = (true, false);
+    last.engine.take_listing_due();
+    assert!(last.engine.want(ROOM, Goal::Renew));
+    world.settle();
+    let told = world.told(LAST);
+    assert!(matches!(&told[..], [Event::Done { goal: Goal::Renew, outcome: Err(_) }]), "{told:?}");
+    let last = &mut world.peers[LAST];
+    assert!(last.engine.take_listing_due() && !last.engine.take_listing_due());
+    assert!(!last.engine.follows(ROOM), "it waits for the list");
+
+    (last.is_out, last.is_listed) = (false, true);
+    world.say(0, "still there");
+    world.settle();
+    assert!(world.is_in(LAST), "which may have it");
+    assert!(world.peers[LAST].engine.want(ROOM, Goal::Renew));
+    world.settle();
+    assert!(world.is_in(0) && world.is_in(LAST));
+}
+
 // cites: MLS-036
 #[test]
 fn who_is_removed_by_a_commit_that_others_reject_is_told_that_it_does_not_hold() {

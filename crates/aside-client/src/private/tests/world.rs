@@ -14,6 +14,8 @@ pub(super) struct Peer {
     pub(super) told: Vec<Event>,
     /// Entries whose MLS message comes to it changed.
     pub(super) garbled: BTreeSet<u64>,
+    /// Whether the server says that there is no such conversation for it.
+    pub(super) is_out: bool,
     /// Whether the server lists the conversation to it.
     pub(super) is_listed: bool,
     /// The last entry that it is given, if not the last there is.
@@ -171,6 +173,11 @@ impl World {
         body: client_frame::Body,
     ) -> Result<Reply, Box<v1::Error>> {
         use client_frame::Body;
+        let is_of_it = matches!(body, Body::SubmitCommit(_) | Body::SendPrivate(_));
+        if self.peers[at].is_out && is_of_it {
+            let code = ErrorCode::NoSuchConversation.into();
+            return Err(Box::new(v1::Error { code, ..v1::Error::default() }));
+        }
         Ok(match body {
             Body::PublishKeyPackages(publish) => {
                 let packages = publish.key_packages.into_iter().chain([publish.last_resort]);
@@ -303,6 +310,7 @@ impl Peer {
             engine,
             told: Vec::new(),
             garbled: BTreeSet::new(),
+            is_out: false,
             is_listed: true,
             sees_up_to: None,
             log,
