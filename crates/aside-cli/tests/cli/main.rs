@@ -1,0 +1,5 @@
+//! The program as people and scripts run it, against a server on loopback.
+
+mod approving;
+mod commands;
+mod world;
