@@ -482,7 +482,7 @@ impl Driver {
     }
 
     /// Why a private conversation is none of this client's: those who share the state of another have none.
-    fn not_followed(&self) -> Error {
+    pub(super) fn not_followed(&self) -> Error {
         self.store.check_own().err().map_or(Error::NotFollowed, Error::State)
     }
 
