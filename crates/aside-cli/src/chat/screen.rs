@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use anyhow::Result;
 use aside_client::{
-    Connection, Content, ConversationId, Entry, Error, Event, IdempotencyKey, What,
+    Connection, Content, ConversationId, Entry, Error, Event, IdempotencyKey, Kind, Person, What,
     display::neutralise_line,
 };
 
@@ -18,8 +18,15 @@ use crate::{
     presence, rooms,
 };
 
-/// That a room is not followed any more, though nobody here has left it.
-pub(crate) fn unfollowed(room: &str, reason: Option<&Error>) -> String {
+/// That a conversation is not followed any more, though nobody here has left it; `by` is who has put the user out, if that is known.
+pub(crate) fn unfollowed(
+    (room, kind): (&str, Kind),
+    by: Option<&Person>,
+    reason: Option<&Error>,
+) -> String {
+    if kind == Kind::Group {
+        return put_out(room, by);
+    }
     let why = match reason {
         Some(reason) => failure::line(reason),
         None => "the server no longer lists it among yours".to_owned(),
@@ -27,6 +34,26 @@ pub(crate) fn unfollowed(room: &str, reason: Option<&Error>) -> String {
     format!(
         "{} is no longer followed: {why}. If you did not leave it yourself, ask the server's operator",
         neutralise_line(room)
+    )
+}
+
+/// That the user is out of a group, and what is left of it.
+fn put_out(group: &str, by: Option<&Person>) -> String {
+    let group = neutralise_line(group);
+    let (how, back) = match by {
+        Some(by) => {
+            let by = by.to_string();
+            let by = neutralise_line(&by).into_owned();
+            (format!("{by} has removed you"), format!("{by} can add you again"))
+        }
+        None => (
+            "somebody has removed you, or you left it on another device".to_owned(),
+            "an admin of it can add you again".to_owned(),
+        ),
+    };
+    format!(
+        "you are in {group} no longer: {how}. What is said there from now on is not for you, and what this device has read before stays \
+         readable on it: /history, aside tail --offline, aside search --local. If it is a mistake, {back}"
     )
 }
 
@@ -121,7 +148,9 @@ impl Screen {
                 "the devices of {} have changed",
                 neutralise_line(&who.to_string())
             )),
-            Event::Unfollowed { room, reason, .. } => style.warning(unfollowed(room, reason.as_ref())),
+            Event::Unfollowed { room, kind, by, reason, .. } => {
+                style.warning(unfollowed((room, *kind), by.as_ref(), reason.as_ref()))
+            }
             Event::Invited { room, by } => rooms::invitation(room, Some(by), style),
             Event::Throttled { wait } => {
                 style.dim(format!("the server asks to slow down: sending goes on in {} ms", wait.as_millis()))

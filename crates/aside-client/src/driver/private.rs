@@ -212,14 +212,19 @@ impl Driver {
                 if let private::Event::Named { profile, .. } = &event {
                     self.sync.name_group(conversation, profile.name(), &mut self.out).await?;
                 }
-                if let private::Event::Removed { .. } = event {
-                    // Whether its user is still a member, the server says.
-                    self.sync.list_anew();
-                }
                 let room = self.sync.name_of(conversation);
                 let mut people = Vec::new();
                 for user in event.users() {
                     people.push(self.person(user).await?);
+                }
+                match &event {
+                    private::Event::Removed { .. } => {
+                        // Whether its user is still a member, the server says.
+                        self.sync.removed(conversation, people.first());
+                        self.sync.list_anew();
+                    }
+                    private::Event::Joined { .. } => self.sync.removed(conversation, None),
+                    _ => {}
                 }
                 self.out.tell(Event::Private { conversation, room, what: event, people });
             }

@@ -176,8 +176,15 @@ fn who_is_invited_sees_it_at_the_start_and_gets_in() {
 fn a_room_that_is_lost_is_warned_of() {
     let mut state = started();
     let (conversation, room) = (conversation(LOBBY), "lobby".to_owned());
-    let lost = Event::Unfollowed { conversation, room, reason: None };
+    let kind = Kind::PublicRoom;
+    let lost = Event::Unfollowed { conversation, room: room.clone(), kind, by: None, reason: None };
     assert_eq!(event(&mut state, lost), [Effect::ListRooms]);
     let shown = screen(&mut state, 80, 24);
     assert!(shown.contains("lobby is no longer followed") && shown.contains("operator"), "{shown}");
+
+    let (kind, by) = (Kind::Group, Some(person(BOB)));
+    let lost = Event::Unfollowed { conversation, room, kind, by, reason: None };
+    assert_eq!(event(&mut state, lost), [Effect::ListRooms]);
+    let shown = screen(&mut state, 80, 24);
+    assert!(shown.contains("bob has removed you") && !shown.contains("lobby. ask"), "{shown}");
 }

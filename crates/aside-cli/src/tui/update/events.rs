@@ -56,8 +56,8 @@ pub(super) fn event(state: &mut State, event: Event) -> Vec<Effect> {
                 room.timeline.discard(message_id);
             }
         }
-        Event::Unfollowed { conversation, room, reason } => {
-            let text = unfollowed(&room, reason.as_ref());
+        Event::Unfollowed { conversation, room, kind, by, reason } => {
+            let text = unfollowed((&room, kind), by.as_ref(), reason.as_ref());
             let room = rooms::room(state, conversation, &room);
             room.joined = false;
             room.timeline.say(text.clone(), true);

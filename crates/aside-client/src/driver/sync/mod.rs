@@ -41,7 +41,7 @@ use self::{
 };
 use super::{calls::retry_after, outlet::Outlet};
 use crate::{
-    Error, Event,
+    Error, Event, Person,
     store::{StateError, Store},
 };
 
@@ -118,6 +118,8 @@ struct Room {
     follower: Follower,
     name: String,
     members: Members,
+    /// Whose commit has removed this device from a private one.
+    removed_by: Option<Person>,
     /// The first entry that was missed and is being fetched.
     gap: Option<u64>,
     /// Let through and not kept yet.
