@@ -3,12 +3,15 @@
 use anyhow::{Result, bail};
 use aside_client::{
     Client, Connection, ConversationId, Entry, Error, Event, Events, Kept, Overview, Room,
-    display::neutralise_line,
+    UserId, display::neutralise_line,
 };
 use jiff::Timestamp;
 
 use crate::{
-    output::{self, Style},
+    output::{
+        self, Style,
+        earlier::{self, Passed},
+    },
     retention::NO_OLDER,
     send::enter,
     session::{SessionArgs, find_room},
@@ -75,11 +78,9 @@ pub(crate) async fn run(args: Args) -> Result<()> {
     if lacks_older(&entries, first_kept, &args) {
         output::note(NO_OLDER)?;
     }
-    for entry in entries {
-        if entry.seq <= shown || !args.follow {
-            printer.past(&entry)?;
-        }
-    }
+    let mut entries = entries;
+    entries.retain(|entry| entry.seq <= shown || !args.follow);
+    printer.past(entries, Some(client.identity().user))?;
     if args.follow {
         follow(events, &room, shown, printer).await?;
     }
@@ -101,9 +102,8 @@ async fn kept(args: &Args, printer: Printer) -> Result<()> {
     if let Some(what) = room.tampering {
         output::note(format!("the history was tampered with: {}", neutralise_line(&what)))?;
     }
-    for entry in read(Source::Kept(&kept), room.conversation, args).await? {
-        printer.past(&entry)?;
-    }
+    let entries = read(Source::Kept(&kept), room.conversation, args).await?;
+    printer.past(entries, kept.user().await?)?;
     kept.close().await;
     Ok(())
 }
@@ -198,9 +198,19 @@ struct Printer {
 }
 
 impl Printer {
-    /// Prints one of the last entries.
-    fn past(self, entry: &Entry) -> Result<()> {
-        self.print(entry, self.style.past_entry(entry))
+    /// Prints the last entries; programs get each.
+    fn past(self, entries: Vec<Entry>, me: Option<UserId>) -> Result<()> {
+        let shown = match me.filter(|_| !self.json) {
+            Some(me) => earlier::fold(entries, me),
+            None => entries.into_iter().map(|entry| Passed::Entry(Box::new(entry))).collect(),
+        };
+        for shown in shown {
+            match shown {
+                Passed::Entry(entry) => self.print(&entry, self.style.past_entry(&entry))?,
+                Passed::Earlier(count) => output::line(self.style.dim(earlier::words(count)))?,
+            }
+        }
+        Ok(())
     }
 
     /// Prints one that came.

@@ -62,7 +62,7 @@ pub(crate) async fn run(args: Args) -> Result<()> {
         })
         .await?;
     let (input, printer) = Input::start()?;
-    let screen = Screen::new(Style::of_stdout(), printer);
+    let screen = Screen::new(Style::of_stdout(), printer, client.identity().user);
     let chat = Chat::new(client, screen, input, args.join);
     chat.run(events).await
 }

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use anyhow::Result;
 use aside_client::{
-    Connection, Content, ConversationId, Entry, Error, Event, IdempotencyKey, Kind, Person, What,
-    display::neutralise_line,
+    Connection, Content, ConversationId, Entry, Error, Event, IdempotencyKey, Kind, Person, UserId,
+    What, display::neutralise_line,
 };
 
 use super::{Current, input::Printer};
@@ -13,6 +13,7 @@ use crate::{
     devices, failure,
     output::{
         self, Style,
+        earlier::{self, Held, Passed},
         private::{self, Told},
     },
     presence, rooms,
@@ -75,12 +76,15 @@ pub(super) struct Screen {
     current: Option<Current>,
     /// Messages that stand there already, since they were typed there.
     typed_here: HashMap<IdempotencyKey, (ConversationId, String)>,
+    me: UserId,
+    held: Held,
     offline: bool,
 }
 
 impl Screen {
-    pub(super) fn new(style: Style, printer: Printer) -> Self {
-        Self { style, printer, current: None, typed_here: HashMap::new(), offline: false }
+    pub(super) fn new(style: Style, printer: Printer, me: UserId) -> Self {
+        let (typed_here, held) = Default::default();
+        Self { style, printer, current: None, typed_here, me, held, offline: false }
     }
 
     pub(super) fn style(&self) -> Style {
@@ -199,12 +203,24 @@ impl Screen {
         {
             name.clone_into(&mut room.name);
         }
-        let time = self.style.dim(output::clock(entry.time_ms));
-        let here = self.is_here(entry);
-        let room = match here {
+        let room = match self.is_here(entry) {
             true => String::new(),
             false => format!("{} ", self.style.dim(self.style.place(entry.kind, &entry.room))),
         };
+        for shown in self.held.pass(entry, self.me) {
+            match shown {
+                Passed::Entry(entry) => self.shows(&entry, &room)?,
+                Passed::Earlier(count) => {
+                    let words = self.style.dim(earlier::words(count));
+                    self.printer.print(&format!("{room}{words}"))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn shows(&mut self, entry: &Entry, room: &str) -> Result<()> {
+        let time = self.style.dim(output::clock(entry.time_ms));
         let number = self.style.dim(format!("[{}]", entry.seq));
         match self.style.entry(entry) {
             Some(text) => self.printer.print(&format!("{time} {room}{number} {text}")),

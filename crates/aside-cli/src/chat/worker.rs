@@ -2,8 +2,8 @@
 
 use anyhow::{Result, bail};
 use aside_client::{
-    Client, ConversationId, DeviceId, Entry, Error, IdempotencyKey, PresenceSettings, Role, Room,
-    SafetyNumber, UserId, display::neutralise_line, v1,
+    Client, ConversationId, DeviceId, Error, IdempotencyKey, PresenceSettings, Role,
+    Room, SafetyNumber, UserId, display::neutralise_line, v1,
 };
 use tokio::sync::{mpsc, watch};
 
@@ -16,7 +16,10 @@ use super::{
 use crate::{
     devices::{self, Standing},
     failure,
-    output::{self, Style},
+    output::{
+        self, Style,
+        earlier::{self, Passed},
+    },
     presence,
     retention::{self, NO_OLDER},
     rooms, search, session, users, verify,
@@ -333,12 +336,17 @@ impl Worker {
         let first_kept = self.client.first_kept(here).await?;
         // RET-012
         let older = (entries.len() < count as usize && first_kept > 1).then(|| NO_OLDER.to_owned());
-        let show = |entry: &Entry| {
+        let show = |shown: &Passed| {
+            let entry = match shown {
+                Passed::Earlier(count) => return Some(self.style.dim(earlier::words(*count))),
+                Passed::Entry(entry) => entry,
+            };
             let time = self.style.dim(output::day_and_clock(entry.time_ms));
             let state = entry.state.as_ref().map(|state| format!(" {}", output::state_name(state)));
             let number = self.style.dim(format!("[{}{}]", entry.seq, state.unwrap_or_default()));
             self.style.past_entry(entry).map(|text| format!("{time} {number} {text}"))
         };
+        let entries = earlier::fold(entries, self.client.identity().user);
         let lines = older.into_iter().chain(entries.iter().filter_map(show));
         self.say(lines.collect::<Vec<_>>().join("\n")).await;
         Ok(())

@@ -1,6 +1,6 @@
 //! Who writes, what others have to say, what is pinned, and who is asked in.
 
-use aside_client::{Pin, Presence, PresenceSettings};
+use aside_client::{Pin, Presence, PresenceSettings, private};
 
 use super::*;
 use crate::chat::{command::Command, rooming::Rooming, worker::Done};

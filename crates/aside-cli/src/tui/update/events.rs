@@ -9,7 +9,10 @@ use super::{Effect, rooms, typing};
 use crate::{
     chat::screen::unfollowed,
     devices,
-    output::private::{Told, told},
+    output::{
+        earlier::lets_in,
+        private::{Told, told},
+    },
     presence,
     tui::{
         state::{Asked, Link, State},
@@ -250,7 +253,11 @@ fn entry(state: &mut State, entry: Entry) -> Vec<Effect> {
     if let What::RoomUpdated { now, .. } = &entry.what {
         room.topic = topic(&now.topic);
     }
+    let lets_in = lets_in(&entry, me).then_some(entry.seq);
     room.timeline.take(entry);
+    if let Some(seq) = lets_in {
+        room.timeline.join(seq);
+    }
     if members && news {
         effects.extend(rooms::members_changed(state, conversation));
     }

@@ -9,6 +9,7 @@ use super::{
 };
 use crate::{
     chat::worker::Done,
+    output::earlier::lets_in,
     retention,
     tui::state::{Asked, State},
 };
@@ -26,10 +27,17 @@ pub(super) fn outcome(state: &mut State, outcome: Outcome) -> Vec<Effect> {
         }
         Outcome::Rooms(Ok(listed)) => return self::listed(state, listed),
         Outcome::Page { of, entries, first_kept } => {
+            let me = state.me;
             let Some(room) = state.rooms.get_mut(&of) else { return Vec::new() };
             room.timeline.begins(first_kept);
             match entries {
-                Ok(entries) => room.timeline.take_page(entries),
+                Ok(entries) => {
+                    let joined = entries.iter().filter(|it| lets_in(it, me)).map(|it| it.seq).max();
+                    room.timeline.take_page(entries);
+                    if let Some(seq) = joined {
+                        room.timeline.join(seq);
+                    }
+                }
                 Err(problem) => {
                     room.timeline.give_up();
                     state.alert = Some(problem);
