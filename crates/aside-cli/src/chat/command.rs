@@ -223,19 +223,19 @@ impl Command {
             return Err(format!("/{name} takes one word at most; //{command} says it instead"));
         }
         let needed = |what: &str| match argument {
-            Some(word) => Ok(word.trim_start_matches('#').to_owned()),
+            Some(word) => Ok(word.to_owned()),
             None => Err(format!("/{name} needs {what}: see /help")),
         };
         let number = |list: &str| -> Result<usize, String> {
             let number = needed(&format!("a number from {list}"))?;
             number.parse().map_err(|_| format!("/{name} takes a number from {list}"))
         };
-        let room = argument.map(|word| word.trim_start_matches('#').to_owned());
+        let room = argument.map(str::to_owned);
         Ok(Some(match name {
             "help" | "h" | "?" => Self::Help,
             "rooms" => Self::Rooms,
             "users" | "who" => Self::Users(room),
-            "create" => Self::Create(needed("a room's name")?),
+            "create" => Self::Create(needed("a room's name")?.trim_start_matches('#').to_owned()),
             "join" | "j" => Self::Join(needed("a room's name")?),
             "leave" | "part" => Self::Leave(room),
             "nick" => Self::Nick(needed("a handle")?),
@@ -286,7 +286,8 @@ mod tests {
     fn lines_are_said_and_commands_are_done() {
         assert_eq!(parse("hello /join"), Command::Say("hello /join".into()));
         assert_eq!(parse("//etc/passwd is a file"), Command::Say("/etc/passwd is a file".into()));
-        assert_eq!(parse("/join #lobby"), Command::Join("lobby".into()));
+        assert_eq!(parse("/join #lobby"), Command::Join("#lobby".into()));
+        assert_eq!(parse("/create #den"), Command::Create("den".into()));
         assert_eq!(parse("/join tea & cake "), Command::Join("tea & cake".into()));
         assert_eq!(parse("/users"), Command::Users(None));
         assert_eq!(parse("/history"), Command::History(20));

@@ -2,8 +2,8 @@
 
 use anyhow::{Result, bail};
 use aside_client::{
-    Client, ConversationId, DeviceId, Error, IdempotencyKey, PresenceSettings, Role,
-    Room, SafetyNumber, UserId, display::neutralise_line, v1,
+    Client, ConversationId, DeviceId, Error, IdempotencyKey, Kind, PresenceSettings, Role, Room,
+    SafetyNumber, UserId, display::neutralise_line, v1,
 };
 use tokio::sync::{mpsc, watch};
 
@@ -286,11 +286,23 @@ impl Worker {
             Some(name) => Current::from(&session::find_room(&self.client, &name).await?),
             None => self.here()?.clone(),
         };
+        if left.kind == Kind::Direct {
+            bail!(
+                "a private conversation with somebody is not left: it is between you two for ever. /join goes elsewhere"
+            );
+        }
         self.client.leave(left.conversation).await?;
         self.say(format!("you left {}", neutralise_line(&left.name))).await;
         if self.current.as_ref() == Some(&left) {
             let next = self.first_followed(Some(left.conversation)).await?;
+            let place =
+                next.as_ref().map(|next| self.style.bold(self.style.place(next.kind, &next.name)));
+            let readable = next.as_ref().is_some_and(|next| !next.kind.is_private());
             self.set_current(next).await;
+            if let Some(place) = place {
+                let marked = if readable { ", a public room: the server can read it" } else { "" };
+                self.say(format!("what you say now is said in {place}{marked}")).await;
+            }
         }
         Ok(())
     }
@@ -329,7 +341,9 @@ impl Worker {
 
     async fn history(&self, count: u32) -> Result<()> {
         let here = self.here()?.conversation;
-        let entries = match self.client.is_online() {
+        // Of what the user is out of the server gives nothing any more.
+        let is_in = self.client.followed().await?.iter().any(|(followed, _)| *followed == here);
+        let entries = match is_in && self.client.is_online() {
             true => self.client.history(here, None, count).await?,
             false => self.client.kept().entries(here, None, count).await?,
         };
@@ -367,16 +381,26 @@ impl Worker {
         Ok(())
     }
 
-    /// Asks the server, or without one looks through what is kept.
+    /// Asks the server, or without one looks through what is kept. What is private it can't read.
     async fn search(&self, query: &str) -> Result<()> {
+        let here = self.current.as_ref().filter(|here| here.kind.is_private());
+        if let Some(Current { conversation, name, kind }) = here {
+            let place = self.style.place(*kind, name);
+            let note = self.style.dim(search::only_kept(&place));
+            let found =
+                progress::find(&self.client, self.style, query, Some(*conversation)).await?;
+            self.say(format!("{note}\n{found}")).await;
+            return Ok(());
+        }
         if !self.client.is_online() {
-            self.say(progress::find(&self.client, self.style, query).await?).await;
+            self.say(progress::find(&self.client, self.style, query, None).await?).await;
             return Ok(());
         }
         let rooms = self.client.followed().await?;
         let found = self.client.search(None, query, search::FOUND).await?;
         if found.is_empty() {
-            self.say("nothing was found".to_owned()).await;
+            let elsewhere = "a private conversation is searched where you talk in it";
+            self.say(format!("nothing was found in your public rooms; {elsewhere}")).await;
             return Ok(());
         }
         let lines = found.iter().rev().map(|found| {
@@ -386,6 +410,7 @@ impl Worker {
         self.say(lines.collect::<Vec<_>>().join("\n")).await;
         Ok(())
     }
+
     async fn mark_read(&self, name: Option<String>) -> Result<()> {
         let conversation = match name {
             Some(name) => session::find_room(&self.client, &name).await?.conversation,

@@ -128,6 +128,8 @@ fn commands_are_those_of_chat() {
     assert_eq!(run(&mut state, "/users\n"), Command::Users(None));
     assert_eq!(run(&mut state, "/reply 3 yes\n"), Command::About(3, About::Reply("yes".into())));
     assert_eq!(run(&mut state, "/join attic\n"), Command::Join("attic".into()));
+    // A sign that says what is meant is believed: there is nobody called so.
+    assert_eq!(run(&mut state, "/join @garden\n"), Command::Join("@garden".into()));
     assert_eq!(type_in(&mut state, "/join garden\n"), [Effect::Members(conversation(GARDEN))]);
     assert_eq!(current(&state), "garden", "known already");
     assert_eq!(type_in(&mut state, "/jump\n"), []);

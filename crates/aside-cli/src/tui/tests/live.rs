@@ -188,3 +188,23 @@ fn a_room_that_is_lost_is_warned_of() {
     let shown = screen(&mut state, 80, 24);
     assert!(shown.contains("bob has removed you") && !shown.contains("lobby. ask"), "{shown}");
 }
+
+#[test]
+fn what_came_before_the_user_is_one_line() {
+    let mut state = scenes::private();
+    let missed = |seq| {
+        let why = private::Unreadable::NotHere;
+        entry(ATTIC, seq, BOB, What::Unreadable { message_id: message_id(seq), why })
+    };
+    let added = vec![person(ALICE)];
+    let added = What::MembersChanged { added, removed: Vec::new(), external: false };
+    let entries = [missed(11), missed(12), entry(ATTIC, 13, BOB, added)];
+    come(
+        &mut state,
+        entries.map(|entry| Entry { kind: Kind::Group, room: "tea & cake".to_owned(), ..entry }),
+    );
+    let shown = screen(&mut state, 80, 40);
+    assert!(shown.contains("2 earlier messages came before you joined"), "{shown}");
+    assert!(!shown.contains("CAN'T BE READ: it was sent when"), "{shown}");
+    assert_eq!(shown.matches("bob added alice").count(), 1, "{shown}");
+}

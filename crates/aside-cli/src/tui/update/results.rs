@@ -106,12 +106,11 @@ fn begin(state: &mut State) -> Vec<Effect> {
     if state.current.is_some() {
         return Vec::new();
     }
-    let mut joined = state.listed().into_iter().filter(|room| room.joined);
+    let joined = state.listed().into_iter().filter(|room| room.joined);
     let first = match &state.entering {
-        Some(name) => joined.find(|room| room.name == *name),
-        None => joined.min_by_key(|room| !room.is_default),
+        Some(name) => state.called(name),
+        None => joined.min_by_key(|room| !room.is_default).map(|room| room.conversation),
     };
-    let first = first.map(|room| room.conversation);
     first.map_or(Vec::new(), |first| rooms::open(state, first))
 }
 
