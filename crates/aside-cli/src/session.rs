@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context as _, Result, anyhow, bail};
 use aside_client::{
     Address, BindingKind, BotToken, Client, Error, Events, Fingerprint, Guard, Kept, Kind, LogIn,
-    Options, PasswordReason, Room, Trust, Unlock, client_data_dir, v1,
+    Options, PasswordReason, Room, StateError, Trust, Unlock, client_data_dir, v1,
 };
 use clap::ValueEnum;
 use zeroize::Zeroizing;
@@ -101,6 +101,19 @@ impl SessionArgs {
             }
             outcome => Ok(outcome?),
         }
+    }
+
+    /// As [`connect`](Self::connect), for what changes the account's identity, which has to be kept here: alone, or not at all.
+    /// `instead` says what helps while another program has what is kept here.
+    pub(crate) async fn connect_alone(&self, instead: &str) -> Result<Client> {
+        let connected = self.connect(|_| {}).await;
+        let (client, _) = connected.map_err(|error| match error.downcast_ref::<Error>() {
+            Some(Error::State(StateError::InUse(_))) => error.context(format!(
+                "nothing was done: a chat, or another command, is open on this device; {instead}"
+            )),
+            _ => error,
+        })?;
+        Ok(client)
     }
 
     /// Opens what is kept here, without connecting.

@@ -2,8 +2,8 @@
 
 use anyhow::{Result, bail};
 use aside_client::{
-    Client, ConversationId, DeviceId, Error, IdempotencyKey, Kind, PresenceSettings, Role, Room,
-    SafetyNumber, UserId, display::neutralise_line, v1,
+    Client, ConversationId, DeviceId, Error, IdempotencyKey, Kind, PresenceSettings,
+    RecoveryPhrase, Role, Room, SafetyNumber, UserId, display::neutralise_line, v1,
 };
 use tokio::sync::{mpsc, watch};
 
@@ -50,6 +50,12 @@ pub(crate) enum Done {
     Unsent,
     /// What others may see of the user from now on.
     Presence(PresenceSettings),
+    /// The device is about to be logged out for good, as it was asked for: what is to be said then.
+    Leaves(&'static str),
+    /// And was.
+    Left,
+    /// All commands before [`Command::Quit`] have ended: what is said is with the client.
+    Drained,
     /// A command has ended.
     Ready,
 }
@@ -64,7 +70,9 @@ pub(crate) struct Worker {
     pub(super) results: mpsc::Sender<Done>,
     current: Option<Current>,
     /// As /devices numbered them last.
-    devices: Vec<DeviceId>,
+    pub(super) devices: Vec<DeviceId>,
+    /// A recovery phrase that was shown, and counts once it is written down.
+    pub(super) unwritten: Option<RecoveryPhrase>,
     /// The digits that are shown, to be compared with another device's.
     pub(super) shown: Shown,
     /// Whose safety number /verify showed last.
@@ -81,7 +89,7 @@ impl Worker {
         results: mpsc::Sender<Done>,
     ) -> Self {
         let (devices, shown, compared, outbox) = Default::default();
-        let (away, current) = Default::default();
+        let (away, current, unwritten) = Default::default();
         Self {
             client,
             style,
@@ -90,6 +98,7 @@ impl Worker {
             results,
             current,
             devices,
+            unwritten,
             shown,
             compared,
             outbox,
@@ -127,6 +136,7 @@ impl Worker {
                     let said = self.about(number, about).await;
                     self.said(said).await;
                 }
+                Command::Quit => self.tell(Done::Drained).await,
                 other => {
                     let goes_elsewhere = other.goes_elsewhere();
                     let done = self.attempt(other).await;
@@ -226,7 +236,9 @@ impl Worker {
             Command::Devices(what) => self.approving(what).await?,
             Command::Verify(handle) => self.verify(&handle).await?,
             Command::Verified => self.verified().await?,
-            Command::Revoke(number) => self.revoke(number).await?,
+            Command::Revoke(number, sure) => self.revoke(number, sure).await?,
+            Command::Recovery(asked) => self.recovery(asked).await?,
+            Command::Passphrase => self.passphrase().await,
             Command::Passwd => self.change_password().await?,
             Command::Forget => {
                 let room = self.here()?;
@@ -440,15 +452,6 @@ impl Worker {
         let text = lines.collect::<Vec<_>>().join("\n");
         self.devices = devices.iter().map(|device| device.id).collect();
         self.say(text).await;
-        Ok(())
-    }
-
-    async fn revoke(&mut self, number: usize) -> Result<()> {
-        let Some(device) = number.checked_sub(1).and_then(|at| self.devices.get(at)) else {
-            anyhow::bail!("/devices shows no device {number}");
-        };
-        self.client.revoke_device(*device).await?;
-        self.say(format!("device {number} is revoked")).await;
         Ok(())
     }
 

@@ -2,4 +2,5 @@
 
 mod approving;
 mod commands;
+mod private;
 mod world;

@@ -374,8 +374,8 @@ fn tab_completes_commands_rooms_and_handles() {
         press(state, KeyCode::Tab, KeyModifiers::NONE);
         state.composer.text().to_owned()
     };
-    assert_eq!(complete(&mut state, "/pas"), "/passwd ");
-    assert_eq!(complete(&mut state, "/re"), "/re", "reply, react, revoke");
+    assert_eq!(complete(&mut state, "/passw"), "/passwd ");
+    assert_eq!(complete(&mut state, "/re"), "/re", "reply, react, recovery, revoke");
     assert!(state.hint.as_deref().is_some_and(|hint| hint.contains("/reply")));
     assert_eq!(complete(&mut state, "/join ga"), "/join garden ");
     assert_eq!(complete(&mut state, "CA"), "carol: ");

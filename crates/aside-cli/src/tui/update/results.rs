@@ -96,7 +96,14 @@ pub(super) fn done(state: &mut State, done: Done) -> Vec<Effect> {
             return vec![Effect::ListRooms];
         }
         Done::Presence(settings) => state.settings = Some(settings),
-        Done::Sends { .. } | Done::Waits | Done::Sent | Done::Unsent | Done::Ready => {}
+        Done::Sends { .. }
+        | Done::Waits
+        | Done::Sent
+        | Done::Unsent
+        | Done::Leaves(_)
+        | Done::Left
+        | Done::Drained
+        | Done::Ready => {}
     }
     Vec::new()
 }
