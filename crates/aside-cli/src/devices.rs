@@ -2,6 +2,7 @@
 
 pub(crate) mod approving;
 mod history;
+pub(crate) mod revoking;
 
 use anyhow::{Context as _, Result, bail};
 use aside_client::{
@@ -9,6 +10,7 @@ use aside_client::{
 };
 use serde_json::{Value, json};
 
+use self::revoking::Before;
 use crate::{
     output::{self, Style},
     session::SessionArgs,
@@ -53,6 +55,9 @@ struct Revoke {
     /// It was stolen: what it approved at this position of the device log or later falls, too; `aside devices log` shows the log
     #[arg(long, value_name = "POSITION", value_parser = clap::value_parser!(u32).range(1..))]
     since: Option<u32>,
+    /// Revoke one that is approved by this one, which is not: the password alone is enough for that
+    #[arg(long)]
+    unapproved: bool,
 }
 
 /// What a device is to its user.
@@ -165,6 +170,10 @@ async fn list(session: &SessionArgs, json: bool) -> Result<()> {
 async fn revoke(args: &Revoke) -> Result<()> {
     let (client, _) = args.session.connect(|options| options.shared = true).await?;
     let device = find(&client, &args.device).await?;
+    let before = Before::of(&client, device).await?;
+    if before.by_unapproved && !args.unapproved {
+        bail!("{}; --unapproved does it all the same", revoking::UNAPPROVED);
+    }
     match args.since {
         Some(position) => {
             let fallen = client.revoke_device_since(device, position).await?;
@@ -175,6 +184,12 @@ async fn revoke(args: &Revoke) -> Result<()> {
         None => client.revoke_device(device).await?,
     }
     client.close().await;
+    if before.itself {
+        output::note(revoking::DONE_TO_ITSELF)?;
+    }
+    if before.last {
+        output::note(revoking::NONE_LEFT)?;
+    }
     Ok(())
 }
 

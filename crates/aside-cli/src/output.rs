@@ -2,6 +2,7 @@
 //! for JSON, whose strings can't act.
 
 mod changes;
+pub(crate) mod earlier;
 pub(crate) mod messages;
 pub(crate) mod private;
 

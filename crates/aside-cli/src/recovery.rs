@@ -15,6 +15,14 @@ use crate::{devices, output, session::SessionArgs};
 
 /// More than any phrase, however it is written.
 const MAX_PHRASE_BYTES: u64 = 4096;
+/// What to do while another program has what is kept here.
+const END_IT: &str = "end that first";
+/// What to do with a phrase that is shown.
+pub(crate) const WRITE_IT_DOWN: &str =
+    "write it down on paper: it is not shown again, and nobody else has it";
+/// Whoever can't be sure that a phrase counts keeps it.
+pub(crate) const NOT_KNOWN: &str =
+    "whether the phrase that was shown counts is not known: keep it, and see by `aside devices`";
 
 /// Make a recovery phrase, approve this device by it, or say by it which devices there are
 ///
@@ -85,7 +93,8 @@ pub(crate) async fn run(args: &Args) -> Result<()> {
 }
 
 async fn new(args: &New) -> Result<()> {
-    let (client, _) = args.session.connect(|options| options.shared = true).await?;
+    // Before anything is shown: a phrase that can't be begun with is none.
+    let client = args.session.connect_alone("in a chat /recovery new does it").await?;
     if client.own_device_log().await?.is_some() {
         return Err(aside_client::Error::IdentityExists.into());
     }
@@ -99,30 +108,35 @@ async fn new(args: &New) -> Result<()> {
     }
     confirm(&shown)?;
     let begun = client.begin_identity(&phrase).await;
-    begun.context("whether the phrase that was printed counts is not known: keep it, and see by `aside devices`")?;
+    begun.context(NOT_KNOWN)?;
     client.close().await;
     Ok(())
 }
 
 /// Says what to do with the phrase; on a terminal, lets its user type a part of it.
 fn confirm(phrase: &str) -> Result<()> {
-    output::note("write it down on paper: it is not shown again, and nobody else has it")?;
+    output::note(WRITE_IT_DOWN)?;
     if !io::stdin().is_terminal() {
         return Ok(());
     }
-    let last = phrase.rsplit('-').next().unwrap_or_default();
     write!(io::stderr(), "Its last group, once it is written down: ")?;
     let mut typed = Zeroizing::new(String::new());
     io::stdin().lock().read_line(&mut typed)?;
-    if !typed.trim().eq_ignore_ascii_case(last) {
+    if !is_last_group(phrase, &typed) {
         bail!("this is not its last group; the phrase is good for nothing, and no other was made");
     }
     Ok(())
 }
 
+/// Whether somebody who has the phrase before the eyes typed this.
+pub(crate) fn is_last_group(phrase: &str, typed: &str) -> bool {
+    let last = phrase.rsplit('-').next().unwrap_or_default();
+    typed.trim().eq_ignore_ascii_case(last)
+}
+
 async fn approve(args: &Use) -> Result<()> {
+    let client = args.session.connect_alone(END_IT).await?;
     let phrase = RecoveryPhrase::parse(&read(args.phrase_file.as_deref())?)?;
-    let (client, _) = args.session.connect(|options| options.shared = true).await?;
     client.approve_by_phrase(&phrase).await?;
     client.close().await;
     output::note("this device is approved")?;
@@ -130,8 +144,8 @@ async fn approve(args: &Use) -> Result<()> {
 }
 
 async fn override_devices(args: &Override) -> Result<()> {
+    let client = args.session.connect_alone(END_IT).await?;
     let phrase = RecoveryPhrase::parse(&read(args.phrase_file.as_deref())?)?;
-    let (client, _) = args.session.connect(|options| options.shared = true).await?;
     let mut keep = Vec::new();
     for named in &args.keep {
         keep.push(devices::find(&client, named).await?);

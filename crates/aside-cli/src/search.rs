@@ -16,9 +16,10 @@ use crate::{
 /// How many messages are shown unasked.
 pub(crate) const FOUND: usize = 20;
 
-/// Find messages in the public rooms the account is in
+/// Find messages in the public rooms the account is in, or in a private conversation
 ///
-/// The server searches, since it can read public rooms anyway. All words must occur; "several words" in quotation marks as they stand;
+/// The server searches, since it can read public rooms anyway. What is private it can't read: with --room NAME of a private conversation this
+/// device searches what it keeps of that. All words must occur; "several words" in quotation marks as they stand;
 /// begin* stands for words that begin so. With --local it is this device that searches what it keeps, without connecting: there the
 /// last word may be a beginning.
 #[derive(Debug, clap::Args)]
@@ -34,7 +35,7 @@ pub(crate) struct Args {
     /// Search what is kept on this device, without asking the server
     #[arg(long)]
     local: bool,
-    /// Only in this room
+    /// Only in this room; @HANDLE is the private conversation with somebody
     #[arg(long)]
     room: Option<String>,
     /// Show so many messages at the most
@@ -53,10 +54,17 @@ pub(crate) async fn run(args: &Args) -> Result<()> {
     let (client, _) = args.session.connect(|options| options.shared = true).await?;
     let rooms = client.rooms(true).await?;
     let room = match &args.room {
-        Some(name) => Some(find_room(&client, name).await?.conversation),
+        Some(name) => Some(find_room(&client, name).await?),
         None => None,
     };
     let style = Style::of_stdout();
+    if let Some(room) = room.as_ref().filter(|room| room.kind.is_private()) {
+        output::note(only_kept(&style.place(room.kind, &room.name)))?;
+        show_kept(&find(&client.kept(), Some(room.conversation), args).await?, args)?;
+        client.close().await;
+        return Ok(());
+    }
+    let room = room.map(|room| room.conversation);
     let found = client.search(room, &args.query, args.count).await?;
     say_if_none(found.is_empty(), args)?;
     for found in found {
@@ -73,17 +81,30 @@ pub(crate) async fn run(args: &Args) -> Result<()> {
 
 async fn run_locally(args: &Args) -> Result<()> {
     let kept = args.session.kept().await?;
-    let found = find(&kept, args).await?;
+    let conversation = match &args.room {
+        Some(name) => Some(find_kept(&kept, name).await?.conversation),
+        None => None,
+    };
+    show_kept(&find(&kept, conversation, args).await?, args)?;
+    kept.close().await;
+    Ok(())
+}
+
+/// Why the server is not asked.
+pub(crate) fn only_kept(place: &str) -> String {
+    format!("{place} is searched on this device, in what it keeps: the server can't read it")
+}
+
+fn show_kept(found: &[Entry], args: &Args) -> Result<()> {
     let style = Style::of_stdout();
     say_if_none(found.is_empty(), args)?;
-    for entry in &found {
+    for entry in found {
         if args.json {
             output::line(output::entry_json(entry))?;
         } else if let Some(text) = hit(style, entry) {
             output::line(text)?;
         }
     }
-    kept.close().await;
     Ok(())
 }
 
@@ -95,11 +116,11 @@ fn say_if_none(is_none: bool, args: &Args) -> Result<()> {
     Ok(())
 }
 
-async fn find(kept: &Kept, args: &Args) -> Result<Vec<Entry>> {
-    let conversation = match &args.room {
-        Some(name) => Some(find_kept(kept, name).await?.conversation),
-        None => None,
-    };
+async fn find(
+    kept: &Kept,
+    conversation: Option<ConversationId>,
+    args: &Args,
+) -> Result<Vec<Entry>> {
     let mut found = Vec::new();
     let mut page = None;
     loop {

@@ -6,10 +6,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 use aside_client::{
     Address, BindingKind, BotToken, Client, Error, Events, Fingerprint, Guard, Kept, Kind, LogIn,
-    Options, PasswordReason, Room, Trust, Unlock, client_data_dir, v1,
+    Options, PasswordReason, Room, StateError, Trust, Unlock, client_data_dir, v1,
 };
 use clap::ValueEnum;
 use zeroize::Zeroizing;
@@ -103,6 +103,19 @@ impl SessionArgs {
         }
     }
 
+    /// As [`connect`](Self::connect), for what changes the account's identity, which has to be kept here: alone, or not at all.
+    /// `instead` says what helps while another program has what is kept here.
+    pub(crate) async fn connect_alone(&self, instead: &str) -> Result<Client> {
+        let connected = self.connect(|_| {}).await;
+        let (client, _) = connected.map_err(|error| match error.downcast_ref::<Error>() {
+            Some(Error::State(StateError::InUse(_))) => error.context(format!(
+                "nothing was done: a chat, or another command, is open on this device; {instead}"
+            )),
+            _ => error,
+        })?;
+        Ok(client)
+    }
+
     /// Opens what is kept here, without connecting.
     pub(crate) async fn kept(&self) -> Result<Kept> {
         let mut options = self.options()?;
@@ -192,19 +205,49 @@ pub(crate) fn first_line(path: &Path, what: &str) -> Result<Zeroizing<String>> {
     Ok(Zeroizing::new(line.to_owned()))
 }
 
+/// A conversation as its user names it: `#name` is the public room, `@handle` the private conversation with somebody, and a name alone
+/// any that is called so.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Named<'a> {
+    sign: Option<char>,
+    name: &'a str,
+}
+
+impl<'a> Named<'a> {
+    pub(crate) fn read(text: &'a str) -> Self {
+        match text.strip_prefix(['#', '@']) {
+            Some(name) => Self { sign: text.chars().next(), name },
+            None => Self { sign: None, name: text },
+        }
+    }
+
+    /// Whether it may be this one.
+    pub(crate) fn is(self, kind: Kind, name: &str) -> bool {
+        let may_be = match self.sign {
+            Some('#') => kind == Kind::PublicRoom,
+            Some(_) => kind == Kind::Direct,
+            None => true,
+        };
+        may_be && name.to_lowercase() == self.name.to_lowercase()
+    }
+
+    /// That it may be several.
+    pub(crate) fn is_of_several(self) -> anyhow::Error {
+        let name = self.name;
+        anyhow!(
+            "{name} is the name of several: #{name} is the public room, @{name} the private conversation with {name}; a group \
+             can be given another name"
+        )
+    }
+}
+
 /// Finds a room or a private conversation by name. What is meant for few is never said to all: a name that both have is refused, unless
 /// `#name` says that the room is meant, or `@handle` the private conversation with somebody.
 pub(crate) async fn find_room(client: &Client, name: &str) -> Result<Room> {
-    let (sign, name) = match name.strip_prefix(['#', '@']) {
-        Some(rest) => (name.chars().next(), rest),
-        None => (None, name),
-    };
+    let named = Named::read(name);
+    let Named { sign, name } = named;
     let mut found = Vec::new();
-    let same = |room: &Room| room.name.to_lowercase() == name.to_lowercase();
-    let wanted = |room: &Room| match sign {
-        Some(_) => room.kind == Kind::Direct && same(room),
-        None => room.kind.is_private() && same(room),
-    };
+    let wanted = |room: &Room| room.kind.is_private() && named.is(room.kind, &room.name);
     if sign != Some('#') {
         found.extend(client.rooms(true).await?.into_iter().filter(wanted));
     }
@@ -231,10 +274,7 @@ pub(crate) async fn find_room(client: &Client, name: &str) -> Result<Room> {
         }
         0 => bail!("there is no room {name}; `aside rooms` lists those there are"),
         1 => Ok(found.swap_remove(0)),
-        _ => bail!(
-            "{name} is the name of several: #{name} is the public room, @{name} the private conversation with {name}; a group \
-             can be given another name"
-        ),
+        _ => Err(named.is_of_several()),
     }
 }
 

@@ -1,17 +1,20 @@
 //! `aside tail`: what was said in a room, and what is being said.
 
-use anyhow::{Result, bail};
+use anyhow::{Result, anyhow, bail};
 use aside_client::{
     Client, Connection, ConversationId, Entry, Error, Event, Events, Kept, Overview, Room,
-    display::neutralise_line,
+    StateError, UserId, display::neutralise_line,
 };
 use jiff::Timestamp;
 
 use crate::{
-    output::{self, Style},
+    output::{
+        self, Style,
+        earlier::{self, Passed},
+    },
     retention::NO_OLDER,
     send::enter,
-    session::{SessionArgs, find_room},
+    session::{Named, SessionArgs, find_room},
     since::Since,
 };
 
@@ -23,17 +26,19 @@ const PAGE: u32 = 500;
 /// Show the last messages of a room, and with --follow those that come
 ///
 /// Every entry is held against the room's hash chain and the server's signed head; if history was changed, the command ends
-/// with exit code 5. With --offline it shows what earlier runs kept, without asking the server for anything.
+/// with exit code 5. With --offline it shows what earlier runs kept, without asking the server for anything: of private conversations
+/// that you are out of, too.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     aside tail aside://alice@chat.example lobby -n 50\n  \
     aside tail aside://alice@chat.example lobby --since 2h\n  \
     aside tail aside://alice@chat.example lobby --offline --since 2026-11-25\n  \
+    aside tail aside://alice@chat.example @bob\n  \
     aside tail aside://bot@chat.example ops --follow --json | jq -r 'select(.kind==\"message\").text'")]
 pub(crate) struct Args {
     #[command(flatten)]
     session: SessionArgs,
-    /// The room's name
+    /// The room's name; @HANDLE is the private conversation with somebody
     room: String,
     /// How many of them to begin with at most [default: 20, or all with --since]; reactions and edits stand at their messages
     /// and do not count, but for --json
@@ -63,23 +68,30 @@ pub(crate) async fn run(args: Args) -> Result<()> {
         return kept(&args, printer).await;
     }
     let (client, events) = args.session.connect(|options| options.shared = true).await?;
-    let room = find_room(&client, &args.room).await?;
+    let room = match find_room(&client, &args.room).await {
+        Ok(room) => room,
+        Err(error) => return Err(if_left(&client, &args.room).await?.unwrap_or(error)),
+    };
     enter(&client, &room, args.join).await?;
-    client.catch_up(room.conversation).await?;
+    match client.catch_up(room.conversation).await {
+        Err(error @ Error::State(StateError::Copy)) => {
+            return Err(anyhow::Error::new(error).context(
+                "a chat, or another command, is open on this device; --offline shows what it has read so far",
+            ));
+        }
+        caught_up => caught_up?,
+    }
     // What stands at the messages that are read is no news either, shown by itself or not.
-    let overview = client.overview().await?.into_iter();
-    let known = overview.filter(|known| known.conversation == room.conversation);
-    let shown = known.map(|known| known.head).max().unwrap_or(0);
+    let last = client.history(room.conversation, None, 1).await?;
+    let shown = last.last().map_or(0, |last| last.seq);
     let entries = read(Source::Client(&client), room.conversation, &args).await?;
     let first_kept = client.first_kept(room.conversation).await?;
     if lacks_older(&entries, first_kept, &args) {
         output::note(NO_OLDER)?;
     }
-    for entry in entries {
-        if entry.seq <= shown || !args.follow {
-            printer.past(&entry)?;
-        }
-    }
+    let mut entries = entries;
+    entries.retain(|entry| entry.seq <= shown || !args.follow);
+    printer.past(entries, Some(client.identity().user))?;
     if args.follow {
         follow(events, &room, shown, printer).await?;
     }
@@ -101,21 +113,37 @@ async fn kept(args: &Args, printer: Printer) -> Result<()> {
     if let Some(what) = room.tampering {
         output::note(format!("the history was tampered with: {}", neutralise_line(&what)))?;
     }
-    for entry in read(Source::Kept(&kept), room.conversation, args).await? {
-        printer.past(&entry)?;
-    }
+    let entries = read(Source::Kept(&kept), room.conversation, args).await?;
+    printer.past(entries, kept.user().await?)?;
     kept.close().await;
     Ok(())
 }
 
-/// Finds a room that is kept by its name.
+/// What to say instead of that there is no such conversation, if the user is out of one that was called so.
+async fn if_left(client: &Client, name: &str) -> Result<Option<anyhow::Error>> {
+    let named = Named::read(name);
+    let left = client.kept().left().await?;
+    let left = left.iter().find(|room| room.kind.is_private() && named.is(room.kind, &room.name));
+    Ok(left.map(|room| {
+        let name = neutralise_line(&room.name);
+        anyhow!("you are in {name} no longer; --offline shows what this device has read of it")
+    }))
+}
+
+/// Finds a room or a private conversation that is kept by its name, as [`find_room`] does; one that the user is out of if no other is
+/// called so.
 pub(crate) async fn find_kept(kept: &Kept, name: &str) -> Result<Overview> {
-    let name = name.strip_prefix('#').unwrap_or(name).to_lowercase();
-    let found = kept.overview().await?.into_iter().find(|room| room.name == name);
-    match found {
-        Some(room) => Ok(room),
-        None => bail!("no room {name} is kept here; without --offline the server is asked"),
+    let named = Named::read(name);
+    let is_named = |room: &Overview| named.is(room.kind, &room.name);
+    for list in [kept.overview().await?, kept.left().await?] {
+        let mut found = list.into_iter().filter(is_named);
+        match (found.next(), found.next()) {
+            (Some(room), None) => return Ok(room),
+            (Some(_), Some(_)) => return Err(named.is_of_several()),
+            (None, _) => {}
+        }
     }
+    bail!("no room {name} is kept here; without --offline the server is asked")
 }
 
 /// Where entries are read.
@@ -198,9 +226,19 @@ struct Printer {
 }
 
 impl Printer {
-    /// Prints one of the last entries.
-    fn past(self, entry: &Entry) -> Result<()> {
-        self.print(entry, self.style.past_entry(entry))
+    /// Prints the last entries; programs get each.
+    fn past(self, entries: Vec<Entry>, me: Option<UserId>) -> Result<()> {
+        let shown = match me.filter(|_| !self.json) {
+            Some(me) => earlier::fold(entries, me),
+            None => entries.into_iter().map(|entry| Passed::Entry(Box::new(entry))).collect(),
+        };
+        for shown in shown {
+            match shown {
+                Passed::Entry(entry) => self.print(&entry, self.style.past_entry(&entry))?,
+                Passed::Earlier(count) => output::line(self.style.dim(earlier::words(count)))?,
+            }
+        }
+        Ok(())
     }
 
     /// Prints one that came.

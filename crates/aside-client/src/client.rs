@@ -323,7 +323,7 @@ impl Client {
     }
 
     /// Entries before `before_seq`, or the last ones, oldest first, at most `count`: from what is kept, and from the server
-    /// where that is not enough. What comes from the server must lead, by the chain, to what is kept (LOG-011).
+    /// where that is not enough. Those at the end that are still to be judged are left out: events tell them once they were. What comes from the server must lead, by the chain, to what is kept (LOG-011).
     ///
     /// # Errors
     /// [`Error::NotFollowed`], [`Error::Tampered`], [`Error::Refused`].
@@ -336,7 +336,7 @@ impl Client {
         let wanted = count.min(MAX_HISTORY);
         let known = self.store.conversation(conversation).await?.ok_or(Error::NotFollowed)?;
         let before = before_seq.unwrap_or(u64::MAX);
-        let mut kept = self.store.entries_before(conversation, before, wanted).await?;
+        let mut kept = self.store.settled_before(conversation, before, wanted).await?;
         let missing = wanted - u32::try_from(kept.len()).unwrap_or(wanted);
         let first = self.store.entries_from(conversation, 0, 1).await?.into_iter().next();
         let oldest = first.map(|first| (first.seq, first.chain_before));
@@ -348,7 +348,7 @@ impl Client {
             let (done, read) = oneshot::channel();
             self.command(Command::ReadBack { conversation, until, count, done }).await?;
             read.await.map_err(|_| Error::Gone)??;
-            kept = self.store.entries_before(conversation, before, wanted).await?;
+            kept = self.store.settled_before(conversation, before, wanted).await?;
         }
         Ok(view::entries(&self.store, &known.name, kept).await?)
     }

@@ -42,7 +42,7 @@ pub enum Error {
     NoDataDir,
     /// The local state can't be used.
     #[error(transparent)]
-    State(#[from] StateError),
+    State(StateError),
     /// There is no TLS connection to the server that was meant.
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -244,6 +244,15 @@ impl From<v1::Error> for Refusal {
     }
 }
 
+impl From<StateError> for Error {
+    fn from(error: StateError) -> Self {
+        match error {
+            StateError::Closed => Self::Gone,
+            error => Self::State(error),
+        }
+    }
+}
+
 impl From<v1::Error> for Error {
     fn from(error: v1::Error) -> Self {
         Self::Refused(error.into())
@@ -345,7 +354,9 @@ impl Error {
             Self::DeviceLog(_) | Self::DeviceLogInvalid { .. } => {
                 "Nothing was changed by it. Ask the server's operator what happened."
             }
-            Self::NoIdentity => "Whoever has none yet makes one: aside recovery new.",
+            Self::NoIdentity => {
+                "Whoever has none yet makes one: aside recovery new, or /recovery new in a chat."
+            }
             Self::IdentityExists => "Approve this device by it: aside recovery use.",
             Self::WrongPhrase => "Look for the one that was made for this account.",
             Self::NotApproved => "Approve it first: by another device, or by aside recovery use.",
@@ -440,7 +451,7 @@ fn refusal_remedy(refusal: &Refusal) -> Option<String> {
         // LIM-007: not sooner.
         (_, Some(wait)) => Some(format!("Try again in {} s.", wait.as_millis().div_ceil(1000))),
         (v1::ErrorCode::DeviceNotApproved, None) => Some(
-            "Make a recovery phrase (aside recovery new), or have this device approved by one that is (aside devices ask)."
+            "Make a recovery phrase (aside recovery new, or /recovery new in a chat), or have this device approved by one that is (aside devices ask)."
                 .to_owned(),
         ),
         (code, None) => Some(info(code).remedy.to_owned()),

@@ -4,7 +4,7 @@ mod search;
 
 use std::sync::Arc;
 
-use aside_proto::id::ConversationId;
+use aside_proto::id::{ConversationId, UserId};
 
 pub use search::{Hits, SearchPage};
 
@@ -41,17 +41,37 @@ impl Kept {
         Ok(Self { store: Arc::new(Store::open_shared(&dir, &options.unlock).await?) })
     }
 
+    /// Whose account it is; none before a log-in.
+    ///
+    /// # Errors
+    /// [`Error::State`].
+    pub async fn user(&self) -> Result<Option<UserId>, Error> {
+        Ok(self.store.me().await?)
+    }
+
     /// The conversations that are followed, as a list shows them, by name.
     ///
     /// # Errors
     /// [`Error::State`].
     pub async fn overview(&self) -> Result<Vec<Overview>, Error> {
-        let mut overview = Vec::new();
-        for known in self.store.conversations().await?.into_iter().filter(|known| known.joined) {
-            overview.push(self.look_at(known).await?);
+        self.list(|known| known.joined).await
+    }
+
+    /// As [`overview`](Self::overview), of those that are followed no longer: what came of them stays readable.
+    ///
+    /// # Errors
+    /// [`Error::State`].
+    pub async fn left(&self) -> Result<Vec<Overview>, Error> {
+        self.list(|known| !known.joined).await
+    }
+
+    async fn list(&self, is_meant: impl Fn(&Followed) -> bool) -> Result<Vec<Overview>, Error> {
+        let mut list = Vec::new();
+        for known in self.store.conversations().await?.into_iter().filter(is_meant) {
+            list.push(self.look_at(known).await?);
         }
-        overview.sort_by(|one, other| one.name.cmp(&other.name));
-        Ok(overview)
+        list.sort_by(|one, other| one.name.cmp(&other.name));
+        Ok(list)
     }
 
     async fn look_at(&self, known: Followed) -> Result<Overview, StateError> {
@@ -73,7 +93,8 @@ impl Kept {
         })
     }
 
-    /// Entries before `before_seq`, or the last ones, oldest first, at most `count`.
+    /// Entries before `before_seq`, or the last ones, oldest first, at most `count`. Those at the end that are still to be judged
+    /// are left out.
     ///
     /// # Errors
     /// [`Error::NotFollowed`], [`Error::State`].
@@ -86,7 +107,7 @@ impl Kept {
         let known = self.store.conversation(conversation).await?.ok_or(Error::NotFollowed)?;
         let before = before_seq.unwrap_or(u64::MAX);
         let count = count.min(MAX_HISTORY);
-        let kept = self.store.entries_before(conversation, before, count).await?;
+        let kept = self.store.settled_before(conversation, before, count).await?;
         Ok(view::entries(&self.store, &known.name, kept).await?)
     }
 

@@ -1,10 +1,10 @@
 //! What a typed line asks for.
 
-use super::{Current, approving::Devices, private::Private, rooming::Rooming};
+use super::{Current, approving::Devices, private::Private, recovery::Recovery, rooming::Rooming};
 
 /// What /help says.
 pub(crate) const HELP: &str = "\
-/join ROOM        join a room, and talk in it; it says first whether the server can read it
+/join ROOM        join a room, and talk in it; it says first whether the server can read it; #NAME is a room, @NAME what is private with somebody
 /leave [ROOM]     leave a room
 /dm HANDLE TEXT   say something to somebody privately: the server can't read it; without TEXT, only go there
 /group new NAME   make a private group; invite HANDLE and remove HANDLE say who is in it
@@ -18,7 +18,7 @@ pub(crate) const HELP: &str = "\
 /rooms            list the rooms
 /users [ROOM]     list who is in a room, online first, with their status; /who does the same
 /history [COUNT]  show what was said before (20 entries), each with its number: [N]
-/search WORDS     find messages in your rooms: all WORDS, \"as they stand\", begin*
+/search WORDS     find messages in your rooms: all WORDS, \"as they stand\", begin*; where it is private, what this device keeps of it
 /reply N TEXT     answer message N of this room
 /react N EMOJI    react to it
 /unreact N EMOJI  take that back
@@ -49,7 +49,11 @@ pub(crate) const HELP: &str = "\
 /devices ask      ask your other devices to let this one in
 /verify HANDLE    show the safety number with somebody, to be compared by another way
 /verified         remember that the last one shown was compared, and is the same
-/revoke NUMBER    revoke one of them: it can never log in again
+/revoke NUMBER    revoke one of them: it can never log in again; it says first what that comes to
+/recovery         show how it stands with your recovery phrase: the only thing that approves a device when all others are lost
+/recovery new     make it, and show it once; it counts when you have written it down, and say so
+/recovery use     show how to approve this device by it
+/passphrase       show how to have a passphrase guard what is kept on this device
 /passwd           change your password, and revoke your other devices
 /forget           forget what is kept of this room, and take it up anew
 /help             show this
@@ -97,7 +101,10 @@ pub(crate) enum Command {
     Verify(String),
     /// The safety number that was shown last is the same for both.
     Verified,
-    Revoke(usize),
+    /// The device with this number, for who was told what that comes to, and is sure.
+    Revoke(usize, bool),
+    Recovery(Recovery),
+    Passphrase,
     Passwd,
     Forget,
     Quit,
@@ -151,6 +158,7 @@ impl Command {
             | Self::Outbox
             | Self::Retry(_)
             | Self::Discard(_)
+            | Self::Passphrase
             | Self::Forget
             | Self::Quit => true,
             Self::Private(_)
@@ -168,7 +176,8 @@ impl Command {
             | Self::Devices(_)
             | Self::Verify(_)
             | Self::Verified
-            | Self::Revoke(_)
+            | Self::Revoke(..)
+            | Self::Recovery(_)
             | Self::Passwd => false,
         }
     }
@@ -203,6 +212,9 @@ impl Command {
         if let Some(private) = Private::parse(command) {
             return private.map(Some);
         }
+        if let Some(recovery) = Recovery::parse(command) {
+            return recovery.map(Some);
+        }
         if let Some(status) = command.strip_prefix("status")
             && !status.starts_with(|c: char| !c.is_whitespace())
         {
@@ -219,23 +231,25 @@ impl Command {
         }
         let mut words = command.split_whitespace();
         let (name, argument) = (words.next().unwrap_or_default(), words.next());
-        if words.next().is_some() {
+        let more = words.next();
+        let sure = name == "revoke" && more == Some("yes");
+        if words.next().or(more.filter(|_| !sure)).is_some() {
             return Err(format!("/{name} takes one word at most; //{command} says it instead"));
         }
         let needed = |what: &str| match argument {
-            Some(word) => Ok(word.trim_start_matches('#').to_owned()),
+            Some(word) => Ok(word.to_owned()),
             None => Err(format!("/{name} needs {what}: see /help")),
         };
         let number = |list: &str| -> Result<usize, String> {
             let number = needed(&format!("a number from {list}"))?;
             number.parse().map_err(|_| format!("/{name} takes a number from {list}"))
         };
-        let room = argument.map(|word| word.trim_start_matches('#').to_owned());
+        let room = argument.map(str::to_owned);
         Ok(Some(match name {
             "help" | "h" | "?" => Self::Help,
             "rooms" => Self::Rooms,
             "users" | "who" => Self::Users(room),
-            "create" => Self::Create(needed("a room's name")?),
+            "create" => Self::Create(needed("a room's name")?.trim_start_matches('#').to_owned()),
             "join" | "j" => Self::Join(needed("a room's name")?),
             "leave" | "part" => Self::Leave(room),
             "nick" => Self::Nick(needed("a handle")?),
@@ -265,7 +279,9 @@ impl Command {
             "devices" => Self::Devices(Devices::parse(argument)?),
             "verify" => Self::Verify(needed("a handle")?),
             "verified" => Self::Verified,
-            "revoke" => Self::Revoke(number("/devices")?),
+            "revoke" => Self::Revoke(number("/devices")?, sure),
+            "passphrase" if argument.is_none() => Self::Passphrase,
+            "passphrase" => return Err("/passphrase takes no word behind it".to_owned()),
             "passwd" => Self::Passwd,
             "forget" => Self::Forget,
             "quit" | "q" | "exit" => Self::Quit,
@@ -286,14 +302,16 @@ mod tests {
     fn lines_are_said_and_commands_are_done() {
         assert_eq!(parse("hello /join"), Command::Say("hello /join".into()));
         assert_eq!(parse("//etc/passwd is a file"), Command::Say("/etc/passwd is a file".into()));
-        assert_eq!(parse("/join #lobby"), Command::Join("lobby".into()));
+        assert_eq!(parse("/join #lobby"), Command::Join("#lobby".into()));
+        assert_eq!(parse("/create #den"), Command::Create("den".into()));
         assert_eq!(parse("/join tea & cake "), Command::Join("tea & cake".into()));
         assert_eq!(parse("/users"), Command::Users(None));
         assert_eq!(parse("/history"), Command::History(20));
         assert_eq!(parse("/history 5"), Command::History(5));
         assert_eq!(parse("/delete"), Command::Delete(None));
         assert_eq!(parse("/delete [7]"), Command::Delete(Some(7)));
-        assert_eq!(parse("/revoke 2"), Command::Revoke(2));
+        assert_eq!(parse("/revoke 2"), Command::Revoke(2, false));
+        assert_eq!(parse("/revoke 2 yes"), Command::Revoke(2, true));
         assert_eq!(parse("/devices"), Command::Devices(Devices::List));
         assert_eq!(parse("/devices approve"), Command::Devices(Devices::Approve));
         assert_eq!(parse("/devices differ"), Command::Devices(Devices::Differ));
@@ -321,6 +339,10 @@ mod tests {
             "/jump",
             "/",
             "/revoke x",
+            "/revoke 2 no",
+            "/revoke 2 yes yes",
+            "/rooms x yes",
+            "/passphrase set",
             "/history -1",
             "/delete x",
             "/nick",

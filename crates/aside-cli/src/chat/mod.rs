@@ -5,15 +5,23 @@ pub(crate) mod command;
 mod input;
 pub(crate) mod private;
 mod progress;
+pub(crate) mod recovery;
+mod revoking;
 pub(crate) mod rooming;
 mod saying;
 pub(crate) mod screen;
 pub(crate) mod worker;
 
-use std::{collections::HashMap, ops::ControlFlow};
+use std::{
+    collections::{HashMap, HashSet},
+    ops::ControlFlow,
+};
 
 use anyhow::Result;
-use aside_client::{Client, Connection, ConversationId, Event, Events, Kind, Room};
+use aside_client::{
+    Client, Connection, ConversationId, Error, Event, Events, Kind, Room, State,
+    private::Event as Told, v1,
+};
 use tokio::sync::{mpsc, watch};
 
 use self::{
@@ -37,7 +45,7 @@ const COMMANDS: usize = 64;
 ///
 /// Type a line to say it, /help for the commands. The client keeps connected by itself: what is typed while the server is away
 /// is sent when it is back, once, and what was missed is shown. When standard input is not a terminal, its lines are read plainly,
-/// and the command ends when all of them were sent.
+/// and the command ends when all of them were sent, or can't be by now: then it says so, and the exit status is 1.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     aside chat aside://alice@chat.example --register\n  \
@@ -62,7 +70,7 @@ pub(crate) async fn run(args: Args) -> Result<()> {
         })
         .await?;
     let (input, printer) = Input::start()?;
-    let screen = Screen::new(Style::of_stdout(), printer);
+    let screen = Screen::new(Style::of_stdout(), printer, client.identity().user);
     let chat = Chat::new(client, screen, input, args.join);
     chat.run(events).await
 }
@@ -90,6 +98,16 @@ enum Hold {
     Question,
 }
 
+/// That messages wait for what the screen has said.
+fn kept_waiting(count: usize) -> String {
+    let (messages, are) =
+        if count == 1 { ("message waits", "it is") } else { ("messages wait", "they are") };
+    format!(
+        "{count} {messages} for what is said above: {are} kept here, and sent by the next command that stays connected until that \
+         has changed; /outbox lists them, /discard takes them back"
+    )
+}
+
 /// The conversation between a user and a client.
 struct Chat {
     client: Client,
@@ -113,6 +131,14 @@ struct Chat {
     holds: Option<Hold>,
     /// Standard input has ended: no more comes.
     ended: bool,
+    /// And all commands that came have ended.
+    drained: bool,
+    /// Private conversations in which messages wait for a device to encrypt to.
+    waiting: HashSet<ConversationId>,
+    /// What to say when the server logs this device out, as it was asked for.
+    leaving: Option<&'static str>,
+    /// That was said.
+    left: bool,
 }
 
 impl Chat {
@@ -140,18 +166,23 @@ impl Chat {
             failed: None,
             holds: Some(Hold::Command),
             ended: false,
+            drained: false,
+            waiting: HashSet::new(),
+            leaving: None,
+            left: false,
         }
     }
 
     async fn run(mut self, mut events: Events) -> Result<()> {
         let outcome = self.exchange(&mut events).await;
         self.client.close().await;
-        outcome?;
+        let kept = outcome?;
         // Whoever sits there has seen it.
         let Some(code) = self.failed.filter(|_| !self.input.is_interactive()) else {
             return Ok(());
         };
         let sentence = match self.lost {
+            _ if kept > 0 => kept_waiting(kept),
             0 => "not all was done; the reason is said above".to_owned(),
             1 => "a message was not sent; the reason is said above".to_owned(),
             lost => format!("{lost} messages were not sent; the reasons are said above"),
@@ -159,8 +190,14 @@ impl Chat {
         Err(Said { sentence, code }.into())
     }
 
-    async fn exchange(&mut self, events: &mut Events) -> Result<()> {
-        while !(self.ended && self.busy == 0) {
+    /// Goes on until it is over; gives how many messages wait for something that may never come.
+    async fn exchange(&mut self, events: &mut Events) -> Result<usize> {
+        while !(self.left || self.ended && self.busy == 0) {
+            let waiting = self.wait_in_vain().await?;
+            if waiting > 0 {
+                self.failed.get_or_insert(failure::FAILED);
+                return Ok(waiting);
+            }
             tokio::select! {
                 // In this order, so that what was shown is marked when nothing else is to be done.
                 biased;
@@ -168,30 +205,76 @@ impl Chat {
                 typed = self.input.next(), if !self.ended => match typed {
                     Typed::Line(line) => {
                         if self.typed(&line).await?.is_break() {
-                            return Ok(());
+                            return Ok(0);
                         }
                     }
-                    Typed::End if self.input.is_interactive() => return Ok(()),
-                    Typed::End => self.ended = true,
+                    Typed::End if self.input.is_interactive() => return Ok(0),
+                    Typed::End => {
+                        self.ended = true;
+                        // The worker is gone only if the chat is.
+                        let _ = self.commands.send(Command::Quit).await;
+                    }
                 },
                 event = events.next() => match event {
-                    Some(Event::Ended(error)) => return Err(error.into()),
-                    Some(event) => {
-                        self.screen.event(&event)?;
-                        self.note_shown(&event);
-                        if let Event::Connection(connection) = event {
-                            let away = matches!(connection, Connection::Offline { .. });
-                            self.away.send_replace(away);
-                            if away {
-                                self.release(Hold::Command);
-                            }
-                        }
-                    }
-                    None => return Ok(()),
+                    Some(Event::Ended(error)) => return self.cut_off(error),
+                    Some(event) => self.heard(&event)?,
+                    None => return Ok(0),
                 },
                 // MARK-014: all that came at once is one mark.
                 () = std::future::ready(()), if !self.shown.is_empty() => self.mark_shown().await,
             }
+        }
+        Ok(0)
+    }
+
+    /// How many messages are under way, if none of them can be sent by now, and nobody sits there who could wait.
+    async fn wait_in_vain(&self) -> Result<usize> {
+        if !self.drained || self.waiting.is_empty() {
+            return Ok(0);
+        }
+        let outbox = self.client.outbox().await?;
+        let queued = || outbox.iter().filter(|outgoing| outgoing.state == State::Queued);
+        let is_in_vain = queued().all(|outgoing| self.waiting.contains(&outgoing.conversation));
+        Ok(if is_in_vain { queued().count() } else { 0 })
+    }
+
+    /// The client has ended by itself.
+    fn cut_off(&mut self, error: Error) -> Result<usize> {
+        if self.leaving.is_none() || !error.is_refusal(v1::ErrorCode::DeviceIsRevoked) {
+            return Err(error.into());
+        }
+        self.say_left()?;
+        Ok(0)
+    }
+
+    /// This device was logged out for good, as it was asked for.
+    fn say_left(&mut self) -> Result<()> {
+        self.left = true;
+        match self.leaving.take() {
+            Some(said) => self.screen.say(said),
+            None => Ok(()),
+        }
+    }
+
+    /// Shows what the client tells, and notes what of it counts here.
+    fn heard(&mut self, event: &Event) -> Result<()> {
+        self.screen.event(event)?;
+        self.note_shown(event);
+        match event {
+            Event::Connection(connection) => {
+                let away = matches!(connection, Connection::Offline { .. });
+                self.away.send_replace(away);
+                if away {
+                    self.release(Hold::Command);
+                }
+            }
+            Event::Private { conversation, what: Told::Waiting { .. }, .. } => {
+                self.waiting.insert(*conversation);
+            }
+            Event::Outgoing(outgoing) if outgoing.state == State::Sent => {
+                self.waiting.remove(&outgoing.conversation);
+            }
+            _ => {}
         }
         Ok(())
     }
@@ -272,6 +355,9 @@ impl Chat {
                 self.lost += 1;
             }
             Done::Presence(_) => {}
+            Done::Leaves(said) => self.leaving = Some(said),
+            Done::Left => self.say_left()?,
+            Done::Drained => self.drained = true,
             Done::Ready => {
                 self.busy -= 1;
                 self.release(Hold::Command);

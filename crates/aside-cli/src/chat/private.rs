@@ -106,11 +106,9 @@ impl Worker {
             }
             Private::Invite(handle) => {
                 let group = self.group()?.conversation;
-                let Some(user) = self.client.user_called(&handle).await? else {
-                    let shown = neutralise_line(&handle);
-                    bail!(
-                        "nobody called {shown} is anywhere with you: /dm {shown} first, then invite"
-                    );
+                let user = match self.client.user_called(&handle).await? {
+                    Some(user) => user,
+                    None => self.looked_up(&handle).await?,
                 };
                 self.client
                     .add_member(group, user)
@@ -149,6 +147,15 @@ impl Worker {
                 self.say("this device comes in anew; /health says how far it is".to_owned()).await;
                 Ok(())
             }
+        }
+    }
+
+    /// Somebody who is nowhere with the user: a handle leads to its account by the private conversation of the two.
+    async fn looked_up(&self, handle: &str) -> Result<UserId> {
+        let direct = self.client.open_direct(handle).await?.conversation;
+        match self.client.member_called(direct, handle).await? {
+            Some(user) => Ok(user),
+            None => bail!("the server does not say who {} is", neutralise_line(handle)),
         }
     }
 

@@ -55,9 +55,14 @@ pub(super) async fn mark_read(client: &Client, conversation: ConversationId) -> 
     Ok(client.mark_read(conversation, u64::MAX).await?)
 }
 
-/// What there is of these words.
-pub(super) async fn find(client: &Client, style: Style, words: &str) -> Result<String> {
-    let found = client.search_local(words, None, None).await?;
+/// What there is of these words, in one conversation or in all.
+pub(super) async fn find(
+    client: &Client,
+    style: Style,
+    words: &str,
+    of: Option<ConversationId>,
+) -> Result<String> {
+    let found = client.search_local(words, of, None).await?;
     let mut lines: Vec<_> =
         found.entries.iter().rev().filter_map(|entry| search::hit(style, entry)).collect();
     if found.next.is_some() {

@@ -1,7 +1,7 @@
 //! What is done with a room: its settings, invitations and pins.
 
-use anyhow::Result;
-use aside_client::{Pin, Retention, RoomChange, display::neutralise_line};
+use anyhow::{Result, bail};
+use aside_client::{Kind, Pin, Retention, RoomChange, display::neutralise_line};
 
 use super::{command::Command, worker::Worker};
 use crate::{
@@ -60,6 +60,34 @@ impl Rooming {
     }
 }
 
+impl Rooming {
+    /// Why it is nothing for a private conversation, and what is there instead.
+    fn not_in(&self, kind: Kind) -> Option<&'static str> {
+        let is_group = match kind {
+            Kind::PublicRoom => return None,
+            Kind::Group => true,
+            Kind::Direct => false,
+        };
+        Some(match self {
+            Self::Rename(_) if is_group => "a private group gets its name by /group name",
+            Self::Rename(_) => "a private conversation with somebody is called as they are",
+            Self::Invite(_) if is_group => "/group invite adds somebody to a private group",
+            Self::Invite(_) => "this is between two for ever: /group new begins a group",
+            Self::Uninvite(_) => {
+                "nobody is invited to a private conversation: who is in it, is in it"
+            }
+            Self::Topic(_) | Self::Describe(_) => {
+                "a private conversation has neither topic nor description: the server would know them"
+            }
+            Self::InviteOnly(_) => "a private conversation is never open to others",
+            Self::Retention(..) => {
+                "such limits are for public rooms; what is private stays on its members' devices"
+            }
+            Self::SetPin(..) | Self::Pins => "messages are pinned in public rooms only",
+        })
+    }
+}
+
 fn is_word(text: &str) -> bool {
     !text.is_empty() && !text.contains(char::is_whitespace)
 }
@@ -70,7 +98,11 @@ fn parse_number(text: &str) -> Option<u64> {
 
 impl Worker {
     pub(super) async fn rooming(&mut self, asked: Rooming) -> Result<()> {
-        let room = self.here()?.conversation;
+        let here = self.here()?;
+        if let Some(why) = asked.not_in(here.kind) {
+            bail!("{why}");
+        }
+        let room = here.conversation;
         let text = |text: String| Some(if text == NOTHING { String::new() } else { text });
         match asked {
             Rooming::Topic(None) => {

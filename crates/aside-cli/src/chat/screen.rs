@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use anyhow::Result;
 use aside_client::{
-    Connection, Content, ConversationId, Entry, Error, Event, IdempotencyKey, What,
-    display::neutralise_line,
+    Connection, Content, ConversationId, Entry, Error, Event, IdempotencyKey, Kind, Person, UserId,
+    What, display::neutralise_line,
 };
 
 use super::{Current, input::Printer};
@@ -13,13 +13,21 @@ use crate::{
     devices, failure,
     output::{
         self, Style,
+        earlier::{self, Held, Passed},
         private::{self, Told},
     },
     presence, rooms,
 };
 
-/// That a room is not followed any more, though nobody here has left it.
-pub(crate) fn unfollowed(room: &str, reason: Option<&Error>) -> String {
+/// That a conversation is not followed any more, though nobody here has left it; `by` is who has put the user out, if that is known.
+pub(crate) fn unfollowed(
+    (room, kind): (&str, Kind),
+    by: Option<&Person>,
+    reason: Option<&Error>,
+) -> String {
+    if kind == Kind::Group {
+        return put_out(room, by);
+    }
     let why = match reason {
         Some(reason) => failure::line(reason),
         None => "the server no longer lists it among yours".to_owned(),
@@ -27,6 +35,26 @@ pub(crate) fn unfollowed(room: &str, reason: Option<&Error>) -> String {
     format!(
         "{} is no longer followed: {why}. If you did not leave it yourself, ask the server's operator",
         neutralise_line(room)
+    )
+}
+
+/// That the user is out of a group, and what is left of it.
+fn put_out(group: &str, by: Option<&Person>) -> String {
+    let group = neutralise_line(group);
+    let (how, back) = match by {
+        Some(by) => {
+            let by = by.to_string();
+            let by = neutralise_line(&by).into_owned();
+            (format!("{by} has removed you"), format!("{by} can add you again"))
+        }
+        None => (
+            "somebody has removed you, or you left it on another device".to_owned(),
+            "an admin of it can add you again".to_owned(),
+        ),
+    };
+    format!(
+        "you are in {group} no longer: {how}. What is said there from now on is not for you, and what this device has read before stays \
+         readable on it: /history, aside tail --offline, aside search --local. If it is a mistake, {back}"
     )
 }
 
@@ -48,12 +76,15 @@ pub(super) struct Screen {
     current: Option<Current>,
     /// Messages that stand there already, since they were typed there.
     typed_here: HashMap<IdempotencyKey, (ConversationId, String)>,
+    me: UserId,
+    held: Held,
     offline: bool,
 }
 
 impl Screen {
-    pub(super) fn new(style: Style, printer: Printer) -> Self {
-        Self { style, printer, current: None, typed_here: HashMap::new(), offline: false }
+    pub(super) fn new(style: Style, printer: Printer, me: UserId) -> Self {
+        let (typed_here, held) = Default::default();
+        Self { style, printer, current: None, typed_here, me, held, offline: false }
     }
 
     pub(super) fn style(&self) -> Style {
@@ -121,7 +152,9 @@ impl Screen {
                 "the devices of {} have changed",
                 neutralise_line(&who.to_string())
             )),
-            Event::Unfollowed { room, reason, .. } => style.warning(unfollowed(room, reason.as_ref())),
+            Event::Unfollowed { room, kind, by, reason, .. } => {
+                style.warning(unfollowed((room, *kind), by.as_ref(), reason.as_ref()))
+            }
             Event::Invited { room, by } => rooms::invitation(room, Some(by), style),
             Event::Throttled { wait } => {
                 style.dim(format!("the server asks to slow down: sending goes on in {} ms", wait.as_millis()))
@@ -170,12 +203,24 @@ impl Screen {
         {
             name.clone_into(&mut room.name);
         }
-        let time = self.style.dim(output::clock(entry.time_ms));
-        let here = self.is_here(entry);
-        let room = match here {
+        let room = match self.is_here(entry) {
             true => String::new(),
             false => format!("{} ", self.style.dim(self.style.place(entry.kind, &entry.room))),
         };
+        for shown in self.held.pass(entry, self.me) {
+            match shown {
+                Passed::Entry(entry) => self.shows(&entry, &room)?,
+                Passed::Earlier(count) => {
+                    let words = self.style.dim(earlier::words(count));
+                    self.printer.print(&format!("{room}{words}"))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn shows(&mut self, entry: &Entry, room: &str) -> Result<()> {
+        let time = self.style.dim(output::clock(entry.time_ms));
         let number = self.style.dim(format!("[{}]", entry.seq));
         match self.style.entry(entry) {
             Some(text) => self.printer.print(&format!("{time} {room}{number} {text}")),

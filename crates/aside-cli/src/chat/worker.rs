@@ -2,8 +2,8 @@
 
 use anyhow::{Result, bail};
 use aside_client::{
-    Client, ConversationId, DeviceId, Entry, Error, IdempotencyKey, PresenceSettings, Role, Room,
-    SafetyNumber, UserId, display::neutralise_line, v1,
+    Client, ConversationId, DeviceId, Error, IdempotencyKey, Kind, PresenceSettings,
+    RecoveryPhrase, Role, Room, SafetyNumber, UserId, display::neutralise_line, v1,
 };
 use tokio::sync::{mpsc, watch};
 
@@ -16,7 +16,10 @@ use super::{
 use crate::{
     devices::{self, Standing},
     failure,
-    output::{self, Style},
+    output::{
+        self, Style,
+        earlier::{self, Passed},
+    },
     presence,
     retention::{self, NO_OLDER},
     rooms, search, session, users, verify,
@@ -47,6 +50,12 @@ pub(crate) enum Done {
     Unsent,
     /// What others may see of the user from now on.
     Presence(PresenceSettings),
+    /// The device is about to be logged out for good, as it was asked for: what is to be said then.
+    Leaves(&'static str),
+    /// And was.
+    Left,
+    /// All commands before [`Command::Quit`] have ended: what is said is with the client.
+    Drained,
     /// A command has ended.
     Ready,
 }
@@ -61,7 +70,9 @@ pub(crate) struct Worker {
     pub(super) results: mpsc::Sender<Done>,
     current: Option<Current>,
     /// As /devices numbered them last.
-    devices: Vec<DeviceId>,
+    pub(super) devices: Vec<DeviceId>,
+    /// A recovery phrase that was shown, and counts once it is written down.
+    pub(super) unwritten: Option<RecoveryPhrase>,
     /// The digits that are shown, to be compared with another device's.
     pub(super) shown: Shown,
     /// Whose safety number /verify showed last.
@@ -78,7 +89,7 @@ impl Worker {
         results: mpsc::Sender<Done>,
     ) -> Self {
         let (devices, shown, compared, outbox) = Default::default();
-        let (away, current) = Default::default();
+        let (away, current, unwritten) = Default::default();
         Self {
             client,
             style,
@@ -87,6 +98,7 @@ impl Worker {
             results,
             current,
             devices,
+            unwritten,
             shown,
             compared,
             outbox,
@@ -124,6 +136,7 @@ impl Worker {
                     let said = self.about(number, about).await;
                     self.said(said).await;
                 }
+                Command::Quit => self.tell(Done::Drained).await,
                 other => {
                     let goes_elsewhere = other.goes_elsewhere();
                     let done = self.attempt(other).await;
@@ -223,7 +236,9 @@ impl Worker {
             Command::Devices(what) => self.approving(what).await?,
             Command::Verify(handle) => self.verify(&handle).await?,
             Command::Verified => self.verified().await?,
-            Command::Revoke(number) => self.revoke(number).await?,
+            Command::Revoke(number, sure) => self.revoke(number, sure).await?,
+            Command::Recovery(asked) => self.recovery(asked).await?,
+            Command::Passphrase => self.passphrase().await,
             Command::Passwd => self.change_password().await?,
             Command::Forget => {
                 let room = self.here()?;
@@ -283,11 +298,23 @@ impl Worker {
             Some(name) => Current::from(&session::find_room(&self.client, &name).await?),
             None => self.here()?.clone(),
         };
+        if left.kind == Kind::Direct {
+            bail!(
+                "a private conversation with somebody is not left: it is between you two for ever. /join goes elsewhere"
+            );
+        }
         self.client.leave(left.conversation).await?;
         self.say(format!("you left {}", neutralise_line(&left.name))).await;
         if self.current.as_ref() == Some(&left) {
             let next = self.first_followed(Some(left.conversation)).await?;
+            let place =
+                next.as_ref().map(|next| self.style.bold(self.style.place(next.kind, &next.name)));
+            let readable = next.as_ref().is_some_and(|next| !next.kind.is_private());
             self.set_current(next).await;
+            if let Some(place) = place {
+                let marked = if readable { ", a public room: the server can read it" } else { "" };
+                self.say(format!("what you say now is said in {place}{marked}")).await;
+            }
         }
         Ok(())
     }
@@ -326,19 +353,26 @@ impl Worker {
 
     async fn history(&self, count: u32) -> Result<()> {
         let here = self.here()?.conversation;
-        let entries = match self.client.is_online() {
+        // Of what the user is out of the server gives nothing any more.
+        let is_in = self.client.followed().await?.iter().any(|(followed, _)| *followed == here);
+        let entries = match is_in && self.client.is_online() {
             true => self.client.history(here, None, count).await?,
             false => self.client.kept().entries(here, None, count).await?,
         };
         let first_kept = self.client.first_kept(here).await?;
         // RET-012
         let older = (entries.len() < count as usize && first_kept > 1).then(|| NO_OLDER.to_owned());
-        let show = |entry: &Entry| {
+        let show = |shown: &Passed| {
+            let entry = match shown {
+                Passed::Earlier(count) => return Some(self.style.dim(earlier::words(*count))),
+                Passed::Entry(entry) => entry,
+            };
             let time = self.style.dim(output::day_and_clock(entry.time_ms));
             let state = entry.state.as_ref().map(|state| format!(" {}", output::state_name(state)));
             let number = self.style.dim(format!("[{}{}]", entry.seq, state.unwrap_or_default()));
             self.style.past_entry(entry).map(|text| format!("{time} {number} {text}"))
         };
+        let entries = earlier::fold(entries, self.client.identity().user);
         let lines = older.into_iter().chain(entries.iter().filter_map(show));
         self.say(lines.collect::<Vec<_>>().join("\n")).await;
         Ok(())
@@ -359,16 +393,26 @@ impl Worker {
         Ok(())
     }
 
-    /// Asks the server, or without one looks through what is kept.
+    /// Asks the server, or without one looks through what is kept. What is private it can't read.
     async fn search(&self, query: &str) -> Result<()> {
+        let here = self.current.as_ref().filter(|here| here.kind.is_private());
+        if let Some(Current { conversation, name, kind }) = here {
+            let place = self.style.place(*kind, name);
+            let note = self.style.dim(search::only_kept(&place));
+            let found =
+                progress::find(&self.client, self.style, query, Some(*conversation)).await?;
+            self.say(format!("{note}\n{found}")).await;
+            return Ok(());
+        }
         if !self.client.is_online() {
-            self.say(progress::find(&self.client, self.style, query).await?).await;
+            self.say(progress::find(&self.client, self.style, query, None).await?).await;
             return Ok(());
         }
         let rooms = self.client.followed().await?;
         let found = self.client.search(None, query, search::FOUND).await?;
         if found.is_empty() {
-            self.say("nothing was found".to_owned()).await;
+            let elsewhere = "a private conversation is searched where you talk in it";
+            self.say(format!("nothing was found in your public rooms; {elsewhere}")).await;
             return Ok(());
         }
         let lines = found.iter().rev().map(|found| {
@@ -378,6 +422,7 @@ impl Worker {
         self.say(lines.collect::<Vec<_>>().join("\n")).await;
         Ok(())
     }
+
     async fn mark_read(&self, name: Option<String>) -> Result<()> {
         let conversation = match name {
             Some(name) => session::find_room(&self.client, &name).await?.conversation,
@@ -407,15 +452,6 @@ impl Worker {
         let text = lines.collect::<Vec<_>>().join("\n");
         self.devices = devices.iter().map(|device| device.id).collect();
         self.say(text).await;
-        Ok(())
-    }
-
-    async fn revoke(&mut self, number: usize) -> Result<()> {
-        let Some(device) = number.checked_sub(1).and_then(|at| self.devices.get(at)) else {
-            anyhow::bail!("/devices shows no device {number}");
-        };
-        self.client.revoke_device(*device).await?;
-        self.say(format!("device {number} is revoked")).await;
         Ok(())
     }
 

@@ -93,7 +93,6 @@ pub(crate) async fn run(args: Args) -> Result<()> {
     let (hands, results) = Hands::new(&client);
     hands.recall();
     if let Some(room) = args.join {
-        let room = room.trim_start_matches('#').to_owned();
         state.entering = Some(room.clone());
         if let Err(problem) = hands.act(Effect::Do { here: None, command: Command::Join(room) }) {
             state.alert = Some(problem);

@@ -17,7 +17,7 @@ use super::{
     theme::Theme,
     timeline::Timeline,
 };
-use crate::{chat::Current, output::LOCK};
+use crate::{chat::Current, output::LOCK, session::Named};
 
 /// The whole.
 pub(super) struct State {
@@ -268,6 +268,14 @@ impl State {
             name: room.name.clone(),
             kind: room.kind,
         })
+    }
+
+    /// The one conversation that the user is in and means by a name; none if that is not certain.
+    pub(super) fn called(&self, name: &str) -> Option<ConversationId> {
+        let named = Named::read(name);
+        let is_meant = |room: &&Room| room.joined && named.is(room.kind, &room.name);
+        let mut meant = self.rooms.values().filter(is_meant).map(|room| room.conversation);
+        meant.next().filter(|_| meant.next().is_none())
     }
 
     /// The window that is shown.

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use aside_client::{Content, Entry, IdempotencyKey, Outgoing, Watermark, What};
 
-use crate::retention::NO_OLDER;
+use crate::{output::earlier::is_missed, retention::NO_OLDER};
 
 /// Items that a window keeps; while somebody reads far back it may have as many as [`MAX_READ_BACK`].
 const MAX_ITEMS: usize = 2_000;
@@ -69,6 +69,10 @@ pub(super) struct Timeline {
     pub(super) chosen: Option<Key>,
     /// What comes after this entry was unread when the window was turned to.
     pub(super) divider: Option<u64>,
+    /// The entry by which somebody let the user in; 0 if none has come.
+    joined: u64,
+    /// The last of the messages that came before that, and how many they are: it stands for all.
+    earlier: Option<(Key, usize)>,
 }
 
 impl Timeline {
@@ -105,7 +109,35 @@ impl Timeline {
     pub(super) fn after(&self, key: Key) -> impl Iterator<Item = (Key, &Item)> {
         let until = Key { seq: u64::MAX, minor: u32::MAX };
         let from = Key { minor: key.minor.saturating_add(1), ..key }.min(until);
-        self.items.range(from..=until).map(|(key, item)| (*key, item))
+        let items = self.items.range(from..=until);
+        items.filter(|(key, item)| !self.is_folded(**key, item)).map(|(key, item)| (*key, item))
+    }
+
+    /// Somebody has let the user in by this entry: of what came before, one line tells.
+    pub(super) fn join(&mut self, seq: u64) {
+        self.joined = self.joined.max(seq);
+        self.count_earlier();
+    }
+
+    /// How many messages an item stands for that came before the user did.
+    pub(super) fn earlier(&self, key: Key) -> Option<usize> {
+        self.earlier.filter(|(last, _)| *last == key).map(|(_, count)| count)
+    }
+
+    fn count_earlier(&mut self) {
+        let before = self.items.range(..Key::entry(self.joined));
+        let missed =
+            before.filter(|(_, item)| matches!(item, Item::Entry(entry) if is_missed(entry)));
+        self.earlier = missed.fold(None, |earlier, (key, _)| {
+            Some((*key, earlier.map_or(1, |(_, count)| count + 1)))
+        });
+    }
+
+    /// Whether another item stands for this one, too.
+    fn is_folded(&self, key: Key, item: &Item) -> bool {
+        let is_earlier =
+            key.seq < self.joined && matches!(item, Item::Entry(entry) if is_missed(entry));
+        is_earlier && self.earlier(key).is_none()
     }
 
     pub(super) fn last_seq(&self) -> u64 {
@@ -243,12 +275,18 @@ impl Timeline {
         if let Some(reached) = &self.reached {
             entry.advance(reached);
         }
+        let is_earlier = entry.seq < self.joined && is_missed(&entry);
         self.items.insert(Key::entry(entry.seq), Item::Entry(Box::new(entry)));
+        if is_earlier {
+            self.count_earlier();
+        }
     }
 
     /// Whether an item is part of what is shown, not one that came alone before its page.
     fn counts(&self, key: Key, item: &Item) -> bool {
-        !matches!(item, Item::Entry(_)) || self.from.is_none_or(|from| key.seq >= from)
+        let is_here =
+            !matches!(item, Item::Entry(_)) || self.from.is_none_or(|from| key.seq >= from);
+        is_here && !self.is_folded(key, item)
     }
 
     /// A message is something else now.

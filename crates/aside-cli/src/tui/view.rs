@@ -55,7 +55,11 @@ impl<'a> View<'a> {
         match item {
             Item::Entry(entry) => {
                 let mut rows = self.separators(key, entry);
-                let mut body = wrap(&self.entry(entry), self.columns, self.indent());
+                let runs = match self.timeline.earlier(key) {
+                    Some(count) => vec![dim(self.theme, &output::earlier::words(count))],
+                    None => self.entry(entry),
+                };
+                let mut body = wrap(&runs, self.columns, self.indent());
                 if self.timeline.chosen == Some(key) {
                     for line in &mut body {
                         line.style = self.theme.chosen;

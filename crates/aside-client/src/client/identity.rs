@@ -261,7 +261,8 @@ impl Client {
         }
     }
 
-    /// Keeps the user's own log after an entry of this device's; if another call was first, the server is asked.
+    /// Keeps the user's own log after an entry of this device's; if another call was first, the server is asked. A device that
+    /// takes itself out is logged out by that, and has nothing more to keep.
     async fn keep_own(
         &self,
         was: Option<&KnownLog>,
@@ -269,13 +270,26 @@ impl Client {
         log: DeviceLog,
     ) -> Result<DeviceLog, Error> {
         let now = KnownLog { entries, verified: was.is_some_and(|was| was.verified) };
-        match self.store.keep_device_log(log.user(), was, &now).await? {
-            true => {
-                self.command(Command::LogKnown { user: log.user() }).await?;
-                Ok(log)
-            }
-            false => self.own_device_log().await?.ok_or(Error::NoIdentity),
+        match self.note_own(was, &now, &log).await {
+            Ok(true) => Ok(log),
+            Ok(false) => self.own_device_log().await?.ok_or(Error::NoIdentity),
+            Err(Error::Gone) if !is_active(&log, self.identity().device) => Ok(log),
+            Err(error) => Err(error),
         }
+    }
+
+    /// Whether it was kept: not if another call was first.
+    async fn note_own(
+        &self,
+        was: Option<&KnownLog>,
+        now: &KnownLog,
+        log: &DeviceLog,
+    ) -> Result<bool, Error> {
+        let kept = self.store.keep_device_log(log.user(), was, now).await?;
+        if kept {
+            self.command(Command::LogKnown { user: log.user() }).await?;
+        }
+        Ok(kept)
     }
 
     async fn publish(&self, from_position: u32, entry: Bytes) -> Result<(), Error> {

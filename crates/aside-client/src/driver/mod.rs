@@ -384,7 +384,13 @@ impl Driver {
                 drop(done.send(marked));
             }
             Input::Command(Command::CatchUp { conversation, done }) => {
-                self.sync.wait_for(conversation, done);
+                // Of what is private a copy of the state takes nothing in.
+                match self.store.check_own() {
+                    Err(_) if self.is_private(conversation).await? => {
+                        drop(done.send(Err(self.not_followed())));
+                    }
+                    _ => self.sync.wait_for(conversation, done),
+                }
             }
             Input::Command(Command::Forget { conversation, done }) => {
                 self.private_forget(conversation);

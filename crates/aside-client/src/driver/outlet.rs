@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 
 use crate::{
     Event,
-    store::{StateError, Store, StoredSignature},
+    store::{StateError, Store},
     view,
 };
 
@@ -130,7 +130,7 @@ impl Outlet {
                 return Ok(true);
             }
             for kept in entries {
-                if matches!(kept.signature, StoredSignature::Pending | StoredSignature::Unread) {
+                if !kept.signature.is_settled() {
                     return Ok(true);
                 }
                 let Ok(permit) = self.sender.try_reserve() else { return Ok(false) };

@@ -217,14 +217,19 @@ impl Driver {
                 if let private::Event::Named { profile, .. } = &event {
                     self.sync.name_group(conversation, profile.name(), &mut self.out).await?;
                 }
-                if let private::Event::Removed { .. } = event {
-                    // Whether its user is still a member, the server says.
-                    self.sync.list_anew();
-                }
                 let room = self.sync.name_of(conversation);
                 let mut people = Vec::new();
                 for user in event.users() {
                     people.push(self.person(user).await?);
+                }
+                match &event {
+                    private::Event::Removed { .. } => {
+                        // Whether its user is still a member, the server says.
+                        self.sync.removed(conversation, people.first());
+                        self.sync.list_anew();
+                    }
+                    private::Event::Joined { .. } => self.sync.removed(conversation, None),
+                    _ => {}
                 }
                 self.out.tell(Event::Private { conversation, room, what: event, people });
             }
@@ -489,7 +494,7 @@ impl Driver {
     }
 
     /// Why a private conversation is none of this client's: those who share the state of another have none.
-    fn not_followed(&self) -> Error {
+    pub(super) fn not_followed(&self) -> Error {
         self.store.check_own().err().map_or(Error::NotFollowed, Error::State)
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use aside_crypto::PinBreach;
 use aside_proto::id::{ConversationId, DeviceId, IdempotencyKey};
 
-use super::{Entry, Person, Room};
+use super::{Entry, Kind, Person, Room};
 use crate::{Error, Notice, Outgoing, Presence, PresenceSettings, Watermark, private};
 
 /// Something a user interface may want to show.
@@ -53,6 +53,10 @@ pub enum Event {
         conversation: ConversationId,
         /// Its name.
         room: String,
+        /// What it is.
+        kind: Kind,
+        /// Who has put the user out of a private one, as far as its log has told.
+        by: Option<Person>,
         /// What the server said when it was asked for entries; none if it left the room out of the user's rooms.
         reason: Option<Error>,
     },

@@ -34,6 +34,13 @@ pub(crate) enum StoredSignature {
     Unread = 4,
 }
 
+impl StoredSignature {
+    /// Whether it is known what the entry is worth.
+    pub(crate) const fn is_settled(self) -> bool {
+        !matches!(self, Self::Pending | Self::Unread)
+    }
+}
+
 /// An entry that was kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Kept {
@@ -145,6 +152,23 @@ impl Store {
             kept_entries!("WHERE conversation_id = ? AND e.seq < ? ORDER BY e.seq DESC LIMIT ?");
         let rows = self.page(sql, (conversation, before_seq), limit).await?;
         rows.iter().rev().map(kept).collect()
+    }
+
+    /// As [`entries_before`](Self::entries_before), without those at the end whose signature or text is still to be judged.
+    pub(crate) async fn settled_before(
+        &self,
+        conversation: ConversationId,
+        before_seq: u64,
+        limit: u32,
+    ) -> Result<Vec<Kept>, StateError> {
+        let mut before = before_seq;
+        loop {
+            let kept = self.entries_before(conversation, before, limit).await?;
+            match kept.iter().rev().take_while(|kept| !kept.signature.is_settled()).last() {
+                Some(unsettled) => before = unsettled.seq,
+                None => return Ok(kept),
+            }
+        }
     }
 
     /// The last message.

@@ -55,8 +55,13 @@ pub enum StateError {
     #[error("another Aside client uses the state in {}", .0.display())]
     InUse(PathBuf),
     /// This is a copy of what another process uses, thrown away at the end: what must not be lost is not written into it.
-    #[error("another Aside client uses this state, and this has to be kept in it")]
+    #[error(
+        "another Aside client is open on this device, and what is private only one at a time can use"
+    )]
     Copy,
+    /// The client that used it was closed.
+    #[error("the client is closed")]
+    Closed,
     /// The directory or a file in it can't be made, read or written.
     #[error("the state in {} can't be used: {source}", path.display())]
     Io {
@@ -67,7 +72,7 @@ pub enum StateError {
     },
     /// SQLite failed.
     #[error("the state can't be read or written: {0}")]
-    Database(#[from] sqlx::Error),
+    Database(#[source] sqlx::Error),
     /// Another, newer version wrote it, or the migration failed.
     #[error("the state can't be brought to this version: {0}")]
     Migration(#[from] sqlx::migrate::MigrateError),
@@ -92,6 +97,15 @@ pub enum StateError {
     /// The system's keyring does not give the key of the state.
     #[error("the system's keyring does not give the key of the state: {0}")]
     Keyring(String),
+}
+
+impl From<sqlx::Error> for StateError {
+    fn from(error: sqlx::Error) -> Self {
+        match error {
+            sqlx::Error::PoolClosed => Self::Closed,
+            error => Self::Database(error),
+        }
+    }
 }
 
 /// The open state.

@@ -145,6 +145,7 @@ async fn one_process_writes_and_another_works_on_a_copy() {
     assert_eq!(writer.account().await.unwrap().identity, None);
 
     writer.close().await;
+    assert!(matches!(writer.account().await, Err(StateError::Closed)));
     let next = Store::open_shared(data.path(), &Unlock::default()).await.unwrap();
     assert!(next.dir().is_some(), "nobody writes any more");
 }
@@ -218,7 +219,10 @@ async fn entries_and_the_cursor_past_them_are_kept_together() {
     assert_eq!(seqs(store.entries_from(ROOM, 3, 2).await.unwrap()), [3, 4]);
     assert_eq!(seqs(store.entries_before(ROOM, 5, 2).await.unwrap()), [3, 4]);
     assert_eq!(seqs(store.entries_pending().await.unwrap()), [1, 2, 3, 4, 5]);
+    assert_eq!(seqs(store.settled_before(ROOM, 9, 9).await.unwrap()), [0_u64; 0]);
     store.settle(&[(ROOM, 2, StoredSignature::Verified)]).await.unwrap();
+    assert_eq!(seqs(store.settled_before(ROOM, 9, 9).await.unwrap()), [1, 2]);
+    assert_eq!(seqs(store.settled_before(ROOM, 9, 1).await.unwrap()), [2], "as many as are wanted");
     assert_eq!(seqs(store.entries_pending().await.unwrap()), [1, 3, 4, 5]);
 
     // Two calls that read back the same past keep it once, and what is known of its signatures stays.

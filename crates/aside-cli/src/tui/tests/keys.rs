@@ -128,6 +128,8 @@ fn commands_are_those_of_chat() {
     assert_eq!(run(&mut state, "/users\n"), Command::Users(None));
     assert_eq!(run(&mut state, "/reply 3 yes\n"), Command::About(3, About::Reply("yes".into())));
     assert_eq!(run(&mut state, "/join attic\n"), Command::Join("attic".into()));
+    // A sign that says what is meant is believed: there is nobody called so.
+    assert_eq!(run(&mut state, "/join @garden\n"), Command::Join("@garden".into()));
     assert_eq!(type_in(&mut state, "/join garden\n"), [Effect::Members(conversation(GARDEN))]);
     assert_eq!(current(&state), "garden", "known already");
     assert_eq!(type_in(&mut state, "/jump\n"), []);
@@ -372,8 +374,8 @@ fn tab_completes_commands_rooms_and_handles() {
         press(state, KeyCode::Tab, KeyModifiers::NONE);
         state.composer.text().to_owned()
     };
-    assert_eq!(complete(&mut state, "/pas"), "/passwd ");
-    assert_eq!(complete(&mut state, "/re"), "/re", "reply, react, revoke");
+    assert_eq!(complete(&mut state, "/passw"), "/passwd ");
+    assert_eq!(complete(&mut state, "/re"), "/re", "reply, react, recovery, revoke");
     assert!(state.hint.as_deref().is_some_and(|hint| hint.contains("/reply")));
     assert_eq!(complete(&mut state, "/join ga"), "/join garden ");
     assert_eq!(complete(&mut state, "CA"), "carol: ");

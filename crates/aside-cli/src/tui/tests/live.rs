@@ -1,6 +1,6 @@
 //! Who writes, what others have to say, what is pinned, and who is asked in.
 
-use aside_client::{Pin, Presence, PresenceSettings};
+use aside_client::{Pin, Presence, PresenceSettings, private};
 
 use super::*;
 use crate::chat::{command::Command, rooming::Rooming, worker::Done};
@@ -176,8 +176,35 @@ fn who_is_invited_sees_it_at_the_start_and_gets_in() {
 fn a_room_that_is_lost_is_warned_of() {
     let mut state = started();
     let (conversation, room) = (conversation(LOBBY), "lobby".to_owned());
-    let lost = Event::Unfollowed { conversation, room, reason: None };
+    let kind = Kind::PublicRoom;
+    let lost = Event::Unfollowed { conversation, room: room.clone(), kind, by: None, reason: None };
     assert_eq!(event(&mut state, lost), [Effect::ListRooms]);
     let shown = screen(&mut state, 80, 24);
     assert!(shown.contains("lobby is no longer followed") && shown.contains("operator"), "{shown}");
+
+    let (kind, by) = (Kind::Group, Some(person(BOB)));
+    let lost = Event::Unfollowed { conversation, room, kind, by, reason: None };
+    assert_eq!(event(&mut state, lost), [Effect::ListRooms]);
+    let shown = screen(&mut state, 80, 24);
+    assert!(shown.contains("bob has removed you") && !shown.contains("lobby. ask"), "{shown}");
+}
+
+#[test]
+fn what_came_before_the_user_is_one_line() {
+    let mut state = scenes::private();
+    let missed = |seq| {
+        let why = private::Unreadable::NotHere;
+        entry(ATTIC, seq, BOB, What::Unreadable { message_id: message_id(seq), why })
+    };
+    let added = vec![person(ALICE)];
+    let added = What::MembersChanged { added, removed: Vec::new(), external: false };
+    let entries = [missed(11), missed(12), entry(ATTIC, 13, BOB, added)];
+    come(
+        &mut state,
+        entries.map(|entry| Entry { kind: Kind::Group, room: "tea & cake".to_owned(), ..entry }),
+    );
+    let shown = screen(&mut state, 80, 40);
+    assert!(shown.contains("2 earlier messages came before you joined"), "{shown}");
+    assert!(!shown.contains("CAN'T BE READ: it was sent when"), "{shown}");
+    assert_eq!(shown.matches("bob added alice").count(), 1, "{shown}");
 }

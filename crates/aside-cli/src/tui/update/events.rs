@@ -9,7 +9,10 @@ use super::{Effect, rooms, typing};
 use crate::{
     chat::screen::unfollowed,
     devices,
-    output::private::{Told, told},
+    output::{
+        earlier::lets_in,
+        private::{Told, told},
+    },
     presence,
     tui::{
         state::{Asked, Link, State},
@@ -56,8 +59,8 @@ pub(super) fn event(state: &mut State, event: Event) -> Vec<Effect> {
                 room.timeline.discard(message_id);
             }
         }
-        Event::Unfollowed { conversation, room, reason } => {
-            let text = unfollowed(&room, reason.as_ref());
+        Event::Unfollowed { conversation, room, kind, by, reason } => {
+            let text = unfollowed((&room, kind), by.as_ref(), reason.as_ref());
             let room = rooms::room(state, conversation, &room);
             room.joined = false;
             room.timeline.say(text.clone(), true);
@@ -250,7 +253,11 @@ fn entry(state: &mut State, entry: Entry) -> Vec<Effect> {
     if let What::RoomUpdated { now, .. } = &entry.what {
         room.topic = topic(&now.topic);
     }
+    let lets_in = lets_in(&entry, me).then_some(entry.seq);
     room.timeline.take(entry);
+    if let Some(seq) = lets_in {
+        room.timeline.join(seq);
+    }
     if members && news {
         effects.extend(rooms::members_changed(state, conversation));
     }

@@ -57,13 +57,10 @@ fn act(state: &mut State, command: Command, text: String) -> Vec<Effect> {
         Command::Rooming(Rooming::Pins) => return show_pins(state),
         Command::Passwd => state.overlay = Some(Overlay::Password(Passwords::default())),
         Command::History(count) => return history(state, count),
-        Command::Join(name) => {
-            let joined = state.rooms.values().find(|room| room.joined && room.name == name);
-            match joined.map(|room| room.conversation) {
-                Some(known) => return rooms::open(state, known),
-                None => return run(state, Command::Join(name)),
-            }
-        }
+        Command::Join(name) => match state.called(&name) {
+            Some(known) => return rooms::open(state, known),
+            None => return run(state, Command::Join(name)),
+        },
         Command::Forget => {
             if let Some(room) = state.room_mut() {
                 room.timeline = Timeline::default();

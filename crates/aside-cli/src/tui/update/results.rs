@@ -9,6 +9,7 @@ use super::{
 };
 use crate::{
     chat::worker::Done,
+    output::earlier::lets_in,
     retention,
     tui::state::{Asked, State},
 };
@@ -26,10 +27,17 @@ pub(super) fn outcome(state: &mut State, outcome: Outcome) -> Vec<Effect> {
         }
         Outcome::Rooms(Ok(listed)) => return self::listed(state, listed),
         Outcome::Page { of, entries, first_kept } => {
+            let me = state.me;
             let Some(room) = state.rooms.get_mut(&of) else { return Vec::new() };
             room.timeline.begins(first_kept);
             match entries {
-                Ok(entries) => room.timeline.take_page(entries),
+                Ok(entries) => {
+                    let joined = entries.iter().filter(|it| lets_in(it, me)).map(|it| it.seq).max();
+                    room.timeline.take_page(entries);
+                    if let Some(seq) = joined {
+                        room.timeline.join(seq);
+                    }
+                }
                 Err(problem) => {
                     room.timeline.give_up();
                     state.alert = Some(problem);
@@ -88,7 +96,14 @@ pub(super) fn done(state: &mut State, done: Done) -> Vec<Effect> {
             return vec![Effect::ListRooms];
         }
         Done::Presence(settings) => state.settings = Some(settings),
-        Done::Sends { .. } | Done::Waits | Done::Sent | Done::Unsent | Done::Ready => {}
+        Done::Sends { .. }
+        | Done::Waits
+        | Done::Sent
+        | Done::Unsent
+        | Done::Leaves(_)
+        | Done::Left
+        | Done::Drained
+        | Done::Ready => {}
     }
     Vec::new()
 }
@@ -98,12 +113,11 @@ fn begin(state: &mut State) -> Vec<Effect> {
     if state.current.is_some() {
         return Vec::new();
     }
-    let mut joined = state.listed().into_iter().filter(|room| room.joined);
+    let joined = state.listed().into_iter().filter(|room| room.joined);
     let first = match &state.entering {
-        Some(name) => joined.find(|room| room.name == *name),
-        None => joined.min_by_key(|room| !room.is_default),
+        Some(name) => state.called(name),
+        None => joined.min_by_key(|room| !room.is_default).map(|room| room.conversation),
     };
-    let first = first.map(|room| room.conversation);
     first.map_or(Vec::new(), |first| rooms::open(state, first))
 }
 

@@ -41,7 +41,7 @@ use self::{
 };
 use super::outlet::Outlet;
 use crate::{
-    Error, Event,
+    Error, Event, Person,
     backoff::retry_after,
     store::{StateError, Store},
 };
@@ -131,6 +131,8 @@ struct Room {
     follower: Follower,
     name: String,
     members: Members,
+    /// Whose commit has removed this device from a private one.
+    removed_by: Option<Person>,
     /// The first entry that was missed and is being fetched.
     gap: Option<u64>,
     /// Let through and not kept yet.

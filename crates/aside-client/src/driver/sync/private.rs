@@ -10,7 +10,7 @@ use prost::Message as _;
 
 use super::{Departure, Listing, Members, Sync};
 use crate::{
-    Error,
+    Error, Person,
     driver::outlet::Outlet,
     model::{Kind, unnamed},
 };
@@ -72,6 +72,13 @@ impl Sync {
 
     pub(in crate::driver) fn name_of(&self, conversation: ConversationId) -> String {
         self.rooms.get(&conversation).map(|room| room.name.clone()).unwrap_or_default()
+    }
+
+    /// A member has removed this device: the user's too, if the server does not list the conversation any more.
+    pub(in crate::driver) fn removed(&mut self, conversation: ConversationId, by: Option<&Person>) {
+        if let Some(room) = self.rooms.get_mut(&conversation) {
+            room.removed_by = by.cloned();
+        }
     }
 
     /// Whether all of the user's conversations are listed, and those that are private followed.

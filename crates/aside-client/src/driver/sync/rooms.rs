@@ -14,7 +14,7 @@ use super::{Asked, Departure, Listing, MAX_MEMBER_PAGES, Members, Others, Own, R
 use crate::{
     Error, Event,
     driver::outlet::Outlet,
-    model::is_private,
+    model::{Kind, is_private},
     store::{Followed, MAX_UNREAD, Progress},
 };
 
@@ -198,6 +198,7 @@ impl Sync {
             follower,
             name: name.to_owned(),
             members,
+            removed_by: None,
             gap: None,
             accepted: Vec::new(),
             advanced: false,
@@ -253,8 +254,10 @@ impl Sync {
         out: &mut Outlet,
     ) -> Result<(), Error> {
         if let Some(room) = self.rooms.get(&conversation) {
-            let room = room.name.clone();
-            out.tell(Event::Unfollowed { conversation, room, reason });
+            let (room, by) = (room.name.clone(), room.removed_by.clone());
+            let known = self.store.conversation(conversation).await?;
+            let kind = known.map_or(Kind::PublicRoom, |known| known.kind);
+            out.tell(Event::Unfollowed { conversation, room, kind, by, reason });
         }
         self.unfollow(conversation, Departure::Unlisted).await
     }

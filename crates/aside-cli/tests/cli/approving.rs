@@ -1,111 +1,39 @@
 //! Two devices of one account, as people and scripts run them: one lets the other in.
 
-use std::{
-    io::{BufRead as _, BufReader, Write as _},
-    process::{Child, ChildStdin, ChildStdout, Command, Output, Stdio},
-};
+use std::process::{Command, Output};
 
-use aside_server::{Config, Running, Server};
 use serde_json::Value;
-use tempfile::TempDir;
 
-struct World {
-    home: TempDir,
-    server: Running,
-}
+use crate::world::{Dialogue, World, output, stdout};
 
-impl World {
-    async fn new() -> Self {
-        let home = tempfile::tempdir().expect("a temporary directory");
-        let config = Config::for_tests(home.path().join("server"));
-        let server = Server::start(config).await.expect("the server starts");
-        Self { home, server }
-    }
+/// Alice's computers.
+struct Computers(World);
 
+impl Computers {
     /// `aside <command>` as Alice on this computer.
     fn aside(&self, computer: &str, command: &str, arguments: &[&str]) -> Command {
-        let port = self.server.local_addr().port();
-        let mut aside = Command::new(env!("CARGO_BIN_EXE_aside"));
-        aside
-            .args(command.split(' '))
-            .arg(format!("aside://alice@localhost:{port}"))
-            .args(arguments)
-            .args(["--fingerprint", &self.server.fingerprint(), "--device-name", computer])
-            .env("ASIDE_DATA_DIR", self.home.path().join(computer))
-            .env("ASIDE_PASSWORD", "a pass phrase for tests");
-        aside
+        self.0.aside_on(computer, command, "alice", arguments)
     }
 
     async fn run(&self, computer: &str, command: &str, arguments: &[&str]) -> Output {
-        let mut aside = self.aside(computer, command, arguments);
-        let ended = move || aside.stdin(Stdio::null()).output().expect("the program runs");
-        tokio::task::spawn_blocking(ended).await.expect("the task does not panic")
+        output(self.aside(computer, command, arguments), "").await
     }
 
     async fn json(&self, computer: &str, command: &str, arguments: &[&str]) -> Value {
         let output = self.run(computer, command, arguments).await;
-        serde_json::from_str(&said(&output)).expect("it is JSON")
+        serde_json::from_str(&stdout(&output)).expect("it is JSON")
     }
 }
 
-fn said(output: &Output) -> String {
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{}: {stderr}", output.status);
-    String::from_utf8(output.stdout.clone()).expect("it is UTF-8")
-}
-
-/// A program that runs while others do.
-struct Dialogue {
-    child: Child,
-    lines: BufReader<ChildStdout>,
-    input: Option<ChildStdin>,
-}
-
-impl Dialogue {
-    fn start(mut command: Command) -> Self {
-        let command = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().expect("the program starts");
-        let lines = BufReader::new(child.stdout.take().expect("it is piped"));
-        let input = child.stdin.take();
-        Self { child, lines, input }
-    }
-
-    fn event(&mut self, name: &str) -> Value {
-        let mut line = String::new();
-        self.lines.read_line(&mut line).expect("it is UTF-8");
-        let event: Value = serde_json::from_str(&line).expect("a line of JSON");
-        assert_eq!(event["event"], name, "{event}");
-        event
-    }
-
-    fn say(&mut self, line: &str) {
-        let input = self.input.as_mut().expect("it was not closed");
-        writeln!(input, "{line}").expect("the program reads");
-    }
-
-    #[cfg(unix)]
-    fn interrupt(&self) {
-        let kill = Command::new("kill").args(["-INT", &self.child.id().to_string()]).status();
-        assert!(kill.expect("there is a kill").success());
-    }
-
-    fn end(self) -> (Option<i32>, String) {
-        let Self { child, input, .. } = self;
-        let output = child.wait_with_output().expect("the program ends");
-        drop(input);
-        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
-    }
-}
-
-async fn two_computers() -> World {
-    let world = World::new().await;
-    said(&world.run("phone", "rooms", &["--register"]).await);
-    said(&world.run("phone", "recovery new", &[]).await);
+async fn two_computers() -> Computers {
+    let world = Computers(World::new().await);
+    stdout(&world.run("phone", "rooms", &["--register"]).await);
+    stdout(&world.run("phone", "recovery new", &[]).await);
     world
 }
 
 /// Both as far as the digits: the laptop's, the phone's.
-fn both_show(world: &World) -> (Dialogue, Dialogue) {
+fn both_show(world: &Computers) -> (Dialogue, Dialogue) {
     let mut laptop = Dialogue::start(world.aside("laptop", "devices ask", &["--json"]));
     assert_eq!(laptop.event("asked")["reached"], 0);
     let mut phone = Dialogue::start(world.aside("phone", "devices approve", &["--json"]));
@@ -139,10 +67,10 @@ async fn a_device_is_let_in_by_the_digits_that_it_shows() {
     let log = world.json("phone", "devices log", &["--json"]).await;
     let changes = log.as_array().unwrap().iter().map(|entry| entry["change"].as_str().unwrap());
     assert_eq!(changes.collect::<Vec<_>>(), ["began", "added"]);
-    let shown = said(&world.run("phone", "devices log", &[]).await);
+    let shown = stdout(&world.run("phone", "devices log", &[]).await);
     assert!(shown.contains("1  added laptop  by phone"), "{shown}");
-    said(&world.run("phone", "devices revoke", &["laptop", "--since", "1"]).await);
-    let shown = said(&world.run("phone", "devices log", &[]).await);
+    stdout(&world.run("phone", "devices revoke", &["laptop", "--since", "1"]).await);
+    let shown = stdout(&world.run("phone", "devices log", &[]).await);
     assert!(shown.contains("and what it approved since 1  by phone"), "{shown}");
 }
 
@@ -206,33 +134,23 @@ async fn chats_let_a_device_in_too() {
     let world = two_computers().await;
     tokio::task::spawn_blocking(move || {
         let mut phone = Dialogue::start(world.aside("phone", "chat", &["--join", "lobby"]));
-        let line = |dialogue: &mut Dialogue, part: &str| {
-            loop {
-                let mut line = String::new();
-                let read = dialogue.lines.read_line(&mut line).expect("it is UTF-8");
-                assert!(read > 0, "it ends before it says {part}");
-                if line.contains(part) {
-                    return;
-                }
-            }
-        };
-        line(&mut phone, "connected as alice");
+        phone.line("connected as alice");
         phone.say("/devices approve");
-        line(&mut phone, "no device asks yet");
+        phone.line("no device asks yet");
         let mut laptop = Dialogue::start(world.aside("laptop", "devices ask", &["--json"]));
         assert_eq!(laptop.event("asked")["reached"], 1);
-        line(&mut phone, "asks to be approved: /devices approve");
+        phone.line("asks to be approved: /devices approve");
         phone.say("/devices approve");
-        line(&mut phone, "laptop asks to be approved");
+        phone.line("laptop asks to be approved");
         let code = laptop.event("code")["code"].as_str().unwrap().to_owned();
-        line(&mut phone, &format!("{} {}", &code[..3], &code[3..]));
+        phone.line(&format!("{} {}", &code[..3], &code[3..]));
         laptop.say(&code);
         phone.say("/devices same");
-        line(&mut phone, "laptop is approved");
+        phone.line("laptop is approved");
         laptop.event("approved");
         phone.say("/devices differ");
         phone.say("/rooms");
-        line(&mut phone, "lobby  ");
+        phone.line("lobby  ");
         phone.say("/quit");
         assert_eq!(laptop.end().0, Some(0));
         let (code, said) = phone.end();

@@ -1,79 +1,10 @@
 //! The program as people and scripts run it, against a server on loopback.
 
-use std::{
-    io::Write as _,
-    process::{Command, Output, Stdio},
-};
+use std::process::{Command, Output};
 
-use aside_server::{Config, Running, Server};
 use serde_json::Value;
-use tempfile::TempDir;
 
-/// A server, and a place for the state of clients.
-struct World {
-    home: TempDir,
-    server: Running,
-}
-
-impl World {
-    async fn new() -> Self {
-        let home = tempfile::tempdir().expect("a temporary directory");
-        let config = Config::for_tests(home.path().join("server"));
-        let server = Server::start(config).await.expect("the server starts");
-        Self { home, server }
-    }
-
-    /// `aside <command> <address of the handle> <arguments>`, trusting the server.
-    fn aside(&self, command: &str, handle: &str, arguments: &[&str]) -> Command {
-        let port = self.server.local_addr().port();
-        let mut aside = Command::new(env!("CARGO_BIN_EXE_aside"));
-        aside
-            .args(command.split(' '))
-            .arg(format!("aside://{handle}@localhost:{port}"))
-            .args(arguments)
-            .args(["--fingerprint", &self.server.fingerprint()])
-            .env("ASIDE_DATA_DIR", self.home.path().join("clients"))
-            .env("ASIDE_PASSWORD", "a pass phrase for tests");
-        aside
-    }
-
-    async fn run(&self, command: &str, handle: &str, arguments: &[&str]) -> Output {
-        output(self.aside(command, handle, arguments), "").await
-    }
-}
-
-/// Runs it with this on its standard input, while the server in this process goes on.
-async fn output(mut command: Command, input: &str) -> Output {
-    let input = input.to_owned();
-    tokio::task::spawn_blocking(move || {
-        let command = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().expect("the program starts");
-        let mut stdin = child.stdin.take().expect("it was piped");
-        stdin.write_all(input.as_bytes()).expect("the program reads");
-        drop(stdin);
-        child.wait_with_output().expect("the program ends")
-    })
-    .await
-    .expect("the task does not panic")
-}
-
-fn stdout(output: &Output) -> String {
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{}: {stderr}", output.status);
-    String::from_utf8(output.stdout.clone()).expect("it is UTF-8")
-}
-
-fn failure(output: &Output) -> (Option<i32>, String) {
-    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(stderr.starts_with("aside: "), "{stderr}");
-    (output.status.code(), stderr)
-}
-
-/// What a chat printed in which something failed, and its exit code: failures stand where those of other commands do.
-fn failed_chat(output: &Output) -> (Option<i32>, String) {
-    let (code, said) = failure(output);
-    (code, String::from_utf8_lossy(&output.stdout).into_owned() + &said)
-}
+use crate::world::{World, failed_chat, failure, output, stdout};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn scripts_send_and_read() {

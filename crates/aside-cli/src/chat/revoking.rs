@@ -1,0 +1,37 @@
+//! `/revoke`: what it comes to first, since nothing takes it back.
+
+use anyhow::{Result, bail};
+
+use super::worker::{Done, Worker};
+use crate::devices::revoking::{Before, DONE_TO_ITSELF, UNAPPROVED};
+
+impl Worker {
+    /// Says what it comes to, and does it for who is sure.
+    pub(super) async fn revoke(&mut self, number: usize, sure: bool) -> Result<()> {
+        let Some(device) = number.checked_sub(1).and_then(|at| self.devices.get(at)).copied()
+        else {
+            bail!("/devices shows no device {number}");
+        };
+        let before = Before::of(&self.client, device).await?;
+        if before.by_unapproved {
+            bail!("{UNAPPROVED}; `aside devices revoke --unapproved` does it all the same");
+        }
+        if !sure {
+            let mut told = vec![format!("device {number} can never log in again after it")];
+            told.extend(before.warnings().map(str::to_owned));
+            let told = told.join("\n");
+            self.say(format!("{told}\n/revoke {number} yes does it")).await;
+            return Ok(());
+        }
+        if before.itself {
+            // The server ends the chat.
+            self.tell(Done::Leaves(DONE_TO_ITSELF)).await;
+        }
+        self.client.revoke_device(device).await?;
+        match before.itself {
+            true => self.tell(Done::Left).await,
+            false => self.say(format!("device {number} is revoked")).await,
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,291 @@
+//! Private conversations, as people meet them who have read no more than the README.
+
+use crate::world::{Dialogue, World, failed_chat, failure, output, stdout};
+
+/// A server with these users, each with a recovery phrase and keys for others to write to.
+async fn world_of(handles: &[&str]) -> World {
+    let world = World::new().await;
+    for handle in handles {
+        stdout(&world.run("rooms", handle, &["--register"]).await);
+        stdout(&world.run("recovery new", handle, &[]).await);
+        // Its keys are with the server once what was asked after was answered.
+        chat(&world, handle, "/rooms\n").await;
+    }
+    world
+}
+
+/// What a chat prints in which nothing fails.
+async fn chat(world: &World, who: &str, typed: &str) -> String {
+    stdout(&output(world.aside("chat", who, &[]), typed).await)
+}
+
+/// Runs what blocks, while the server in this process goes on.
+async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    tokio::task::spawn_blocking(work).await.expect("the task does not panic")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_phrase_is_made_in_a_chat_and_counts_once_it_is_written_down() {
+    let world = World::new().await;
+    stdout(&world.run("rooms", "alice", &["--register"]).await);
+    let mut open = Dialogue::start(world.aside("chat", "alice", &[]));
+    let (mut open, phrase) = aside(move || {
+        open.line("connected as alice");
+        open.say("/recovery");
+        open.line("you have no recovery phrase yet");
+        open.say("/recovery new");
+        let groups = |line: &str| line.trim().split('-').count() == 8;
+        let phrase = loop {
+            let line = open.line("");
+            if groups(&line) {
+                break line.trim().to_owned();
+            }
+        };
+        open.line("write it down on paper");
+        (open, phrase)
+    })
+    .await;
+
+    // Beside the chat nothing is printed that does not count.
+    let beside = world.run("recovery new", "alice", &[]).await;
+    let (code, said) = failure(&beside);
+    assert!(code == Some(1) && beside.stdout.is_empty(), "{said}");
+    assert!(said.contains("nothing was done") && said.contains("/recovery new does it"), "{said}");
+    let not_yet = output(world.aside_on("laptop", "recovery use", "alice", &[]), &phrase).await;
+    assert!(failure(&not_yet).1.contains("no recovery phrase was made"), "it was not written down");
+
+    let (_, last) = phrase.rsplit_once('-').unwrap();
+    let typed = format!("/recovery written {}", last.to_lowercase());
+    let said = aside(move || {
+        open.say("/recovery written zzzz");
+        open.say(&typed);
+        open.line("the phrase counts");
+        open.say("/recovery");
+        open.line("which is not shown again; this device is approved");
+        open.say("/recovery new");
+        open.say("/recovery use");
+        open.line("aside recovery use aside://alice@");
+        open.say("/passphrase");
+        open.line("aside passphrase set aside://alice@");
+        open.say("/quit");
+        open.end().1
+    })
+    .await;
+    assert!(said.contains("this is not its last group"), "{said}");
+    assert!(said.contains("you have a recovery phrase, which is not shown again"), "{said}");
+    let used = output(world.aside_on("laptop", "recovery use", "alice", &[]), &phrase).await;
+    assert_eq!(stdout(&used), "");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_device_is_revoked_by_whoever_may_and_is_sure() {
+    let world = world_of(&["alice"]).await;
+    let laptop = async |command: &str, arguments: &[&str], typed: &str| {
+        output(world.aside_on("laptop", command, "alice", arguments), typed).await
+    };
+    let devices = stdout(&laptop("devices", &["--json"], "").await);
+    let devices: serde_json::Value = serde_json::from_str(&devices).unwrap();
+    let phone = devices[0]["device_id"].as_str().unwrap();
+    let (_, said) = failure(&laptop("devices revoke", &[phone], "").await);
+    assert!(said.contains("by the password alone") && said.contains("--unapproved"), "{said}");
+    let (_, said) = failed_chat(&laptop("chat", &[], "/devices\n/revoke 1\n/revoke 1 yes\n").await);
+    assert_eq!(said.matches("by the password alone").count(), 2, "{said}");
+
+    // The phone asks first, and takes the laptop away then.
+    let told = chat(&world, "alice", "/devices\n/revoke 2\n/devices\n").await;
+    assert!(told.contains("device 2 can never log in again after it\n/revoke 2 yes does it"));
+    assert_eq!(told.matches(" laptop  ").count(), 2, "{told}");
+    let told = chat(&world, "alice", "/devices\n/revoke 2 yes\n/devices\n").await;
+    assert!(told.contains("device 2 is revoked"), "{told}");
+    assert_eq!(told.matches(" laptop  ").count(), 1, "{told}");
+
+    // And itself, the last that is approved.
+    let told = chat(&world, "alice", "/devices\n/revoke 1\n").await;
+    assert!(told.contains("it is this very device") && told.contains("only the recovery phrase"));
+    let told = chat(&world, "alice", "/devices\n/revoke 1 yes\n").await;
+    assert!(told.ends_with("that of a new device\n"), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_device_that_revokes_itself_is_told_what_that_means() {
+    let world = world_of(&["alice"]).await;
+    let devices = stdout(&world.run("devices", "alice", &["--json"]).await);
+    let devices: serde_json::Value = serde_json::from_str(&devices).unwrap();
+    let itself = devices[0]["device_id"].as_str().unwrap();
+    let revoked = world.run("devices revoke", "alice", &[itself]).await;
+    assert_eq!(stdout(&revoked), "");
+    let said = String::from_utf8_lossy(&revoked.stderr);
+    assert!(said.contains("logged out for good") && said.contains("recovery phrase"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_was_put_out_of_a_group_is_told_and_keeps_what_was_read() {
+    let world = world_of(&["alice", "bob"]).await;
+    let typed = "/group new Tea\n/group invite bob\ngreen tea or black?\n";
+    let said = chat(&world, "alice", typed).await;
+    // They were nowhere together before.
+    assert!(said.contains("bob is in it now"), "{said}");
+    let mut bob = Dialogue::start(world.aside("chat", "bob", &["--join", "Tea"]));
+    let bob = aside(move || {
+        bob.line("green tea or black?");
+        bob
+    })
+    .await;
+    chat(&world, "alice", "/join Tea\n/group remove bob\n").await;
+    let (shown, said) = aside(move || {
+        let mut bob = bob;
+        let shown = bob.line("you are in Tea no longer");
+        bob.say("/history");
+        bob.line("green tea or black?");
+        bob.say("/quit");
+        (shown, bob.end())
+    })
+    .await;
+    assert!(shown.contains("alice has removed you") && !shown.contains("operator"), "{shown}");
+    assert_eq!(said, (Some(0), String::new()));
+    // As who comes back later, and is told by the list of conversations alone.
+    let again = world.run("tail", "bob", &["tea"]).await;
+    assert!(failure(&again).1.contains("you are in Tea no longer; --offline shows"));
+    let kept = stdout(&world.run("tail", "bob", &["tea", "--offline"]).await);
+    assert!(kept.contains("alice: green tea or black?"), "{kept}");
+    let found = stdout(&world.run("search", "bob", &["green", "--local", "--room", "tea"]).await);
+    assert!(found.contains("private Tea") && found.contains("green tea or black?"), "{found}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_private_is_searched_on_this_device() {
+    let world = world_of(&["alice", "bob"]).await;
+    stdout(&world.run("send", "alice", &["lobby", "public tea", "--join"]).await);
+    stdout(&world.run("dm", "alice", &["bob", "secret tea"]).await);
+    let said =
+        chat(&world, "alice", "/join @bob\n/search tea\n/join lobby\n/search secret\n").await;
+    assert!(
+        said.contains(
+            "private bob is searched on this device, in what it keeps: the server can't read it"
+        ),
+        "{said}"
+    );
+    let (_, found) = said.split_once("the server can't read it").unwrap();
+    assert!(found.contains("alice: secret tea") && !found.contains("public tea"), "{found}");
+    assert!(said.contains("nothing was found in your public rooms"), "{said}");
+    let found = world.run("search", "alice", &["tea", "--room", "@bob"]).await;
+    let found_text = stdout(&found);
+    assert!(found_text.contains("secret tea") && !found_text.contains("public"), "{found_text}");
+    assert!(String::from_utf8_lossy(&found.stderr).contains("the server can't read it"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_kept_is_read_beside_a_chat() {
+    let world = world_of(&["alice", "bob"]).await;
+    stdout(&world.run("dm", "alice", &["bob", "psst"]).await);
+    let mut open = Dialogue::start(world.aside("chat", "alice", &[]));
+    let open = aside(move || {
+        open.line("connected as alice");
+        open
+    })
+    .await;
+    let (code, said) = failure(&world.run("tail", "alice", &["@bob"]).await);
+    assert_eq!(code, Some(1));
+    assert!(said.contains("is open on this device") && said.contains("--offline"), "{said}");
+    assert!(!said.contains("member"), "{said}");
+    for name in ["@bob", "bob", "@Bob"] {
+        let kept = stdout(&world.run("tail", "alice", &[name, "--offline"]).await);
+        assert!(kept.contains("alice: psst"), "{name}: {kept}");
+    }
+    let none = world.run("tail", "alice", &["#bob", "--offline"]).await;
+    assert!(failure(&none).1.contains("no room #bob is kept here"));
+    aside(move || {
+        let mut open = open;
+        open.say("/quit");
+        assert_eq!(open.end().0, Some(0));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waited_is_never_shown_as_unverified() {
+    let world = world_of(&["alice"]).await;
+    stdout(&world.run("rooms", "bob", &["--register"]).await);
+    let (code, said) = failure(&world.run("dm", "alice", &["bob", "one for later"]).await);
+    assert!(code == Some(1) && said.contains("not sent yet"), "{said}");
+    // Several lines that nobody can read yet end the chat all the same.
+    let typed = "/join @bob\ntwo for later\nthree for later\n";
+    let (code, said) = failed_chat(&output(world.aside("chat", "alice", &[]), typed).await);
+    assert!(code == Some(1) && said.contains("3 messages wait for what is said above"), "{said}");
+    assert!(said.contains("bob has no approved device yet"), "{said}");
+
+    stdout(&world.run("recovery new", "bob", &[]).await);
+    chat(&world, "bob", "/rooms\n").await;
+    // The first sends it, and may or may not show it.
+    for _ in 0..2 {
+        let tail = stdout(&world.run("tail", "alice", &["@bob"]).await);
+        assert!(!tail.contains("NOT VERIFIED"), "{tail}");
+    }
+    // Behind all that waited.
+    stdout(&world.run("dm", "alice", &["bob", "no more"]).await);
+    let tail = stdout(&world.run("tail", "bob", &["@alice"]).await);
+    for text in ["one", "two", "three"] {
+        assert!(tail.contains(&format!("alice: {text} for later")), "{tail}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_room_and_a_person_of_one_name_are_told_apart() {
+    let world = world_of(&["alice", "bob"]).await;
+    chat(&world, "alice", "/create bob\nto the room\n").await;
+    chat(&world, "alice", "/dm bob to the person\n").await;
+    let (_, said) = failed_chat(&output(world.aside("chat", "alice", &[]), "/join bob\n").await);
+    assert!(said.contains("#bob is the public room, @bob the private"), "{said}");
+    chat(&world, "alice", "/join #bob\nmore to the room\n/join @bob\nmore to the person\n").await;
+    let room = stdout(&world.run("tail", "alice", &["#bob"]).await);
+    assert!(room.contains("more to the room") && !room.contains("person"), "{room}");
+    let direct = stdout(&world.run("tail", "alice", &["@bob"]).await);
+    assert!(direct.contains("more to the person") && !direct.contains("room"), "{direct}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_private_conversations_do_not_have_is_said_in_plain_words() {
+    let world = world_of(&["alice", "bob"]).await;
+    stdout(&world.run("send", "alice", &["lobby", "hello", "--join"]).await);
+    let typed = "/dm bob psst\n/pin 3\n/pins\n/topic tea\n/invite bob\n/leave\n";
+    let (code, said) = failed_chat(&output(world.aside("chat", "alice", &[]), typed).await);
+    assert_eq!(code, Some(1));
+    for expected in [
+        "messages are pinned in public rooms only",
+        "neither topic nor description",
+        "/group new begins a group",
+        "it is between you two for ever",
+    ] {
+        assert!(said.contains(expected), "{expected:?} in:\n{said}");
+    }
+    let said = chat(&world, "alice", "/group new tea\n/group leave\n").await;
+    let (_, after) = said.split_once("you left tea").unwrap();
+    assert!(after.contains("what you say now is said in"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_was_put_out_while_away_is_told_too() {
+    let world = world_of(&["alice", "bob"]).await;
+    chat(&world, "alice", "/group new Tea\n/group invite bob\nblack tea\n").await;
+    let read = stdout(&world.run("tail", "bob", &["Tea"]).await);
+    assert!(read.contains("black tea"), "{read}");
+    chat(&world, "alice", "/join Tea\n/group remove bob\n").await;
+    let told = chat(&world, "bob", "/rooms\n").await;
+    assert!(told.contains("you are in Tea no longer") && !told.contains("operator"), "{told}");
+    let kept = stdout(&world.run("tail", "bob", &["Tea", "--offline"]).await);
+    assert!(kept.contains("alice: black tea"), "{kept}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_said_before_one_came_is_one_quiet_line() {
+    let world = world_of(&["alice", "bob"]).await;
+    chat(&world, "alice", "/group new Tea\none\ntwo\n/group invite bob\nwelcome\n").await;
+    let shown = chat(&world, "bob", "/join Tea\n/history\n").await;
+    let tail = stdout(&world.run("tail", "bob", &["Tea"]).await);
+    for shown in [&shown, &tail] {
+        assert!(shown.contains(" earlier messages came before you joined"), "{shown}");
+        assert!(shown.contains("alice: welcome") && !shown.contains("CAN'T BE READ"), "{shown}");
+    }
+    let json = stdout(&world.run("tail", "bob", &["Tea", "--json"]).await);
+    assert!(json.contains("\"why\":\"not_here\""), "{json}");
+}
