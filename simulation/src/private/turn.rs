@@ -459,10 +459,14 @@ impl Device {
         let believes = scene.is(PrivateSabotage::BelieveAnyLog);
         let known = self.disk.logs.get(&user).map(|it| &it.known).filter(|_| !believes);
         let judged = received.judge(SERVER_NAME, known, false);
+        let theirs = scene.users.iter().find(|it| it.id == Some(user));
+        let account_key = theirs.map(|it| it.account_key.public_key());
         let engine = self.running.as_mut().and_then(|it| it.engine.as_mut());
         let engine = engine.context("it has an engine")?;
         match judged {
             Ok(Some((known, log))) => {
+                let is_theirs = account_key.is_some_and(|key| key == *log.account_key());
+                ensure!(is_theirs, "a device log is believed that another key began");
                 engine.learn(log.clone());
                 self.disk.logs.insert(user, Pinned { known, log });
             }

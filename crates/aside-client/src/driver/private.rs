@@ -144,11 +144,13 @@ impl Driver {
             for (conversation, head) in engine.heads() {
                 self.sync.heard_of(conversation, head);
             }
-            let Some(writes) = engine.take_writes() else { break };
-            self.store.keep_private(&writes).await?;
-            engine.written();
+            if let Some(writes) = engine.take_writes() {
+                self.store.keep_private(&writes).await?;
+                engine.written();
+            } else if !self.private_follow().await? {
+                break;
+            }
         }
-        self.private_follow().await?;
         if let Some(engine) = self.private.engine.as_mut().filter(|_| self.sync.is_listed()) {
             engine.listed();
         }
@@ -163,25 +165,27 @@ impl Driver {
         Ok(())
     }
 
-    /// Follows conversations that were listed, once it is known where they begin for this device.
-    async fn private_follow(&mut self) -> Result<(), Error> {
+    /// Follows conversations that were listed, once it is known where they begin for this device; whether there were any, of which
+    /// more may be due then.
+    async fn private_follow(&mut self) -> Result<bool, Error> {
         let is_known = self.private.engine.as_ref().is_some_and(Engine::is_inbox_known);
         if !is_known {
-            return Ok(());
+            return Ok(false);
         }
-        for summary in self.sync.take_deferred() {
+        let deferred = self.sync.take_deferred();
+        for summary in &deferred {
             let Some(room) = &summary.room else { continue };
             let conversation = ConversationId::try_from(&room.conversation_id[..])?;
-            let Some(engine) = &mut self.private.engine else { return Ok(()) };
+            let Some(engine) = &mut self.private.engine else { return Ok(false) };
             let from = engine.welcomed_at(conversation);
             engine.follow(conversation, room.kind(), room.head_seq, 0);
             let profile = engine.profile(conversation).cloned();
-            self.sync.follow_private(room, &summary, from, &mut self.out).await?;
+            self.sync.follow_private(room, summary, from, &mut self.out).await?;
             if let Some(profile) = profile {
                 self.sync.name_group(conversation, profile.name(), &mut self.out).await?;
             }
         }
-        Ok(())
+        Ok(!deferred.is_empty())
     }
 
     async fn private_told(
