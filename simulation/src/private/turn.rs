@@ -581,11 +581,14 @@ impl Device {
             Told::CommitRefused { .. }
             | Told::CommitRejected { .. }
             | Told::RepairFailed { .. }
+            | Told::DeviceLeftOut { .. }
             | Told::SenderDoubted { .. }
             | Told::ForkFound { .. } => {
                 // What a device made that was revoked since is not taken either.
-                let is_ordinary = scene.may_suspect || scene.witness.was_revoked;
-                ensure!(is_ordinary, "nobody lies, and {told:?}");
+                ensure!(
+                    scene.may_suspect || scene.witness.was_revoked,
+                    "nobody lies, and {told:?}"
+                );
                 // Its user does what is offered then, once.
                 let is_offer =
                     matches!(told, Told::RepairFailed { why, .. } if why != Repair::Asked);

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use super::{
     conversation::{Context, Conversation, Hand, Request, Step},
     event::{Event, Goal, GoalError},
-    intake::Hold,
+    intake::{Hold, suspects},
 };
 
 /// How long to wait before it is asked again whether somebody has a device by now.
@@ -25,6 +25,7 @@ impl Conversation {
     /// What is made of KeyPackages, without those that this group refuses; and whose they are.
     pub(super) fn change(
         &mut self,
+        cx: &mut Context<'_>,
         group: &Group,
         packages: Vec<(Owner, Bytes)>,
         remove: BTreeSet<Owner>,
@@ -33,15 +34,15 @@ impl Conversation {
         for (owner, bytes) in packages {
             match group.key_package(&bytes) {
                 Ok(package) if package.owner() == owner => change.add.push(package),
-                Ok(_) => self.drop_package(owner, Reason::CredentialRefused),
-                Err(reason) => self.drop_package(owner, reason),
+                Ok(_) => self.drop_package(cx, owner, Reason::CredentialRefused),
+                Err(reason) => self.drop_package(cx, owner, reason),
             }
         }
         let leaves = change.add.iter().map(KeyPackage::owner).collect();
         (change, leaves)
     }
 
-    pub(super) fn drop_package(&mut self, owner: Owner, reason: Reason) {
+    pub(super) fn drop_package(&mut self, cx: &mut Context<'_>, owner: Owner, reason: Reason) {
         self.hand.packages.remove(&owner);
         if reason == Reason::Expired && self.hand.expired < MAX_EXPIRED {
             // The oldest come first: the next may do.
@@ -50,6 +51,12 @@ impl Conversation {
             return;
         }
         self.hand.refused.insert(owner, reason);
+        if reason == Reason::CredentialRefused
+            && !suspects(cx, [&owner]).is_empty()
+            && self.hand.left_out.insert(owner)
+        {
+            cx.tell(self.id, Event::DeviceLeftOut { device: owner });
+        }
     }
 
     /// A claim for those that were not asked for yet.

@@ -152,6 +152,8 @@ pub(super) struct Hand {
     pub(super) expired: usize,
     /// Devices whose KeyPackages were refused here.
     pub(super) refused: BTreeMap<Owner, Reason>,
+    /// Those of them of which it was told.
+    pub(super) left_out: BTreeSet<Owner>,
 }
 
 /// What did not work, why, and where the log was.
