@@ -882,12 +882,15 @@ class DeviceLog:
     def __init__(self, user, entries):
         self.user, self.hashes, self.did, self.login_keys = user, [], [], {}
         self.certificates = []
+        # Bytes of all statements; entries by devices since the genesis or the last override, and their bytes.
+        self.size, self.by_devices = 0, (0, 0)
         for entry in entries:
             self.apply(entry)
 
     def apply(self, data):
         try:
             entry = canonical("DeviceLogEntry", data)
+            refuse_unless(len(entry.get("statement", b"")) <= 1 << 16, "limits")
             stated = canonical("DeviceLogStatement", entry.get("statement", b""))
         except Malformed:
             raise Refused("malformed") from None
@@ -906,7 +909,11 @@ class DeviceLog:
             self.account_key = change["account_key"]
         refuse_unless(position == len(self.did), "position")
         refuse_unless(position == 0 or previous == self.hashes[-1], "previous")
-        head = position - 1
+        head, size = position - 1, len(entry["statement"])
+        refuse_unless(position < (960 if signer else 1024), "limits")
+        refuse_unless(self.size + size <= (917504 if signer else 1048576), "limits")
+        count, of_devices = self.by_devices
+        refuse_unless(not signer or count < 256 and of_devices + size <= 262144, "limits")
         if signer and head >= 0:
             refuse_unless(self.judge(signer, head)["is"] == "active", "signer")
         key = self.login_keys[signer] if signer else self.account_key
@@ -916,6 +923,11 @@ class DeviceLog:
         refuse_unless(kind != "genesis" or position == 0, "genesis")
         refuse_unless(all(certificate["user_id"] == self.user for certificate in certificates), "user")
         self.check_change(kind, signer, change, certificates, held, position)
+        self.size += size
+        if signer:
+            self.by_devices = count + 1, of_devices + size
+        elif kind == "override":
+            self.by_devices = 0, 0
         self.login_keys |= {certificate["device_id"]: certificate["login_key"] for certificate in certificates}
         self.hashes.append(sha256(label("device-log", entry["statement"])))
         devices = [certificate["device_id"] for certificate in certificates]
@@ -934,9 +946,12 @@ class DeviceLog:
             holders = [other for other, login_key in known.items() if login_key == key]
             refuse_unless(known.get(device, key) == key and set(holders) <= {device}, "login-key")
             known[device] = key
+        refuse_unless(len(devices) <= 32, "limits")
         if kind == "add":
             refuse_unless(self.judge(devices[0], position - 1)["is"] != "active", "active")
             refuse_unless(not signer or devices[0] not in self.login_keys, "account")
+            active = [device for device in self.login_keys if self.judge(device, position - 1)["is"] == "active"]
+            refuse_unless(len(active) < 32, "limits")
         if kind == "renew":
             refuse_unless(signer == devices[0], "not-its-own")
             refuse_unless(held[0] != self.given(signer, position - 1)[-1][1], "nothing")
@@ -991,6 +1006,55 @@ class DeviceLog:
                 ends.append((begin, cause["by"], "fallen"))
         # The earliest end counts; of several that are as early, the entry that came first.
         return min(ends, default=None)
+
+
+def field(number, value):
+    """A field of a canonical message: left out if it is empty."""
+    if isinstance(value, int):
+        return shortest(number << 3) + shortest(value) if value else b""
+    return shortest(number << 3 | 2) + shortest(len(value)) + value if value else b""
+
+
+def signed_raw(secret, data):
+    r, s = utils.decode_dss_signature(private_key(secret).sign(data, ec.ECDSA(hashes.SHA256())))
+    return r.to_bytes(32, "big") + s.to_bytes(32, "big")
+
+
+def next_entry(log, made, turn, file):
+    """The entry that a step of a recipe makes next."""
+    named = {name: unhex(it, "certificate") for name, it in file["certificates"].items()}
+    certificates = [named[name] for name in made["certificates"]]
+    if made["kind"] != "override":
+        certificates = [certificates[turn % len(certificates)]]
+    held = b"".join(field(1, certificate) for certificate in certificates)
+    if made["kind"] == "genesis":
+        held = field(1, point_of(unhex(file, "account_private_key"))) + field(2, certificates[0])
+    signer, secret = b"", unhex(file, "account_private_key")
+    if made["by"] != "account":
+        signer = read_certificate(named[made["by"]])[1]["device_id"]
+        secret = unhex(file["certificates"][made["by"]], "private_key")
+    position = len(log.did) if log else 0
+    statement = field(1, unhex(file, "user_id")) + field(2, position) + field(3, log.hashes[-1] if log else b"")
+    number = {"genesis": 10, "add": 11, "override": 13, "renew": 14}[made["kind"]]
+    statement += field(4, signer) + field(number, held)
+    return field(1, statement) + field(2, signed_raw(secret, label("device-log-entry", statement)))
+
+
+def judge_device_limits(vector, file):
+    genesis = {"by": "account", "kind": "genesis", "certificates": [vector["genesis"]]}
+    log = DeviceLog(unhex(file, "user_id"), [next_entry(None, genesis, 0, file)])
+    try:
+        for made in vector["made"]:
+            for turn in range(made["times"]):
+                log.apply(next_entry(log, made, turn, file))
+    except Refused as refused:
+        raise Wrong(f"entry {len(log.did)} is refused: {refused}") from None
+    last = next_entry(log, vector["last"], 0, file)
+    if vector["result"] == "valid":
+        log.apply(last)
+    same("position", vector["position"], len(log.did) - 1)
+    same("hash", vector["hash"], log.hashes[-1].hex())
+    log.apply(last) if vector["result"] == "invalid" else None
 
 
 def judge_devices(vector, _file):
@@ -1243,6 +1307,7 @@ STATED = {
     "certificates": ["certificate", "user_id", "device_id", "login_key", "suites"],
     "devices": ["entries", "genesis", "hash", "hashes", "active", "judged.is", "judged.by"]
     + ["stated_hash", "is", "by", "certificate"],
+    "device_limits": ["position", "hash"],
     "safety": ["number", "payload"],
     "approval": ["commitment", "code"],
     "franking": ["tag", "content", "key", "position", "hash"],

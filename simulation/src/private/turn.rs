@@ -560,15 +560,15 @@ impl Device {
             Told::CommitRefused { .. }
             | Told::CommitRejected { .. }
             | Told::RepairFailed { .. }
+            | Told::DeviceLeftOut { .. }
             | Told::SenderDoubted { .. }
             | Told::ForkFound { .. } => {
                 // What a device made that was revoked since is not taken either.
                 let is_ordinary = scene.may_suspect || scene.witness.was_revoked;
                 ensure!(is_ordinary, "nobody lies, and {told:?}");
                 // Its user does what is offered then, once.
-                let is_offer =
-                    matches!(told, Told::RepairFailed { why, .. } if why != Repair::Asked);
-                if let Some(engine) = self.engine().filter(|_| is_offer) {
+                let offers = matches!(told, Told::RepairFailed { why, .. } if why != Repair::Asked);
+                if let Some(engine) = self.engine().filter(|_| offers) {
                     engine.rejoin(id);
                 }
             }

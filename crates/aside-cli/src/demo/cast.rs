@@ -4,8 +4,8 @@ use std::{path::PathBuf, time::Duration};
 
 use anyhow::{Result, bail};
 use aside_client::{
-    Address, Client, Content, ConversationId, Entry, Error, Event, Events, LogIn, Options,
-    Transport, Trust, What, v1,
+    Address, BindingKind, Client, Content, ConversationId, Entry, Error, Event, Events, LogIn,
+    Options, Transport, Trust, What, v1,
 };
 use tokio::time::timeout;
 use zeroize::Zeroizing;
@@ -20,6 +20,7 @@ pub(super) struct Way {
     pub(super) handle: &'static str,
     pub(super) port: u16,
     pub(super) trust: Trust,
+    pub(super) binding: BindingKind,
     pub(super) computer: PathBuf,
 }
 
@@ -44,6 +45,7 @@ impl Way {
         });
         options.trust = Some(self.trust.clone());
         options.data_dir = Some(self.computer.clone());
+        options.binding = self.binding;
         options.log_in = log_in;
         options
     }
@@ -121,7 +123,7 @@ impl Person {
         match timeout(PATIENCE, self.events.next()).await {
             Err(_) => bail!("{} waits in vain for {what}", self.name),
             Ok(None) => bail!("{}'s client ended while waiting for {what}", self.name),
-            Ok(Some(Event::Entry(entry))) if is_about_others(&entry) => {
+            Ok(Some(Event::Entry(entry))) if is_seen_otherwise(&entry) => {
                 self.noticed.push(Event::Entry(entry));
             }
             Ok(Some(Event::Entry(entry))) => self.heard.extend(text_of(entry)),
@@ -131,8 +133,8 @@ impl Person {
     }
 }
 
-/// Whether it changes how other messages look, rather than to say something.
-fn is_about_others(entry: &Entry) -> bool {
+/// Whether it changes how other messages look, or can't be read, rather than to say something.
+fn is_seen_otherwise(entry: &Entry) -> bool {
     match &entry.what {
         What::Message { verified: true, content, .. } => {
             matches!(
@@ -142,7 +144,7 @@ fn is_about_others(entry: &Entry) -> bool {
                     | Content::Profile { .. }
             )
         }
-        What::Redacted { .. } => true,
+        What::Redacted { .. } | What::Unreadable { .. } => true,
         _ => false,
     }
 }

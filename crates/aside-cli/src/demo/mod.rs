@@ -1,8 +1,11 @@
 //! `aside demo`: a server and three people, and what happens when things go wrong. Everything is real: TLS 1.3 over TCP, SQLite
 //! on disk, and the client that `aside chat` uses. Whatever goes otherwise than stated makes the command fail.
 
+mod bent;
 mod cast;
 mod custody;
+mod ghost;
+mod mole;
 mod private;
 mod relay;
 mod second_thoughts;
@@ -18,7 +21,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
-use aside_client::{ConversationId, Trust, v1::ErrorCode};
+use aside_client::{BindingKind, ConversationId, Trust, v1::ErrorCode};
 use aside_server::{Config, Rate, Running, Server};
 
 use self::{
@@ -38,8 +41,8 @@ const MESSAGES: Rate = Rate { per_second: 2.0, burst: 12 };
 ///
 /// Starts a server on loopback with a temporary database, and alice, bob and carol over TLS 1.3: a room with history, a
 /// reaction and an edit, who is there and who has read what, a message that is deleted, a wrong password, a connection that is cut, a
-/// flood, a private group with a device that is approved and one that is revoked, a member who means ill, and a history that is tampered
-/// with. Prints what each saw and what the server stored; fails if anything went otherwise than stated. Leaves nothing behind.
+/// flood, a private group with a device that is approved and one that is revoked, a member who lies, a device that the server made up, and
+/// a history that is tampered with. Prints what each saw and what the server stored; fails if anything went otherwise than stated. Leaves nothing behind.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {}
 
@@ -95,7 +98,7 @@ impl<'a> Demo<'a> {
         output::line("A server on loopback with a temporary database, and clients over TLS 1.3.")?;
         let server = Server::start(config(home)).await?;
         let mut wires = BTreeMap::new();
-        for name in ["alice", "bob", "carol", "mallory", PHONE] {
+        for name in ["alice", "bob", "carol", "mallory", PHONE, ghost::GHOST] {
             wires.insert(name, Relay::start(server.local_addr()).await?);
         }
         Ok(Self { stage: Stage::new(), home, server, wires })
@@ -122,9 +125,10 @@ impl<'a> Demo<'a> {
     fn way(&self, name: &'static str) -> Result<Way> {
         Ok(Way {
             name,
-            handle: if name == PHONE { "bob" } else { name },
+            handle: if [PHONE, ghost::GHOST].contains(&name) { "bob" } else { name },
             port: self.wire(name).port(),
             trust: Trust::Fingerprint(self.server.fingerprint().parse()?),
+            binding: BindingKind::default(),
             computer: self.home.join(format!("{name}'s computer")),
         })
     }

@@ -4,11 +4,9 @@ use anyhow::{Context as _, Result};
 use aside_client::{
     Content, ConversationId, Entry, Event, GroupProfile, Strength, What, new_recovery_phrase,
     private,
-    v1::{self, client_frame::Body},
 };
-use prost::Message as _;
 
-use super::{Demo, PHONE, People, cast::Person, password};
+use super::{Demo, PHONE, People, cast::Person, ghost, mole, password};
 use crate::output::private::{told, unreadable};
 
 /// What the group is called.
@@ -19,15 +17,26 @@ const WITHOUT_CAROL: &str = "Carol must not know yet: it is her birthday.";
 const AGAIN: &str = "Carol, come to the greenhouse at midnight!";
 const TO_PHONE: &str = "The lantern is behind the water butt.";
 const WITHOUT_PHONE: &str = "Bob has lost his telephone in the compost.";
-const AFTER: &str = "On we go without the mole.";
 
 /// What nobody but the members may find anywhere.
-pub(super) const PRIVATE: [&str; 7] =
-    [NAME, FIRST, WITHOUT_CAROL, AGAIN, TO_PHONE, WITHOUT_PHONE, AFTER];
+pub(super) const PRIVATE: [&str; 11] = [
+    NAME,
+    FIRST,
+    WITHOUT_CAROL,
+    AGAIN,
+    TO_PHONE,
+    WITHOUT_PHONE,
+    mole::LIE,
+    mole::AFTER_RUBBISH,
+    mole::AFTER_LIE,
+    ghost::SAID[0],
+    ghost::SAID[1],
+];
 
 impl Demo<'_> {
     pub(super) async fn private_group(&mut self, people: &mut People) -> Result<()> {
         self.stage.scene("A private group")?;
+        self.keep_copy().await?;
         let phrase = new_recovery_phrase(Strength::Bits128);
         people.bob.client.begin_identity(&phrase).await?;
         for person in [&people.alice, &people.carol] {
@@ -57,7 +66,8 @@ impl Demo<'_> {
 
         self.without_carol(people, group).await?;
         self.bobs_phone(people, group, &phrase).await?;
-        self.mole(people, group).await
+        self.mole(people, group).await?;
+        self.ghost(people).await
     }
 
     /// Carol is removed, and added again.
@@ -104,7 +114,10 @@ impl Demo<'_> {
         people.all_hear(TO_PHONE).await?;
         phone.hears(TO_PHONE).await?;
         let before = phone.client.history(group, None, 100).await?;
-        let before = before.iter().find_map(why_unreadable).context("it was not there before")?;
+        let before = before
+            .iter()
+            .find_map(|entry| why_unreadable(entry, "its sender"))
+            .context("it was not there before")?;
         self.stage.note(PHONE, format!("of what was said before: {before}"))?;
         self.stage.check(true, "it has come in by itself, and reads what is said from then on")?;
         let device = phone.client.identity().device;
@@ -123,70 +136,8 @@ impl Demo<'_> {
         Ok(())
     }
 
-    /// A member who sends what is no commit, to stop the others.
-    async fn mole(&mut self, people: &mut People, group: ConversationId) -> Result<()> {
-        self.stage.scene("A member who means ill")?;
-        let mut mallory = self.way("mallory")?.register(&password("mallory")).await?;
-        let phrase = new_recovery_phrase(Strength::Bits128);
-        mallory.client.begin_identity(&phrase).await?;
-        mallory.client.rooms(true).await?;
-        let user = mallory.client.identity().user;
-        people.alice.client.add_member(group, user).await?;
-        mallory.notices("the invitation", |event| is_told(event, group)).await?;
-        self.stage.note("alice", "adds mallory, who has asked so kindly")?;
-        let health = mallory.client.health(group).await?;
-        let (generation, epoch) = health.at.context("the group has begun")?;
-        let key = mallory.client.idempotency_key();
-        let header = v1::CommitHeader {
-            conversation_id: group.to_bytes(),
-            message_id: key.to_bytes(),
-            generation: generation.into(),
-            epoch,
-            ..v1::CommitHeader::default()
-        };
-        let payload = v1::CommitPayload {
-            header: header.encode_to_vec().into(),
-            commit: b"a mole's hill".as_slice().into(),
-        };
-        let submit = v1::SubmitCommit {
-            payload: payload.encode_to_vec().into(),
-            salt: [7; 32].as_slice().into(),
-            welcomes: Vec::new(),
-            group_info: b"another".as_slice().into(),
-        };
-        mallory.client.call_keyed(key, Body::SubmitCommit(submit)).await?;
-        self.stage.note(
-            "mallory",
-            "sends rubbish as the group's next change: the server, which reads none, takes it",
-        )?;
-        let refused =
-            |event: &Event| is(event, |what| matches!(what, private::Event::CommitRefused { .. }));
-        let reset = |event: &Event| is(event, |what| matches!(what, private::Event::Reset { .. }));
-        people.bob.notices("the refusal", refused).await?;
-        self.warned(&people.bob, refused)?;
-        for person in people.each() {
-            person.notices("the group's new beginning", reset).await?;
-        }
-        self.warned(&people.bob, reset)?;
-        self.says(&people.carol, group, AFTER).await?;
-        people.all_hear(AFTER).await?;
-        let leaves = people.alice.client.health(group).await?.leaves;
-        self.stage.check(
-            leaves.iter().all(|leaf| leaf.user != user) && mallory.times_heard(AFTER) == 0,
-            "the culprit was named, and the group goes on without mallory; nobody had to do anything",
-        )?;
-        self.stage.check(same_state(people, group).await?, SAME)?;
-        self.stage.note("", "(a commit that does otherwise than it says, and a device that the server made up, need an MLS of their own")?;
-        self.stage.note(
-            "",
-            " to be staged: the tests do it, simulation/src/private/evil.rs among them)",
-        )?;
-        mallory.client.close().await;
-        Ok(())
-    }
-
     /// What somebody's screen says.
-    fn warned(&self, person: &Person, wanted: impl Fn(&Event) -> bool) -> Result<()> {
+    pub(super) fn warned(&self, person: &Person, wanted: impl Fn(&Event) -> bool) -> Result<()> {
         let found = person.noticed.iter().find(|event| wanted(event));
         if let Some(Event::Private { room, what, people, .. }) = found
             && let Some(told) = told(room, what, people)
@@ -216,9 +167,10 @@ impl Demo<'_> {
 }
 
 /// What all who are in a group compare.
-const SAME: &str = "all three compute the same fork check: the server shows each the same group";
+pub(super) const SAME: &str =
+    "all three compute the same fork check: the server shows each the same group";
 
-async fn same_state(people: &People, group: ConversationId) -> Result<bool> {
+pub(super) async fn same_state(people: &People, group: ConversationId) -> Result<bool> {
     let mut checks = Vec::new();
     for person in [&people.alice, &people.bob, &people.carol] {
         person.client.catch_up(group).await?;
@@ -227,11 +179,11 @@ async fn same_state(people: &People, group: ConversationId) -> Result<bool> {
     Ok(checks.iter().all(|check| check.is_some() && *check == checks[0]))
 }
 
-fn is(event: &Event, wanted: impl Fn(&private::Event) -> bool) -> bool {
+pub(super) fn is(event: &Event, wanted: impl Fn(&private::Event) -> bool) -> bool {
     matches!(event, Event::Private { what, .. } if wanted(what))
 }
 
-fn is_told(event: &Event, group: ConversationId) -> bool {
+pub(super) fn is_told(event: &Event, group: ConversationId) -> bool {
     let Event::Private { conversation, what, .. } = event else { return false };
     *conversation == group && matches!(what, private::Event::Joined { .. })
 }
@@ -241,9 +193,9 @@ fn is_profile(event: &Event) -> bool {
     matches!(&entry.what, What::Message { content: Content::Profile { counts: true, .. }, .. })
 }
 
-fn why_unreadable(entry: &Entry) -> Option<String> {
+pub(super) fn why_unreadable(entry: &Entry, by: &str) -> Option<String> {
     match &entry.what {
-        What::Unreadable { why, .. } => Some(unreadable(*why, "its sender")),
+        What::Unreadable { why, .. } => Some(unreadable(*why, by)),
         _ => None,
     }
 }

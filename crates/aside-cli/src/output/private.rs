@@ -72,6 +72,11 @@ pub(crate) fn unreadable(why: Unreadable, by: &str) -> String {
     let helps = match why {
         Unreadable::NotHere => "another device of yours may have it".to_owned(),
         Unreadable::Lost => "this device joins anew by itself before it says anything".to_owned(),
+        Unreadable::Refused(Reason::HeaderMismatch | Reason::SenderMismatch) => {
+            format!(
+                "a device of {by}, or the server, says of it what is not so: ask {by} by another way"
+            )
+        }
         Unreadable::Refused(_) => "/health says how it stands; if it stays so, /rejoin".to_owned(),
         Unreadable::Damaged => format!("ask {by} to say it again"),
         Unreadable::LogDiverges | Unreadable::LogHeldBack => {
@@ -204,6 +209,12 @@ pub(crate) fn told(room: &str, event: &Event, people: &[Person]) -> Option<Told>
         Event::ForkFound { epoch } => warning(format!(
             "members see different states of the group at epoch {epoch}: the server may show each another history. /health shows the number to compare with the others by another way; /rejoin takes this device to what the server shows now."
         )),
+        Event::DeviceLeftOut { .. } => {
+            let of = name(0);
+            warning(format!(
+                "the server says that {of} has another device, and {of} has not approved it: the server may have made it up. It is left out, and reads nothing; what you say goes to {of}'s own devices. Ask the server's operator what happened."
+            ))
+        }
         Event::SenderDoubted { seq, .. } => warning(format!(
             "message [{seq}] is not shown: the device log that {} goes by is not the one that the server shows you. One of you is shown a false one. Compare the safety number by another way: /verify {}.",
             name(0),
@@ -451,7 +462,12 @@ mod tests {
         };
         assert!(said(&failed, &[]).contains("/rejoin tries again"));
         let doubted = Event::SenderDoubted { seq: 4, sender: owner(2) };
-        assert!(said(&doubted, &[mallory]).contains("/verify mallory"));
+        assert!(said(&doubted, std::slice::from_ref(&mallory)).contains("/verify mallory"));
+        let text = said(&Event::DeviceLeftOut { device: owner(2) }, &[mallory]);
+        assert!(
+            text.contains("has another device, and mallory") && text.contains("left out"),
+            "{text}"
+        );
     }
 
     #[test]
@@ -469,6 +485,8 @@ mod tests {
         );
         assert!(unreadable(Unreadable::Damaged, "bob").contains("ask bob"));
         assert!(unreadable(Unreadable::LogDiverges, "bob").contains("/verify bob"));
+        let lie = unreadable(Unreadable::Refused(Reason::HeaderMismatch), "bob");
+        assert!(lie.contains("a device of bob, or the server, says of it what is not so"), "{lie}");
         let refused = Unreadable::Refused(Reason::Tampered);
         assert!(unreadable(refused, "bob").contains("does not decrypt; /health"));
     }

@@ -25,6 +25,7 @@ impl Conversation {
     /// What is made of KeyPackages, without those that this group refuses; and whose they are.
     pub(super) fn change(
         &mut self,
+        cx: &mut Context<'_>,
         group: &Group,
         packages: Vec<(Owner, Bytes)>,
         remove: BTreeSet<Owner>,
@@ -33,12 +34,23 @@ impl Conversation {
         for (owner, bytes) in packages {
             match group.key_package(&bytes) {
                 Ok(package) if package.owner() == owner => change.add.push(package),
-                Ok(_) => self.drop_package(owner, Reason::CredentialRefused),
-                Err(reason) => self.drop_package(owner, reason),
+                Ok(_) => self.leave_out(cx, owner, Reason::CredentialRefused),
+                Err(reason) => self.leave_out(cx, owner, reason),
             }
         }
         let leaves = change.add.iter().map(KeyPackage::owner).collect();
         (change, leaves)
+    }
+
+    /// A KeyPackage that can't be used. Of a device that nobody approved the user is told: perhaps the server made it up.
+    pub(super) fn leave_out(&mut self, cx: &mut Context<'_>, owner: Owner, reason: Reason) {
+        self.drop_package(owner, reason);
+        if reason == Reason::CredentialRefused
+            && !cx.logs.approves(owner)
+            && self.hand.left_out.insert(owner)
+        {
+            cx.tell(self.id, Event::DeviceLeftOut { device: owner });
+        }
     }
 
     pub(super) fn drop_package(&mut self, owner: Owner, reason: Reason) {

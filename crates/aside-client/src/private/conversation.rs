@@ -155,6 +155,8 @@ pub(super) struct Hand {
     pub(super) expired: usize,
     /// Devices whose KeyPackages were refused here.
     pub(super) refused: BTreeMap<Owner, Reason>,
+    /// Those of them of which it was told.
+    pub(super) left_out: BTreeSet<Owner>,
 }
 
 impl Hand {

@@ -106,6 +106,11 @@ pub enum Event {
         /// Who said so.
         by: Owner,
     },
+    /// The server gave KeyPackages of a device that its user's device log does not approve: nothing is encrypted to it (MLS-009).
+    DeviceLeftOut {
+        /// The device, and whose the server says it is.
+        device: Owner,
+    },
     /// A message states another device log than the one that is known, or one that goes on (TRUST-006).
     SenderDoubted {
         /// The message's entry.
@@ -137,7 +142,9 @@ impl Event {
             Self::CommitRejected { maker, by, .. } => maker.iter().copied().chain([*by]).collect(),
             Self::Reset { by, culprit } => [*by].into_iter().chain(*culprit).collect(),
             Self::Removed { by } => by.iter().copied().collect(),
-            Self::SenderDoubted { sender, .. } => vec![*sender],
+            Self::SenderDoubted { sender: owner, .. } | Self::DeviceLeftOut { device: owner } => {
+                vec![*owner]
+            }
             Self::Read
             | Self::Sent { .. }
             | Self::Failed { .. }

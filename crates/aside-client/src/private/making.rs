@@ -123,7 +123,7 @@ impl Conversation {
         let refused = |_| StateError::Damaged("the keys of this device");
         let id = self.group_id(generation);
         let mut group = cx.device.create(suite, id, now).map_err(refused)?;
-        let (change, leaves) = self.change(&group, packages, BTreeSet::new());
+        let (change, leaves) = self.change(cx, &group, packages, BTreeSet::new());
         let header = v1::EstablishHeader {
             conversation_id: self.id.to_bytes(),
             generation: generation.into(),
@@ -172,7 +172,7 @@ impl Conversation {
             MlsError::KeyPackages(refused) => {
                 for (at, reason) in refused {
                     if let Some(package) = change.add.get(at) {
-                        self.drop_package(package.owner(), reason);
+                        self.leave_out(cx, package.owner(), reason);
                     }
                 }
                 self.due(cx)
@@ -269,7 +269,7 @@ impl Conversation {
         remove: BTreeSet<Owner>,
     ) -> Made {
         let Some(mut group) = self.group.take() else { return Ok(None) };
-        let (change, leaves) = self.change(&group, packages, remove);
+        let (change, leaves) = self.change(cx, &group, packages, remove);
         let key = cx.idempotency_key();
         let claim = group.claim(&change);
         let header = v1::CommitHeader {

@@ -9,6 +9,7 @@ mod approval;
 mod certificates;
 mod chain;
 mod content;
+mod device_limits;
 mod devices;
 mod directs;
 mod ecdsa;
@@ -73,6 +74,7 @@ fn generate() -> Vec<(String, String)> {
         recovery::file(),
         certificates::file(),
         devices::file(),
+        device_limits::file(),
         safety::file(),
         approval::file(),
         franking::file(),

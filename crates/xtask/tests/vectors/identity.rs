@@ -1,15 +1,15 @@
 //! What private conversations rest on: phrases, certificates, device logs, safety numbers, approval, franking.
 
 use aside_crypto::{
-    ApprovalError, Approver, Certificate, CertificateError, DeviceLog, EntryError, Envelope,
-    EnvelopeError, FrankingKey, Identity, Judgement, LogHead, NewDevice, PhraseError, Pin,
-    PinBreach, RecoveryPhrase, Reveal, SafetyNumber, Scanned, SigningKey, Standing,
+    ApprovalError, Approver, Certificate, CertificateError, Change, DeviceLog, EntryError,
+    Envelope, EnvelopeError, FrankingKey, Identity, Judgement, LogHead, NewDevice, PhraseError,
+    Pin, PinBreach, RecoveryPhrase, Reveal, SafetyNumber, Scanned, Signer, SigningKey, Standing,
     StatedHeadError, compare_qr, qr_payload,
 };
 use aside_proto::id::{DeviceId, UserId};
 use serde_json::{Value, json};
 
-use super::{array, bytes, check, ensure, number, text};
+use super::{array, bytes, check, ensure, number, read, text};
 
 fn user(vector: &Value) -> UserId {
     UserId::new(array(&vector["user_id"]))
@@ -103,6 +103,55 @@ fn log(vector: &Value) -> Result<DeviceLog, String> {
         assert_eq!(index + 1, entries.len(), "{}: {error}", vector["id"]);
         of_entry(error)
     })
+}
+
+/// Takes what a step of a recipe makes.
+fn make(log: &mut DeviceLog, file: &Value, made: &Value, turn: usize) -> Result<(), EntryError> {
+    let named = |name: &Value| {
+        let named = &file["certificates"][text(name)];
+        let certificate = Certificate::decode(&bytes(&named["certificate"])).unwrap();
+        (certificate, SigningKey::from_bytes(&array(&named["private_key"])).unwrap())
+    };
+    let names = made["certificates"].as_array().unwrap();
+    let one = || named(&names[turn % names.len()]).0;
+    let change = match text(&made["kind"]) {
+        "override" => Change::Override(names.iter().map(|name| named(name).0).collect()),
+        "add" => Change::Add(one()),
+        _ => Change::Renew(one()),
+    };
+    let (signer, key) = match text(&made["by"]) {
+        "account" => {
+            let key = SigningKey::from_bytes(&array(&file["account_private_key"])).unwrap();
+            (Signer::Account, key)
+        }
+        _ => {
+            let (certificate, key) = named(&made["by"]);
+            (Signer::Device(certificate.device()), key)
+        }
+    };
+    log.apply(&log.sign_next(signer, &key, &change))
+}
+
+// cites: DLOG-011, DLOG-012, DLOG-013, DLOG-019
+#[test]
+fn device_logs_at_their_limits() {
+    let file = read("device_limits");
+    let account = SigningKey::from_bytes(&array(&file["account_private_key"])).unwrap();
+    check("device_limits", None, |vector| {
+        let first = &file["certificates"][text(&vector["genesis"])]["certificate"];
+        let first = Certificate::decode(&bytes(first)).unwrap();
+        let genesis = DeviceLog::sign_genesis(&account, &first);
+        let mut log = DeviceLog::begin(user(&file), &genesis).unwrap();
+        for made in vector["made"].as_array().unwrap() {
+            for turn in 0..number(&made["times"]) {
+                make(&mut log, &file, made, turn as usize).unwrap();
+            }
+        }
+        let last = make(&mut log, &file, &vector["last"], 0);
+        ensure(log.head().position == small(&vector["position"]), "position")?;
+        ensure(log.head().hash == array(&vector["hash"]), "hash")?;
+        last.map_err(of_entry)
+    });
 }
 
 fn judged(judgement: Judgement<'_>) -> (&'static str, Option<u32>) {

@@ -229,8 +229,14 @@ fn entry(state: &mut State, entry: Entry) -> Vec<Effect> {
             | What::RoleChanged { .. }
     );
     let left = matches!(entry.what, What::Left { .. });
-    if let Some(by) = entry.by.as_ref().filter(|_| is_said(&entry)) {
-        state.typists.ended(conversation, by.user);
+    // TYPE-006
+    let silent = match &entry.what {
+        What::RemovalPending { who, left: true } => Some(who),
+        What::Left { .. } => entry.by.as_ref(),
+        _ => entry.by.as_ref().filter(|_| is_said(&entry)),
+    };
+    if let Some(silent) = silent {
+        state.typists.ended(conversation, silent.user);
         typing::refresh(state);
     }
     let pins = matches!(entry.what, What::Pinned { .. });

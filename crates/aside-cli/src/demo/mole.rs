@@ -1,0 +1,191 @@
+//! A member who means ill: what it sends is not what it says, or nothing at all.
+
+use anyhow::{Context as _, Result, ensure};
+use aside_client::{
+    BindingKind, ConversationId, Event, Strength, UserId, What, new_recovery_phrase, private,
+    v1::{self, client_frame::Body},
+};
+use prost::Message as _;
+
+use super::{
+    Demo, People,
+    bent::{Bent, Lie},
+    cast::Person,
+    password,
+    private::{SAME, is, is_told, same_state, why_unreadable},
+    server_data,
+};
+
+pub(super) const LIE: &str = "The mugs are carol's, she only lends them.";
+pub(super) const AFTER_RUBBISH: &str = "On we go without the mole.";
+pub(super) const AFTER_LIE: &str = "And now for good.";
+
+impl Demo<'_> {
+    /// A member who lies, and who sends what is no commit, to stop the others.
+    pub(super) async fn mole(&mut self, people: &mut People, group: ConversationId) -> Result<()> {
+        self.stage.scene("A member who means ill")?;
+        let bent = Bent::start(self.server.local_addr(), &server_data(self.home)).await?;
+        let mut way = self.way("mallory")?;
+        (way.port, way.binding) = (bent.port(), BindingKind::CertSha256);
+        let mut mallory = way.register(&password("mallory")).await?;
+        let phrase = new_recovery_phrase(Strength::Bits128);
+        mallory.client.begin_identity(&phrase).await?;
+        mallory.client.rooms(true).await?;
+        self.lets_in(people, &mut mallory, group).await?;
+        self.stage.note(
+            "alice",
+            "adds mallory, who has asked so kindly; but mallory's client is bent to lie",
+        )?;
+        self.lying_message(people, (&mallory, &bent), group).await?;
+        self.rubbish(people, &mut mallory, group).await?;
+        self.lets_in(people, &mut mallory, group).await?;
+        self.stage.note("alice", "adds mallory once more: it was the cat, she hears")?;
+        self.lying_commit(people, (&mut mallory, &bent), group).await?;
+        mallory.client.close().await;
+        Ok(())
+    }
+
+    async fn lets_in(
+        &self,
+        people: &People,
+        mallory: &mut Person,
+        group: ConversationId,
+    ) -> Result<()> {
+        mallory.noticed.clear();
+        let user = mallory.client.identity().user;
+        people.alice.client.add_member(group, user).await?;
+        mallory.notices("the invitation", |event| is_told(event, group)).await
+    }
+
+    /// The clear header says another franking tag than the one that was sealed: what was said could be denied later.
+    async fn lying_message(
+        &mut self,
+        people: &mut People,
+        (mallory, bent): (&Person, &Bent),
+        group: ConversationId,
+    ) -> Result<()> {
+        bent.lie(Lie::Message);
+        let seq = mallory.client.send(group, LIE).await?.seq;
+        ensure!(bent.has_lied(), "nothing was changed");
+        self.stage.note("mallory", "says something under a header with a false tag, so that nobody could prove it by a report")?;
+        let mut caught = true;
+        for person in people.each() {
+            let entry = |event: &Event| matches!(event, Event::Entry(entry) if entry.seq == seq);
+            person.notices("the message that lies", entry).await?;
+            let shown = person.client.history(group, Some(seq + 1), 1).await?;
+            let why = shown.iter().find_map(|entry| match &entry.what {
+                What::Unreadable { why, .. } => Some(*why),
+                _ => None,
+            });
+            caught &= why == Some(private::Unreadable::Refused(private::Reason::HeaderMismatch));
+            if person.name == "bob" {
+                let text = shown.iter().find_map(|entry| why_unreadable(entry, "mallory"));
+                self.stage.note("bob", format!("sees:   mallory: {}", text.unwrap_or_default()))?;
+            }
+            caught &= person.times_heard(LIE) == 0;
+        }
+        self.stage
+            .check(
+                caught,
+                "nobody was shown what no header vouches for; the others' messages come as before",
+            )
+            .map_err(Into::into)
+    }
+
+    async fn rubbish(
+        &mut self,
+        people: &mut People,
+        mallory: &mut Person,
+        group: ConversationId,
+    ) -> Result<()> {
+        let health = mallory.client.health(group).await?;
+        let (generation, epoch) = health.at.context("the group has begun")?;
+        let key = mallory.client.idempotency_key();
+        let header = v1::CommitHeader {
+            conversation_id: group.to_bytes(),
+            message_id: key.to_bytes(),
+            generation: generation.into(),
+            epoch,
+            ..v1::CommitHeader::default()
+        };
+        let payload = v1::CommitPayload {
+            header: header.encode_to_vec().into(),
+            commit: b"a mole's hill".as_slice().into(),
+        };
+        let submit = v1::SubmitCommit {
+            payload: payload.encode_to_vec().into(),
+            salt: [7; 32].as_slice().into(),
+            welcomes: Vec::new(),
+            group_info: b"another".as_slice().into(),
+        };
+        mallory.client.call_keyed(key, Body::SubmitCommit(submit)).await?;
+        self.stage.note(
+            "mallory",
+            "sends rubbish as the group's next change: the server, which reads none, takes it",
+        )?;
+        self.goes_on_without(people, (mallory, private::Reason::Malformed), group, AFTER_RUBBISH)
+            .await
+    }
+
+    /// What the commit does, its header does not say: carol is to go, and the server is not to know.
+    async fn lying_commit(
+        &mut self,
+        people: &mut People,
+        (mallory, bent): (&mut Person, &Bent),
+        group: ConversationId,
+    ) -> Result<()> {
+        let carol = people.carol.client.identity().user;
+        bent.lie(Lie::Commit);
+        // Mallory's client never learns that it is done: what comes back is not what it asked for.
+        tokio::select! {
+            outcome = mallory.client.remove_member(group, carol) => outcome?,
+            outcome = people.bob.notices("the refusal", |event| is(event, is_refusal)) => outcome?,
+        }
+        ensure!(bent.has_lied(), "nothing was changed");
+        self.stage.note("mallory", "removes carol, and says that it only renews its keys: the server, which reads none, takes it")?;
+        self.goes_on_without(people, (mallory, private::Reason::HeaderMismatch), group, AFTER_LIE)
+            .await
+    }
+
+    /// The change is refused by all, its maker named, and the group begun anew without it.
+    async fn goes_on_without(
+        &mut self,
+        people: &mut People,
+        (mallory, wrong): (&Person, private::Reason),
+        group: ConversationId,
+        text: &'static str,
+    ) -> Result<()> {
+        let user = mallory.client.identity().user;
+        let refused = |event: &Event| is(event, |what| refuses(what, user, wrong));
+        let reset = |event: &Event| is(event, |what| matches!(what, private::Event::Reset { .. }));
+        people.bob.notices("the refusal", refused).await?;
+        self.warned(&people.bob, refused)?;
+        for person in people.each() {
+            person.notices("the group's new beginning", reset).await?;
+        }
+        self.warned(&people.bob, reset)?;
+        self.says(&people.carol, group, text).await?;
+        people.all_hear(text).await?;
+        let leaves = people.alice.client.health(group).await?.leaves;
+        self.stage.check(
+            leaves.len() == 3
+                && leaves.iter().all(|leaf| leaf.user != user)
+                && mallory.times_heard(text) == 0,
+            "the culprit was named, and the group goes on without mallory; nobody had to do anything",
+        )?;
+        self.stage.check(same_state(people, group).await?, SAME)?;
+        for person in people.each() {
+            person.noticed.clear();
+        }
+        Ok(())
+    }
+}
+
+fn is_refusal(what: &private::Event) -> bool {
+    matches!(what, private::Event::CommitRefused { .. })
+}
+
+fn refuses(what: &private::Event, user: UserId, wrong: private::Reason) -> bool {
+    let private::Event::CommitRefused { by, reason, .. } = what else { return false };
+    (by.user, *reason) == (user, wrong)
+}
