@@ -243,6 +243,7 @@ impl Driver {
                 self.calls.answered(call, body);
             }
             (Flight::Call(call), Err(error)) => {
+                self.note_refused(&call.body, &error).await?;
                 if let Some(wait) = self.calls.refused(call, error, now) {
                     self.out.tell(Event::Throttled { wait });
                 }
@@ -292,6 +293,23 @@ impl Driver {
                 sync.read_page(id, &fetched, out).await
             }
             (asked, _) => unreachable!("the session lets only its own reply answer {asked:?}"),
+        }
+    }
+
+    /// What a refusal to the program means for what is kept: who wants to leave, and is out already, has left.
+    async fn note_refused(
+        &mut self,
+        request: &client_frame::Body,
+        error: &v1::Error,
+    ) -> Result<(), Error> {
+        let is_out =
+            matches!(error.code(), v1::ErrorCode::NoSuchConversation | v1::ErrorCode::NotAMember);
+        match request {
+            client_frame::Body::Leave(leave) if is_out => {
+                let conversation = leave.conversation_id[..].try_into()?;
+                self.sync.unfollow(conversation, Departure::Left).await
+            }
+            _ => Ok(()),
         }
     }
 

@@ -223,6 +223,10 @@ pub(super) struct Conversation {
     pub(super) skipped: bool,
     /// Where something was refused that would be refused again: nothing of it is made there.
     pub(super) held_at: Option<(u32, u64)>,
+    /// When it comes in again by itself, after a member's commits have left it behind too often (MLS-044).
+    pub(super) come_in_at_ms: Option<u64>,
+    /// Nothing is asked before: the server has said that there is no such conversation, and may list it all the same.
+    pub(super) not_before_ms: u64,
     /// When this device commits the removals that are pending at an epoch, if nobody has until then.
     pub(super) turn: Option<((u32, u64), u64)>,
     /// Where nobody was left in the group: nothing goes on from there but another group.
@@ -287,6 +291,8 @@ impl Conversation {
             is_unlisted: false,
             skipped: false,
             held_at: None,
+            come_in_at_ms: None,
+            not_before_ms: 0,
             turn: None,
             deserted_at: None,
             sent_in_vain: None,
@@ -383,6 +389,7 @@ impl Conversation {
         self.broken = None;
         self.accused = None;
         (self.held_at, self.sent_in_vain, self.deserted_at) = (None, None, None);
+        (self.turn, self.come_in_at_ms) = (None, None);
         self.hand.ask_again();
         self.stall = None;
         self.looked_for = 0;
@@ -401,8 +408,14 @@ impl Conversation {
         self.is_removed || self.removal.is_some()
     }
 
-    /// What is to be said and done there will not be: the user is told.
-    pub(super) fn give_up(&mut self, told: &mut VecDeque<Told>, writes: &mut Writes) {
+    /// What is to be said and done there will not be: the user is told. Except of what the server may have, if its log is still to
+    /// be read: that says what became of it.
+    pub(super) fn give_up(
+        &mut self,
+        log_goes_on: bool,
+        told: &mut VecDeque<Told>,
+        writes: &mut Writes,
+    ) {
         let error = v1::Error {
             code: v1::ErrorCode::NoSuchConversation.into(),
             message: "this user is not in the conversation any more".to_owned(),
@@ -410,7 +423,7 @@ impl Conversation {
         };
         let writes = writes.conversations.entry(self.id).or_default();
         for mut outgoing in std::mem::take(&mut self.outgoing) {
-            if outgoing.sent.is_some() {
+            if outgoing.sent.is_some() || (log_goes_on && outgoing.payload.is_some()) {
                 self.outgoing.push_back(outgoing);
                 continue;
             }

@@ -46,7 +46,10 @@ impl Engine {
     /// When something is due by time alone.
     #[must_use]
     pub fn wake_at(&self) -> Option<u64> {
-        let times = |it: &Conversation| [it.retry_at_ms, it.ask_at_ms, it.turn.map(|turn| turn.1)];
+        let times = |it: &Conversation| {
+            let turn = it.turn.map(|(_, at_ms)| at_ms);
+            [it.retry_at_ms, it.ask_at_ms, it.come_in_at_ms, turn, Some(it.not_before_ms)]
+        };
         let retries = self.conversations.values().flat_map(times).flatten();
         let due = [self.not_before_ms].into_iter().chain(retries).filter(|at| *at > self.now_ms);
         due.min().filter(|_| self.is_online)
@@ -70,7 +73,7 @@ impl Engine {
         if conversation.roster.kind == v1::ConversationKind::Unspecified {
             conversation.roster.kind = kind;
         }
-        conversation.is_unlisted = false;
+        conversation.is_dirty |= std::mem::replace(&mut conversation.is_unlisted, false);
         let known = conversation.server_head.unwrap_or_default();
         conversation.server_head = Some(known.max(head));
     }
@@ -91,7 +94,7 @@ impl Engine {
     /// The user left the conversation: nothing more comes of it, and its MLS state is deleted.
     pub fn left(&mut self, id: ConversationId) {
         let Some(mut conversation) = self.conversations.remove(&id) else { return };
-        conversation.give_up(&mut self.told, &mut self.writes);
+        conversation.give_up(false, &mut self.told, &mut self.writes);
         let writes = self.writes.conversations.entry(id).or_default();
         if let Some(group) = conversation.group.take() {
             writes.groups.insert(group.id().generation, None);
@@ -99,6 +102,8 @@ impl Engine {
         for sent in conversation.outgoing.drain(..) {
             writes.outgoing.insert(sent.message_id, None);
         }
+        (conversation.submitted, conversation.opened) = (None, None);
+        conversation.is_unlisted = true;
         writes.record = Some(conversation.record());
         self.inbox.taken_in(id, u64::MAX);
     }
@@ -110,7 +115,7 @@ impl Engine {
         if conversation.is_gone() {
             return self.left(id);
         }
-        conversation.give_up(&mut self.told, &mut self.writes);
+        conversation.give_up(true, &mut self.told, &mut self.writes);
         conversation.unlisted();
     }
 

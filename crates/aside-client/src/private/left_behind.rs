@@ -41,6 +41,16 @@ impl LeftBehind {
         *times = Times { count: times.count.saturating_add(1), at_ms, is_told: false };
     }
 
+    /// As it is kept: who, how often, and when last.
+    pub(super) fn kept(&self) -> impl Iterator<Item = (Owner, u32, u64)> {
+        self.0.iter().map(|(maker, times)| (*maker, times.count, times.at_ms))
+    }
+
+    /// What was kept.
+    pub(super) fn restore(&mut self, maker: Owner, count: u32, at_ms: u64) {
+        self.0.insert(maker, Times { count, at_ms, is_told: false });
+    }
+
     /// What is long over counts no more.
     pub(super) fn forget(&mut self, now_ms: u64) {
         self.0.retain(|_, times| now_ms < times.at_ms.saturating_add(FORGOTTEN_MS));
@@ -49,6 +59,8 @@ impl LeftBehind {
     /// How long to wait before coming in after another such commit, if at all.
     pub(super) fn wait(&mut self, maker: Owner, now_ms: u64) -> Option<Wait> {
         let times = self.0.get_mut(&maker).filter(|times| times.count >= AT_ONCE)?;
+        // The time is the server's, which may have been ahead.
+        times.at_ms = times.at_ms.min(now_ms);
         let doubled = 1_u64.checked_shl(times.count - AT_ONCE).unwrap_or(u64::MAX);
         let wait = FIRST_WAIT_MS.saturating_mul(doubled).min(LONGEST_WAIT_MS);
         let until_ms = times.at_ms.saturating_add(wait);

@@ -29,7 +29,8 @@ impl Conversation {
     /// Makes the next request, if one is due. What has to be durable before it is sent is among the writes.
     pub(super) fn decide(&mut self, cx: &mut Context<'_>) -> Result<(), StateError> {
         let idle = self.next.is_none() && self.in_flight.is_none();
-        if !idle || self.contradicted || !cx.approved || !self.is_caught_up() {
+        let waits = cx.now_ms < self.not_before_ms;
+        if !idle || waits || self.contradicted || !cx.approved || !self.is_caught_up() {
             return Ok(());
         }
         match self.due(cx) {

@@ -108,14 +108,13 @@ impl Conversation {
     /// MLS-044: whether this device was left behind by one member's commits so often that it does not come in at once any more.
     fn waits_to_come_in(&mut self, cx: &mut Context<'_>) -> bool {
         let Some(Refused { by, reason, .. }) = self.refused else { return false };
-        let Some(wait) = self.left_behind.wait(by, cx.now_ms) else { return false };
-        let why = Repair::Behind;
-        (self.broken, self.retry_at_ms) =
-            (Some((why, reason, self.roster.at)), Some(wait.until_ms));
-        if wait.is_new {
-            cx.tell(self.id, Event::RepairFailed { why, reason, suspects: Vec::new() });
+        let wait = self.left_behind.wait(by, cx.now_ms);
+        self.come_in_at_ms = wait.as_ref().map(|wait| wait.until_ms);
+        if wait.as_ref().is_some_and(|wait| wait.is_new) {
+            let (why, suspects) = (Repair::Behind, Vec::new());
+            cx.tell(self.id, Event::RepairFailed { why, reason, suspects });
         }
-        true
+        wait.is_some()
     }
 
     /// The commit that led to where the log is left no GroupInfo that this device can come in by: all are told, once (DS-020).

@@ -74,6 +74,20 @@ pub(super) struct Record {
     floor_generation: Option<u32>,
     #[prost(uint64, tag = "25")]
     floor_epoch: u64,
+    #[prost(bool, tag = "26")]
+    is_unlisted: bool,
+    #[prost(message, repeated, tag = "27")]
+    left_behind: Vec<LeftBehindRecord>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct LeftBehindRecord {
+    #[prost(message, optional, tag = "1")]
+    by: Option<v1::Leaf>,
+    #[prost(uint32, tag = "2")]
+    count: u32,
+    #[prost(uint64, tag = "3")]
+    at_ms: u64,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -266,6 +280,12 @@ impl Conversation {
             is_removed: self.is_removed,
             floor_generation: floor.map(|(generation, _)| generation),
             floor_epoch: floor.map_or(0, |(_, epoch)| epoch),
+            is_unlisted: self.is_unlisted,
+            left_behind: self
+                .left_behind
+                .kept()
+                .map(|(by, count, at_ms)| LeftBehindRecord { by: Some(leaf(by)), count, at_ms })
+                .collect(),
         };
         Secret::new(record.encode_to_vec())
     }
@@ -312,6 +332,11 @@ impl Conversation {
         self.forked_at = record.forked_at;
         self.contradicted = record.contradicted;
         self.naming = record.naming.and_then(Naming::read).unwrap_or_default();
+        self.is_unlisted = record.is_unlisted;
+        for LeftBehindRecord { by, count, at_ms } in record.left_behind {
+            let by = by.as_ref().and_then(owner).ok_or(DAMAGED)?;
+            self.left_behind.restore(by, count, at_ms);
+        }
         Ok(())
     }
 }

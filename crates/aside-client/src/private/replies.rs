@@ -105,6 +105,7 @@ impl Engine {
                     // Its user left by another device, say: to one outside of a group nothing is pushed (PRIV-008).
                     Err(error) if error.code() == ErrorCode::NoSuchConversation => {
                         conversation.refused_by_server(&request, error, &mut self.told);
+                        conversation.not_before_ms = self.now_ms + BROKEN_WAIT_MS;
                         self.unlisted(id);
                         self.is_listing_due = true;
                     }

@@ -47,6 +47,30 @@ fn a_conversation_that_is_not_listed_goes_on_from_where_it_was_once_it_is() {
     assert!(!world.told(LAST).iter().any(|it| matches!(it, Event::Joined { .. })));
 }
 
+// cites: MLS-043
+#[test]
+fn what_the_server_may_have_is_not_told_to_have_failed() {
+    let mut world = World::new(Group, 3);
+    world.told(LAST);
+    world.say(LAST, "it is there");
+    (world.peers[LAST].is_cut_off, world.peers[LAST].is_listed) = (true, false);
+    let seq = world.head() + 1;
+    world.settle();
+    assert_eq!(world.head(), seq);
+    world.peers[LAST].engine.unlisted(ROOM);
+    world.settle();
+    assert_eq!(world.told(LAST), [], "what became of it is not known");
+
+    world.peers[LAST].is_listed = true;
+    world.settle();
+    let told = world.told(LAST);
+    let sent = |it: &Event| matches!(it, Event::Sent { seq: at, .. } if *at == seq);
+    assert!(told.iter().any(sent), "{told:?}");
+    assert!(!told.iter().any(|it| matches!(it, Event::Joined { .. } | Event::Failed { .. })));
+    assert!(matches!(world.reading(LAST, seq), Some(Reading::Said(_))));
+    assert_eq!(world.head(), seq, "and it is sent once");
+}
+
 #[test]
 fn what_the_log_says_as_well_is_over() {
     let mut world = World::new(Group, 3);

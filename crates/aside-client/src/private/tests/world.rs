@@ -14,6 +14,8 @@ pub(super) struct Peer {
     pub(super) told: Vec<Event>,
     /// Entries whose MLS message comes to it changed.
     pub(super) garbled: BTreeSet<u64>,
+    /// Whether its connection is lost with the next reply.
+    pub(super) is_cut_off: bool,
     /// Whether the server says that there is no such conversation for it.
     pub(super) is_out: bool,
     /// Whether the server lists the conversation to it.
@@ -161,7 +163,13 @@ impl World {
             moved = true;
             let key = key.map_or([0; 16], |key| *key.as_bytes());
             let reply = self.reply(at, key, body);
-            self.peers[at].engine.replied(asked, reply.map_err(|error| *error));
+            let peer = &mut self.peers[at];
+            if std::mem::take(&mut peer.is_cut_off) {
+                peer.engine.disconnected();
+                peer.engine.online(limits::DEFAULT, now_ms);
+            } else {
+                peer.engine.replied(asked, reply.map_err(|error| *error));
+            }
         }
         moved
     }
@@ -310,6 +318,7 @@ impl Peer {
             engine,
             told: Vec::new(),
             garbled: BTreeSet::new(),
+            is_cut_off: false,
             is_out: false,
             is_listed: true,
             sees_up_to: None,
