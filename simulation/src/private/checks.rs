@@ -78,8 +78,13 @@ fn check_message(
         Fate::Said | Fate::Kept if device.is_revoked || message.is_forgotten => Ok(()),
         Fate::Said | Fate::Kept => {
             let engine = device.seen().context("it runs")?;
-            let health = engine.health(message.conversation);
-            let health = health.context("its conversation is lost, and it did not fail")?;
+            let Some(health) = engine.health(message.conversation) else {
+                // The server may have it, for all that this device knows.
+                let kept = device.disk.vault.conversations.get(&message.conversation);
+                let waits = kept.is_some_and(|kept| kept.outgoing.contains_key(&key));
+                ensure!(waits, "its conversation is lost, and it neither failed nor waits");
+                return Ok(());
+            };
             ensure!(may_wait(device, &health), "nothing became of it: {health:?}");
             Ok(())
         }
