@@ -95,6 +95,10 @@ impl Conversation {
             return self.message(cx, entry, by);
         }
         let seq = entry.seq;
+        if matches!(kind, EntryKind::RoleChanged | EntryKind::RemovalPending) {
+            // What was refused may be permitted by now, or be due.
+            self.held_at = None;
+        }
         match (kind, by) {
             (EntryKind::ConversationCreated, _) => self.roster.created(&decode(entry)?),
             (EntryKind::RoleChanged, _) => self.roster.role_changed(&decode(entry)?),

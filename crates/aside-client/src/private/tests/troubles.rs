@@ -219,6 +219,28 @@ fn a_removal_is_committed_by_the_next_if_the_first_is_away() {
 }
 
 #[test]
+fn what_was_refused_keeps_no_removal_from_being_committed() {
+    let mut world = World::new(Group, 3);
+    world.peers[0].is_forbidden = true;
+    assert!(world.peers[0].engine.want(ROOM, Goal::Remove(user_of(2))));
+    world.settle();
+    let refused = |it: &Event| matches!(it, Event::Done { outcome: Err(_), .. });
+    assert!(world.told(0).iter().any(refused));
+    world.peers[0].is_forbidden = false;
+    let head = world.head();
+    let gone = world.peers[LAST].me();
+    let pending = v1::RemovalPendingPayload {
+        user_id: gone.user.to_bytes(),
+        device_ids: vec![gone.device.to_bytes()],
+        left: true,
+    };
+    world.append(LAST, [0; 16], v1::EntryKind::RemovalPending, pending.encode_to_vec());
+    world.settle();
+    assert_eq!(world.head(), head + 2, "the first does it at once");
+    assert!(world.is_in(0) && world.is_in(1) && !world.is_in(LAST));
+}
+
+#[test]
 fn leaves_of_a_direct_are_listed_once_an_epoch() {
     let mut world = World::new(Direct, 2);
     let listed = |world: &World| {

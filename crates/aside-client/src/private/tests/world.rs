@@ -16,6 +16,8 @@ pub(super) struct Peer {
     pub(super) garbled: BTreeSet<u64>,
     /// Whether its connection is lost with the next reply.
     pub(super) is_cut_off: bool,
+    /// Whether the server permits it no commit.
+    pub(super) is_forbidden: bool,
     /// Whether the server says that there is no such conversation for it.
     pub(super) is_out: bool,
     /// Whether the server lists the conversation to it.
@@ -186,6 +188,10 @@ impl World {
             let code = ErrorCode::NoSuchConversation.into();
             return Err(Box::new(v1::Error { code, ..v1::Error::default() }));
         }
+        if self.peers[at].is_forbidden && matches!(body, Body::SubmitCommit(_)) {
+            let code = ErrorCode::NotPermitted.into();
+            return Err(Box::new(v1::Error { code, ..v1::Error::default() }));
+        }
         Ok(match body {
             Body::PublishKeyPackages(publish) => {
                 let packages = publish.key_packages.into_iter().chain([publish.last_resort]);
@@ -319,6 +325,7 @@ impl Peer {
             told: Vec::new(),
             garbled: BTreeSet::new(),
             is_cut_off: false,
+            is_forbidden: false,
             is_out: false,
             is_listed: true,
             sees_up_to: None,
