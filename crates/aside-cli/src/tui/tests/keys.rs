@@ -418,3 +418,16 @@ fn what_is_pasted_is_not_sent_by_itself() {
     let text = "one\ntwo".to_owned();
     assert_eq!(effects, [Effect::Say { to: conversation(LOBBY), text }]);
 }
+
+#[test]
+fn a_phrase_is_neither_said_nor_brought_back() {
+    let mut state = started();
+    let phrase = aside_client::new_recovery_phrase(aside_client::Strength::Bits128).reveal();
+    for line in [format!(" {}", *phrase), format!("/dm bob {}", *phrase)] {
+        type_in(&mut state, &line);
+        assert_eq!(press(&mut state, KeyCode::Enter, KeyModifiers::NONE), []);
+        assert!(state.alert.take().unwrap().contains("NOT SAID"));
+        press(&mut state, KeyCode::Up, KeyModifiers::NONE);
+        assert!(!state.composer.text().contains(&*phrase));
+    }
+}
