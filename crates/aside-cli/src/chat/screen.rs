@@ -162,11 +162,13 @@ impl Screen {
             Event::MessageFailed { error, .. } => {
                 style.warning(format!("a message was not sent: {}", failure::line(error)))
             }
-            Event::Private { room, what, people, .. } => match private::told(room, what, people) {
-                Some(Told { text, warning: true }) => style.warning(text),
-                Some(Told { text, warning: false }) => style.dim(text),
-                None => return Ok(()),
-            },
+            Event::Private { room, what, people, left_behind, .. } => {
+                match private::told(room, what, people, left_behind.as_ref()) {
+                    Some(Told { text, warning: true }) => style.warning(text),
+                    Some(Told { text, warning: false }) => style.dim(text),
+                    None => return Ok(()),
+                }
+            }
             Event::Notice(notice) => presence::notice(notice, style),
             Event::PresenceSettings(settings) => {
                 style.dim(format!("on another device: {}", presence::settings(settings)))
