@@ -365,6 +365,9 @@ impl Worker {
         let show = |shown: &Passed| {
             let entry = match shown {
                 Passed::Earlier(count) => return Some(self.style.dim(earlier::words(*count))),
+                Passed::Missed(count) => {
+                    return Some(self.style.dim(earlier::missed_words(*count)));
+                }
                 Passed::Entry(entry) => entry,
             };
             let time = self.style.dim(output::day_and_clock(entry.time_ms));
