@@ -143,6 +143,7 @@ async fn who_was_put_out_of_a_group_is_told_and_keeps_what_was_read() {
     let typed = "/group new Tea\n/group invite bob\ngreen tea or black?\n";
     let said = chat(&world, "alice", typed).await;
     // They were nowhere together before.
+    assert!(said.contains("to find bob a private conversation was begun"), "{said}");
     assert!(said.contains("bob is in it now"), "{said}");
     let mut bob = Dialogue::start(world.aside("chat", "bob", &["--join", "Tea"]));
     let bob = aside(move || {
