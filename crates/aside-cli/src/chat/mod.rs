@@ -336,6 +336,9 @@ impl Chat {
     fn done(&mut self, done: Done) -> Result<()> {
         match done {
             Done::Says(text) => self.screen.say(&text)?,
+            Done::Phrase(text) => self.screen.say(&text)?,
+            // What a terminal has shown is its user's to clear.
+            Done::Written => {}
             Done::Warns(text, code) => self.fails(&text, code)?,
             Done::Sends { id, to, text } => {
                 if self.input.is_interactive() {
