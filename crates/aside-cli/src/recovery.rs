@@ -24,6 +24,22 @@ pub(crate) const WRITE_IT_DOWN: &str =
 pub(crate) const NOT_KNOWN: &str =
     "whether the phrase that was shown counts is not known: keep it, and see by `aside devices`";
 
+/// Why what has a phrase in it is not said to anybody.
+const STAYS_HERE: &str = "NOT SAID: there is a recovery phrase in it, and whoever reads that can take over the account. It belongs on \
+                          paper, and not into a chat: aside recovery use asks for it, and /recovery written takes its last \
+                          group alone";
+
+/// Sees to it that no phrase is said to others.
+///
+/// # Errors
+/// Why a text is not said, and what to do instead.
+pub(crate) fn check_may_be_said(text: &str) -> Result<()> {
+    if RecoveryPhrase::is_in(text) {
+        bail!(STAYS_HERE);
+    }
+    Ok(())
+}
+
 /// Make a recovery phrase, approve this device by it, or say by it which devices there are
 ///
 /// The phrase is the only thing that can approve a device when all others are lost. It belongs on paper, and not on a computer; the

@@ -8,6 +8,7 @@ use serde_json::json;
 
 use crate::{
     output,
+    recovery::check_may_be_said,
     session::{SessionArgs, find_room},
 };
 
@@ -74,6 +75,7 @@ pub(crate) async fn dm(args: DmArgs) -> Result<()> {
         if line.trim().is_empty() {
             continue;
         }
+        check_may_be_said(&line)?;
         let receipt = client.queue(to, line).await?.receipt();
         tokio::pin!(receipt);
         let receipt = loop {
@@ -127,6 +129,7 @@ fn parse_text(text: &str) -> Result<String, &'static str> {
 }
 
 async fn say(client: &Client, room: &Room, text: &str, args: &Args) -> Result<()> {
+    check_may_be_said(text)?;
     let text = match args.mention {
         true => client.addressed(room.conversation, text).await?,
         false => text.into(),

@@ -236,6 +236,9 @@ impl Printer {
             match shown {
                 Passed::Entry(entry) => self.print(&entry, self.style.past_entry(&entry))?,
                 Passed::Earlier(count) => output::line(self.style.dim(earlier::words(count)))?,
+                Passed::Missed(count) => {
+                    output::line(self.style.dim(earlier::missed_words(count)))?;
+                }
             }
         }
         Ok(())

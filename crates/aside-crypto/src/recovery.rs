@@ -119,6 +119,13 @@ impl RecoveryPhrase {
             .ok_or_else(|| PhraseError::Check { group: mistaken_group(strength, &mut symbols) })
     }
 
+    /// Whether a phrase stands in a text, alone or between other words, in any way that [`Self::parse`] reads: such a text is to be
+    /// said to nobody.
+    #[must_use]
+    pub fn is_in(text: &str) -> bool {
+        text.split(|c| !is_ignored(c) && value(c).is_none()).any(has_phrase)
+    }
+
     /// How much entropy it holds.
     #[must_use]
     pub const fn strength(&self) -> Strength {
@@ -156,6 +163,26 @@ impl fmt::Debug for RecoveryPhrase {
 
 fn is_ignored(character: char) -> bool {
     matches!(character, ' ' | '\t' | '\n' | '\r' | '\u{a0}' | '-' | '\u{2010}'..='\u{2015}')
+}
+
+/// Whether symbols that nothing but what is ignored stands between hold a phrase, from the beginning of a word to the end of one.
+fn has_phrase(run: &str) -> bool {
+    let mut symbols = Zeroizing::new(Vec::with_capacity(run.len()));
+    // Where words begin, and so where those before them end.
+    let mut words = vec![0];
+    for character in run.chars() {
+        match value(character) {
+            Some(symbol) => symbols.push(symbol),
+            None => words.push(symbols.len()),
+        }
+    }
+    words.push(symbols.len());
+    words.dedup();
+    let is_at = |from: usize, strength: Strength| {
+        let to = from + strength.symbols();
+        words.binary_search(&to).is_ok() && checked(strength, &symbols[from..to]).is_some()
+    };
+    words.iter().any(|from| Strength::ALL.into_iter().any(|strength| is_at(*from, strength)))
 }
 
 /// The 5 bits that a character stands for.
@@ -284,6 +311,27 @@ mod tests {
         let keys = [(Strength::Bits128, 1), (Strength::Bits128, 2), (Strength::Bits256, 1)]
             .map(|(strength, byte)| *phrase(strength, byte).account_key().to_bytes());
         assert!(keys[0] != keys[1] && keys[0] != keys[2] && keys[1] != keys[2]);
+    }
+
+    #[test]
+    fn a_phrase_is_found_between_other_words() {
+        for strength in Strength::ALL {
+            let shown = phrase(strength, 7).reveal();
+            let plain = shown.replace('-', "").to_lowercase();
+            let spaced = shown.replace('-', " \n");
+            for text in [
+                shown.to_string(),
+                format!(" /recovery use {}", *shown),
+                format!("here we go again {spaced} and that is all"),
+                format!("phrase:{plain}."),
+            ] {
+                assert!(RecoveryPhrase::is_in(&text), "{text}");
+            }
+            let missing = &shown[..shown.len() - 1];
+            for text in ["", "hello there", &missing.replacen('-', "", 1), &format!("{plain}0")] {
+                assert!(!RecoveryPhrase::is_in(text), "{text}");
+            }
+        }
     }
 
     proptest! {

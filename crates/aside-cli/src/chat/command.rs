@@ -1,6 +1,7 @@
 //! What a typed line asks for.
 
 use super::{Current, approving::Devices, private::Private, recovery::Recovery, rooming::Rooming};
+use crate::recovery::check_may_be_said;
 
 /// What /help says.
 pub(crate) const HELP: &str = "\
@@ -197,6 +198,8 @@ impl Command {
     /// # Errors
     /// What is wrong with it, for the user.
     pub(crate) fn parse(line: &str) -> Result<Option<Self>, String> {
+        // Whatever is done with it: most of it is told to the server, or to others.
+        check_may_be_said(line).map_err(|error| error.to_string())?;
         let Some(command) = line.strip_prefix('/') else {
             return Ok((!line.trim().is_empty()).then(|| Self::Say(line.to_owned())));
         };
@@ -359,6 +362,38 @@ mod tests {
         ] {
             assert!(Command::parse(line).is_err(), "{line}");
         }
+    }
+
+    #[test]
+    fn no_phrase_is_said() {
+        let phrase = aside_client::new_recovery_phrase(aside_client::Strength::Bits128).reveal();
+        let spaced = phrase.replace('-', " ").to_lowercase();
+        let groups: Vec<_> = phrase.split('-').collect();
+        for line in [
+            phrase.to_string(),
+            format!("  {}", *phrase),
+            format!("//{spaced}"),
+            format!(" /recovery use {}", *phrase),
+            format!("/recovery use {spaced}"),
+            format!("is it {spaced} that I type"),
+            format!("/dm @bob my phrase is {}", *phrase),
+            format!("/reply 3 {spaced}"),
+            format!("/edit 3 {}", *phrase),
+            format!("/topic {}", *phrase),
+            format!("/group new {spaced}"),
+        ] {
+            let refused = Command::parse(&line).unwrap_err();
+            assert!(refused.contains("NOT SAID"), "{refused}");
+            assert!(!refused.contains(groups[2]), "{refused}");
+        }
+        let part = groups[..7].join("-");
+        assert_eq!(parse(&part), Command::Say(part.clone()));
+        assert!(matches!(
+            parse(&format!("/recovery written {}", groups[7])),
+            Command::Recovery(Recovery::Written(_))
+        ));
+        let long = "so we are here and there, all that day long - and then some more ".repeat(40);
+        assert_eq!(parse(&long), Command::Say(long.clone()));
     }
 
     // cites: RET-005

@@ -7,7 +7,8 @@ use std::{
 };
 
 use anyhow::Result;
-use rustyline::{Config, DefaultEditor, ExternalPrinter, error::ReadlineError};
+use aside_client::RecoveryPhrase;
+use rustyline::{DefaultEditor, ExternalPrinter, error::ReadlineError};
 use tokio::sync::mpsc;
 
 /// Lines read ahead from a pipe.
@@ -53,8 +54,7 @@ impl Input {
             thread::spawn(move || read_plainly(&sender));
             return Ok((Self { lines, prompts: None }, Printer::Plain));
         }
-        let config = Config::builder().auto_add_history(true).build();
-        let mut editor = DefaultEditor::with_config(config)?;
+        let mut editor = DefaultEditor::new()?;
         let printer = editor.create_external_printer()?;
         let (prompts, prompted) = blocking::channel();
         thread::spawn(move || read_from_terminal(&mut editor, &prompted, &sender));
@@ -99,6 +99,11 @@ fn read_from_terminal(
         let prompt = prompts.try_iter().last().unwrap_or(first);
         match editor.readline(&prompt) {
             Ok(line) => {
+                // What is refused for a phrase in it is not brought back either.
+                if !RecoveryPhrase::is_in(&line) {
+                    // At worst it is not brought back.
+                    let _ = editor.add_history_entry(&line);
+                }
                 if lines.blocking_send(line).is_err() {
                     return;
                 }

@@ -175,8 +175,10 @@ impl Chat {
 
     async fn run(mut self, mut events: Events) -> Result<()> {
         let outcome = self.exchange(&mut events).await;
+        let shown = self.screen.end();
         self.client.close().await;
         let kept = outcome?;
+        shown?;
         // Whoever sits there has seen it.
         let Some(code) = self.failed.filter(|_| !self.input.is_interactive()) else {
             return Ok(());
@@ -334,6 +336,9 @@ impl Chat {
     fn done(&mut self, done: Done) -> Result<()> {
         match done {
             Done::Says(text) => self.screen.say(&text)?,
+            Done::Phrase(text) => self.screen.say(&text)?,
+            // What a terminal has shown is its user's to clear.
+            Done::Written => {}
             Done::Warns(text, code) => self.fails(&text, code)?,
             Done::Sends { id, to, text } => {
                 if self.input.is_interactive() {
@@ -346,7 +351,7 @@ impl Chat {
                     Some((room.conversation, self.printed.get(&room.conversation).copied()?))
                 });
                 self.shown.extend(printed);
-                self.screen.set_room(room);
+                self.screen.set_room(room)?;
             }
             Done::Waits => self.busy += 1,
             Done::Sent => self.busy -= 1,

@@ -153,6 +153,12 @@ impl Worker {
     /// Somebody who is nowhere with the user: a handle leads to its account by the private conversation of the two.
     async fn looked_up(&self, handle: &str) -> Result<UserId> {
         let direct = self.client.open_direct(handle).await?.conversation;
+        let shown = neutralise_line(handle);
+        self.say(format!(
+            "to find {shown} a private conversation was begun, which {shown} sees in the list too: nothing is said in it, and /dm {shown} \
+             goes there"
+        ))
+        .await;
         match self.client.member_called(direct, handle).await? {
             Some(user) => Ok(user),
             None => bail!("the server does not say who {} is", neutralise_line(handle)),

@@ -4,8 +4,12 @@ use std::fmt;
 
 use anyhow::{Result, anyhow, bail};
 use aside_client::{Error, Strength, display::neutralise_line, new_recovery_phrase};
+use zeroize::Zeroizing;
 
-use super::{command::Command, worker::Worker};
+use super::{
+    command::Command,
+    worker::{Done, Worker},
+};
 use crate::{
     failure,
     recovery::{NOT_KNOWN, WRITE_IT_DOWN, is_last_group},
@@ -96,11 +100,11 @@ impl Worker {
             bail!("{}", self.standing().await?);
         }
         let phrase = new_recovery_phrase(Strength::Bits128);
-        self.say(format!(
+        let shown = Zeroizing::new(format!(
             "{}\n{WRITE_IT_DOWN}\nIt counts once you have typed its last group: /recovery written GROUP",
             *phrase.reveal()
-        ))
-        .await;
+        ));
+        self.tell(Done::Phrase(shown)).await;
         self.unwritten = Some(phrase);
         Ok(())
     }
@@ -120,6 +124,7 @@ impl Worker {
             Err(error) => return Err(anyhow!("{NOT_KNOWN}: {}", failure::line(&error))),
         }
         self.unwritten = None;
+        self.tell(Done::Written).await;
         self.say(
             "this device is approved, and the phrase counts; it is not shown again".to_owned(),
         )

@@ -91,8 +91,38 @@ impl Screen {
         self.style
     }
 
-    pub(super) fn set_room(&mut self, room: Option<Current>) {
+    /// Another room is talked in. Of that which was, and of that which is, nothing is held back any more.
+    pub(super) fn set_room(&mut self, room: Option<Current>) -> Result<()> {
+        let of = |room: &Current| room.conversation;
+        let (before, now) = (self.current.as_ref().map(of), room.as_ref().map(of));
+        // A script may turn to one before all of it has come that there is at the start; and so does --join.
+        let now = now.filter(|_| before.is_some() && matches!(self.printer, Printer::Terminal(_)));
+        if before != room.as_ref().map(of) {
+            for conversation in before.into_iter().chain(now) {
+                let held = self.held.release(conversation);
+                self.show_held(held)?;
+            }
+        }
         self.current = room;
+        Ok(())
+    }
+
+    /// Shows what was held back: nothing more comes.
+    pub(super) fn end(&mut self) -> Result<()> {
+        for held in self.held.release_all() {
+            self.show_held(held)?;
+        }
+        Ok(())
+    }
+
+    /// Shows what was held back of one conversation.
+    fn show_held(&mut self, held: Vec<Passed>) -> Result<()> {
+        let entry = held.iter().find_map(|it| match it {
+            Passed::Entry(entry) => Some(entry),
+            Passed::Earlier(_) | Passed::Missed(_) => None,
+        });
+        let room = entry.map(|entry| self.place(entry)).unwrap_or_default();
+        self.pass(held, &room)
     }
 
     /// A message was typed on this screen: it is not to be shown again, unless it comes back as something else.
@@ -162,11 +192,13 @@ impl Screen {
             Event::MessageFailed { error, .. } => {
                 style.warning(format!("a message was not sent: {}", failure::line(error)))
             }
-            Event::Private { room, what, people, .. } => match private::told(room, what, people) {
-                Some(Told { text, warning: true }) => style.warning(text),
-                Some(Told { text, warning: false }) => style.dim(text),
-                None => return Ok(()),
-            },
+            Event::Private { room, what, people, left_behind, .. } => {
+                match private::told(room, what, people, left_behind.as_ref()) {
+                    Some(Told { text, warning: true }) => style.warning(text),
+                    Some(Told { text, warning: false }) => style.dim(text),
+                    None => return Ok(()),
+                }
+            }
             Event::Notice(notice) => presence::notice(notice, style),
             Event::PresenceSettings(settings) => {
                 style.dim(format!("on another device: {}", presence::settings(settings)))
@@ -203,18 +235,30 @@ impl Screen {
         {
             name.clone_into(&mut room.name);
         }
-        let room = match self.is_here(entry) {
+        let shown = self.held.pass(entry, self.me);
+        let room = self.place(entry);
+        self.pass(shown, &room)
+    }
+
+    /// Of which room an entry is, if it is not of that which is talked in.
+    fn place(&self, entry: &Entry) -> String {
+        match self.is_here(entry) {
             true => String::new(),
             false => format!("{} ", self.style.dim(self.style.place(entry.kind, &entry.room))),
-        };
-        for shown in self.held.pass(entry, self.me) {
-            match shown {
-                Passed::Entry(entry) => self.shows(&entry, &room)?,
-                Passed::Earlier(count) => {
-                    let words = self.style.dim(earlier::words(count));
-                    self.printer.print(&format!("{room}{words}"))?;
+        }
+    }
+
+    fn pass(&mut self, shown: Vec<Passed>, room: &str) -> Result<()> {
+        for shown in shown {
+            let words = match shown {
+                Passed::Entry(entry) => {
+                    self.shows(&entry, room)?;
+                    continue;
                 }
-            }
+                Passed::Earlier(count) => earlier::words(count),
+                Passed::Missed(count) => earlier::missed_words(count),
+            };
+            self.printer.print(&format!("{room}{}", self.style.dim(words)))?;
         }
         Ok(())
     }

@@ -6,6 +6,7 @@ use aside_client::{
     RecoveryPhrase, Role, Room, SafetyNumber, UserId, display::neutralise_line, v1,
 };
 use tokio::sync::{mpsc, watch};
+use zeroize::Zeroizing;
 
 use super::{
     Current,
@@ -29,6 +30,10 @@ use crate::{
 pub(crate) enum Done {
     /// To be shown.
     Says(String),
+    /// To be shown until it is written down: a recovery phrase.
+    Phrase(Zeroizing<String>),
+    /// And it is: it is to be shown no longer.
+    Written,
     /// To be shown: something failed, which has this exit code by itself.
     Warns(String, u8),
     /// A message is on its way.
@@ -365,6 +370,9 @@ impl Worker {
         let show = |shown: &Passed| {
             let entry = match shown {
                 Passed::Earlier(count) => return Some(self.style.dim(earlier::words(*count))),
+                Passed::Missed(count) => {
+                    return Some(self.style.dim(earlier::missed_words(*count)));
+                }
                 Passed::Entry(entry) => entry,
             };
             let time = self.style.dim(output::day_and_clock(entry.time_ms));

@@ -1,8 +1,11 @@
 //! What was said in a private conversation before its user came into it: one line tells of all that, rather than a warning for each.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use aside_client::{ConversationId, Entry, UserId, What, private::Unreadable};
+
+/// Messages of a conversation that are held as they are; those before them are counted.
+const MAX_HELD: usize = 64;
 
 /// Something to be shown.
 #[derive(Debug, PartialEq, Eq)]
@@ -10,6 +13,8 @@ pub(crate) enum Passed {
     Entry(Box<Entry>),
     /// So many messages that came before the user did.
     Earlier(usize),
+    /// So many messages from when this device was not there, before the next one.
+    Missed(usize),
 }
 
 /// Whether by this entry somebody else lets the user in. A further device, which the user lets in, may miss what another one has.
@@ -36,6 +41,14 @@ pub(crate) fn words(count: usize) -> String {
     }
 }
 
+/// What is said of so many messages that this device was not there for, whether its user was or not.
+pub(crate) fn missed_words(count: usize) -> String {
+    let (messages, were) = if count == 1 { ("message", "was") } else { ("messages", "were") };
+    format!(
+        "{count} {messages} before that can't be read: this device was not in the conversation when they {were} sent"
+    )
+}
+
 /// Entries of one conversation, oldest first, as they are shown.
 pub(crate) fn fold(entries: Vec<Entry>, me: UserId) -> Vec<Passed> {
     let joined = entries.iter().rev().find(|entry| lets_in(entry, me)).map_or(0, |it| it.seq);
@@ -51,25 +64,84 @@ pub(crate) fn fold(entries: Vec<Entry>, me: UserId) -> Vec<Passed> {
 
 /// Messages that come one by one, and are held back until it is known whether the user came after them.
 #[derive(Debug, Default)]
-pub(crate) struct Held(HashMap<ConversationId, Vec<Entry>>);
+pub(crate) struct Held(BTreeMap<ConversationId, Holding>);
+
+/// What is known of a conversation.
+#[derive(Debug)]
+enum Holding {
+    /// Nothing came yet that could be read: the last of what is held, and how many were held before.
+    Held { last: VecDeque<Entry>, before: usize },
+    /// Nothing is held any more: this device was in it, or all was shown.
+    Over,
+}
+
+impl Holding {
+    fn hold(&mut self, entry: Entry) {
+        let Self::Held { last, before } = self else { return };
+        if last.len() == MAX_HELD {
+            last.pop_front();
+            *before += 1;
+        }
+        last.push_back(entry);
+    }
+
+    /// Gives what was held, one by one.
+    fn end(&mut self) -> Vec<Passed> {
+        let Self::Held { last, before } = std::mem::replace(self, Self::Over) else {
+            return Vec::new();
+        };
+        let uncounted = (before > 0).then_some(Passed::Missed(before));
+        uncounted
+            .into_iter()
+            .chain(last.into_iter().map(|it| Passed::Entry(Box::new(it))))
+            .collect()
+    }
+
+    /// Gives what was held as what came before the user did.
+    fn join(&mut self) -> Option<Passed> {
+        let Self::Held { last, before } = std::mem::replace(self, Self::Over) else { return None };
+        let count = before + last.len();
+        (count > 0).then_some(Passed::Earlier(count))
+    }
+}
+
+impl Default for Holding {
+    fn default() -> Self {
+        Self::Held { last: VecDeque::new(), before: 0 }
+    }
+}
 
 impl Held {
     /// What is to be shown now that an entry has come.
     pub(crate) fn pass(&mut self, entry: &Entry, me: UserId) -> Vec<Passed> {
-        if is_missed(entry) {
-            self.0.entry(entry.conversation).or_default().push(entry.clone());
-            return Vec::new();
+        // In a public room nothing is missed so.
+        if !entry.kind.is_private() {
+            return vec![Passed::Entry(Box::new(entry.clone()))];
         }
+        let holding = self.0.entry(entry.conversation).or_default();
         let mut shown = Vec::new();
-        if lets_in(entry, me) {
-            let held = self.0.remove(&entry.conversation);
-            shown.extend(held.map(|held| Passed::Earlier(held.len())));
+        if is_missed(entry) {
+            if let Holding::Held { .. } = holding {
+                holding.hold(entry.clone());
+                return shown;
+            }
+        } else if lets_in(entry, me) {
+            shown.extend(holding.join());
         } else if !is_of_others(entry, me) {
-            let held = self.0.remove(&entry.conversation).unwrap_or_default();
-            shown.extend(held.into_iter().map(|entry| Passed::Entry(Box::new(entry))));
+            shown = holding.end();
         }
         shown.push(Passed::Entry(Box::new(entry.clone())));
         shown
+    }
+
+    /// What is held of a conversation, to be shown since its user turns to it, or away from it.
+    pub(crate) fn release(&mut self, conversation: ConversationId) -> Vec<Passed> {
+        self.0.get_mut(&conversation).map(Holding::end).unwrap_or_default()
+    }
+
+    /// What is held of each conversation, to be shown since no more comes.
+    pub(crate) fn release_all(&mut self) -> Vec<Vec<Passed>> {
+        self.0.values_mut().map(Holding::end).collect()
     }
 }
 
@@ -123,7 +195,7 @@ mod tests {
     fn seqs(shown: &[Passed]) -> Vec<Result<u64, usize>> {
         let seq = |shown: &Passed| match shown {
             Passed::Entry(entry) => Ok(entry.seq),
-            Passed::Earlier(count) => Err(*count),
+            Passed::Earlier(count) | Passed::Missed(count) => Err(*count),
         };
         shown.iter().map(seq).collect()
     }
@@ -137,8 +209,8 @@ mod tests {
         assert_eq!(seqs(&folded), [Err(2), Ok(3), Ok(5), Ok(6), Ok(7)]);
         let mut held = Held::default();
         let came: Vec<_> = mine.iter().flat_map(|entry| held.pass(entry, ME)).collect();
-        assert_eq!(seqs(&came), [Ok(3), Err(2), Ok(5), Ok(6)]);
-        assert_eq!(seqs(&held.pass(&says(8), ME)), [Ok(7), Ok(8)], "nothing is lost");
+        assert_eq!(seqs(&came), [Ok(3), Err(2), Ok(5), Ok(6), Ok(7)]);
+        assert_eq!(seqs(&held.pass(&says(8), ME)), [Ok(8)]);
         assert_eq!(
             (words(1), words(2)),
             (
@@ -156,5 +228,35 @@ mod tests {
         let mut held = Held::default();
         let came: Vec<_> = mine.iter().flat_map(|entry| held.pass(entry, ME)).collect();
         assert_eq!(seqs(&came), all);
+    }
+
+    #[test]
+    fn what_is_missed_after_something_could_be_read_is_told_at_once() {
+        let mut held = Held::default();
+        held.pass(&says(1), ME);
+        assert_eq!(seqs(&held.pass(&missed(2), ME)), [Ok(2)], "it was in, and dropped out");
+        assert_eq!(seqs(&held.pass(&adds(3, BOB, ME), ME)), [Ok(3)]);
+    }
+
+    #[test]
+    fn what_is_held_is_shown_when_no_more_comes_and_is_bounded() {
+        let mut held = Held::default();
+        let room = ConversationId::new([7; 16]);
+        assert!(held.pass(&missed(1), ME).is_empty() && held.pass(&missed(2), ME).is_empty());
+        assert_eq!(seqs(&held.release(room)), [Ok(1), Ok(2)]);
+        assert!(held.release(room).is_empty(), "once");
+        assert_eq!(seqs(&held.pass(&missed(3), ME)), [Ok(3)], "nor is it held again");
+
+        let many = MAX_HELD as u64 + 10;
+        let hold = || {
+            let mut held = Held::default();
+            assert!((1..=many).all(|seq| held.pass(&missed(seq), ME).is_empty()));
+            held
+        };
+        let all: Vec<_> = hold().release_all().into_iter().flatten().collect();
+        assert_eq!(all[0], Passed::Missed(10));
+        assert_eq!((all.len(), seqs(&all)[1]), (MAX_HELD + 1, Ok(11)));
+        let shown = hold().pass(&adds(many + 1, BOB, ME), ME);
+        assert_eq!(seqs(&shown), [Err(MAX_HELD + 10), Ok(many + 1)], "all are counted");
     }
 }

@@ -140,8 +140,13 @@ pub(crate) struct Told {
 }
 
 /// What happened in a private conversation, beside what its entries say: whom it is about, and what the user can do. None of what
-/// is shown otherwise.
-pub(crate) fn told(room: &str, event: &Event, people: &[Person]) -> Option<Told> {
+/// is shown otherwise. `left_behind` is who keeps leaving this device behind, and how often that was.
+pub(crate) fn told(
+    room: &str,
+    event: &Event,
+    people: &[Person],
+    left_behind: Option<&(Person, u32)>,
+) -> Option<Told> {
     let room = neutralise_line(room);
     let name = |at: usize| {
         let name = people.get(at).map_or("somebody".to_owned(), ToString::to_string);
@@ -196,6 +201,9 @@ pub(crate) fn told(room: &str, event: &Event, people: &[Person]) -> Option<Told>
         )),
         Event::Removed { by: None } => notice(format!("this device is in {room} no longer")),
         Event::RepairFailed { why, reason, .. } => {
+            if let Some((culprit, times)) = left_behind {
+                return warning(leaves_behind(culprit, *times));
+            }
             let because = match people {
                 [] => reason.to_string(),
                 people => suspects(Some(people)),
@@ -230,6 +238,18 @@ pub(crate) fn told(room: &str, event: &Event, people: &[Person]) -> Option<Told>
         | Event::Done { .. }
         | Event::Named { .. } => None,
     }
+}
+
+/// That a member's changes leave this device behind again and again (MLS-044).
+fn leaves_behind(culprit: &Person, times: u32) -> String {
+    let by = culprit.to_string();
+    let by = neutralise_line(&by);
+    format!(
+        "changes by a device of {by}, which this device can't follow and others can, have left it behind {}. It comes in anew by itself, but \
+         only after a while: a minute at first, an hour at most; /rejoin does it at once. Ask {by} by another way what happened; if it goes \
+         on, an admin can remove {by}.",
+        count(times as usize, "time")
+    )
 }
 
 /// Why this device refuses a change.
@@ -352,6 +372,10 @@ pub(crate) async fn health(
     if let Some((why, reason)) = health.broken {
         lines.push(style.warning(broken(why, reason)));
     }
+    if let Some((culprit, times)) = health.left_behind {
+        let culprit = client.person(culprit.user).await?;
+        lines.push(style.warning(format!("  {}", leaves_behind(&culprit, times))));
+    }
     if health.waiting > 0 {
         lines.push(format!("  {} to be sent", count(health.waiting, "message waits")));
     }
@@ -384,6 +408,7 @@ pub(crate) fn health_json(health: &Health) -> Value {
         "forked_at": health.forked_at,
         "last_repair": health.last_repair.map(|(why, seq)| json!({"why": why.to_string(), "seq": seq})),
         "broken": health.broken.map(|(why, reason)| json!({"why": why.to_string(), "reason": reason.to_string()})),
+        "left_behind": health.left_behind.map(|(culprit, times)| json!({"by": leaf(&culprit), "times": times})),
         "waiting": health.waiting,
     })
 }
@@ -423,7 +448,7 @@ mod tests {
     }
 
     fn said(event: &Event, people: &[Person]) -> String {
-        let told = told("tea", event, people).unwrap();
+        let told = told("tea", event, people, None).unwrap();
         assert_eq!(told.warning, told.text.starts_with("WARNING: tea: "), "{}", told.text);
         told.text
     }
@@ -470,10 +495,44 @@ mod tests {
         );
     }
 
+    // cites: MLS-044
+    #[test]
+    fn who_leaves_this_device_behind_is_named() {
+        let (why, reason, suspects) = (Repair::Behind, Reason::Invalid, vec![]);
+        let failed = Event::RepairFailed { why, reason, suspects };
+        let culprit = (person(2, "mallory\u{202e}"), 4);
+        let text = told("tea", &failed, &[], Some(&culprit)).unwrap().text;
+        assert!(text.starts_with("WARNING: tea: changes by a device of mallory"), "{text}");
+        assert!(text.contains("left it behind 4 times") && !text.contains('\u{202e}'), "{text}");
+        assert!(!text.contains("remove you"), "{text}");
+        let health = Health { left_behind: Some((owner(2), 4)), ..healthy() };
+        let shown = health_json(&health);
+        assert_eq!(shown["left_behind"]["times"], 4);
+        assert_eq!(shown["left_behind"]["by"]["user_id"], owner(2).user.to_string());
+        assert_eq!(health_json(&healthy())["left_behind"], Value::Null);
+    }
+
+    fn healthy() -> Health {
+        Health {
+            at: Some((0, 3)),
+            epoch: Some(3),
+            suite: Some(2),
+            leaves: vec![owner(1), owner(2)],
+            cut_off: [].into(),
+            members: vec![],
+            fork_check: None,
+            forked_at: None,
+            last_repair: None,
+            broken: None,
+            left_behind: None,
+            waiting: 0,
+        }
+    }
+
     #[test]
     fn what_is_shown_otherwise_is_not_told() {
-        assert_eq!(told("tea", &Event::Read, &[]), None);
-        assert_eq!(told("tea", &Event::Joined { how: How::Began }, &[]), None);
+        assert_eq!(told("tea", &Event::Read, &[], None), None);
+        assert_eq!(told("tea", &Event::Joined { how: How::Began }, &[], None), None);
     }
 
     #[test]

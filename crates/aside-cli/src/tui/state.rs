@@ -335,4 +335,10 @@ impl State {
     pub(super) fn say(&mut self, text: String, warning: bool) {
         self.timeline_mut().say(text, warning);
     }
+
+    /// Takes away what is to be seen no longer, wherever it was said.
+    pub(super) fn unsay_secrets(&mut self) {
+        let rooms = self.rooms.values_mut().map(|room| &mut room.timeline);
+        rooms.chain([&mut self.console]).for_each(Timeline::unsay_secret);
+    }
 }

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use aside_client::{Content, Entry, IdempotencyKey, Outgoing, Watermark, What};
+use zeroize::Zeroizing;
 
 use crate::{output::earlier::is_missed, retention::NO_OLDER};
 
@@ -73,6 +74,8 @@ pub(super) struct Timeline {
     joined: u64,
     /// The last of the messages that came before that, and how many they are: it stands for all.
     earlier: Option<(Key, usize)>,
+    /// What was said, and is to be taken away again.
+    secret: Option<Key>,
 }
 
 impl Timeline {
@@ -222,6 +225,22 @@ impl Timeline {
         let key = Key { seq: self.last, minor: self.next_minor };
         self.items.insert(key, Item::Notice { text, warning });
         self.prune();
+    }
+
+    /// The program says what is to be taken away again.
+    pub(super) fn say_secret(&mut self, text: String) {
+        self.unsay_secret();
+        self.say(text, false);
+        self.secret = Some(Key { seq: self.last, minor: self.next_minor });
+    }
+
+    /// Takes that away, and wipes it.
+    pub(super) fn unsay_secret(&mut self) {
+        if let Some(Item::Notice { text, .. }) =
+            self.secret.take().and_then(|key| self.items.remove(&key))
+        {
+            drop(Zeroizing::new(text));
+        }
     }
 
     /// How a message stands that is not in the log, as far as is known.

@@ -56,8 +56,10 @@ async fn a_phrase_is_made_in_a_chat_and_counts_once_it_is_written_down() {
 
     let (_, last) = phrase.rsplit_once('-').unwrap();
     let typed = format!("/recovery written {}", last.to_lowercase());
+    let pasted = phrase.clone();
     let said = aside(move || {
         open.say("/recovery written zzzz");
+        open.say(&format!(" {pasted}"));
         open.say(&typed);
         open.line("the phrase counts");
         open.say("/recovery");
@@ -72,9 +74,26 @@ async fn a_phrase_is_made_in_a_chat_and_counts_once_it_is_written_down() {
     })
     .await;
     assert!(said.contains("this is not its last group"), "{said}");
+    assert!(said.contains("NOT SAID") && !said.contains(&phrase), "{said}");
     assert!(said.contains("you have a recovery phrase, which is not shown again"), "{said}");
     let used = output(world.aside_on("laptop", "recovery use", "alice", &[]), &phrase).await;
     assert_eq!(stdout(&used), "");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_phrase_is_said_by_a_script() {
+    let world = world_of(&["alice", "bob"]).await;
+    let phrase = aside_client::new_recovery_phrase(aside_client::Strength::Bits128).reveal();
+    let text = format!("it is {}", *phrase);
+    stdout(&world.run("send", "alice", &["lobby", "hello", "--join"]).await);
+    for (command, to) in [("send", "lobby"), ("dm", "bob")] {
+        let given = world.run(command, "alice", &[to, &text]).await;
+        let piped = output(world.aside(command, "alice", &[to]), &text).await;
+        for refused in [given, piped] {
+            let (_, said) = failure(&refused);
+            assert!(said.contains("NOT SAID") && !said.contains(&*phrase), "{said}");
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -124,6 +143,7 @@ async fn who_was_put_out_of_a_group_is_told_and_keeps_what_was_read() {
     let typed = "/group new Tea\n/group invite bob\ngreen tea or black?\n";
     let said = chat(&world, "alice", typed).await;
     // They were nowhere together before.
+    assert!(said.contains("to find bob a private conversation was begun"), "{said}");
     assert!(said.contains("bob is in it now"), "{said}");
     let mut bob = Dialogue::start(world.aside("chat", "bob", &["--join", "Tea"]));
     let bob = aside(move || {

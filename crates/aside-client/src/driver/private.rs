@@ -17,11 +17,11 @@ use tokio::{sync::oneshot, time::Instant};
 
 use super::{Driver, outbox::Waiter, sync::Departure};
 use crate::{
-    Error, Event, Identity, Outgoing, Receipt, State,
+    Error, Event, Identity, Outgoing, Person, Receipt, State,
     backoff::retry_after_ms,
     certificate,
     model::is_private,
-    private::{self, Asked, Engine, Entry, Goal},
+    private::{self, Asked, Engine, Entry, Goal, Health, Owner, Repair},
     random,
     store::{Kept, Store},
     trust::{self, Received},
@@ -226,16 +226,20 @@ impl Driver {
                 for user in event.users() {
                     people.push(self.person(user).await?);
                 }
-                match &event {
-                    private::Event::Removed { .. } => {
-                        // Whether its user is still a member, the server says.
-                        self.sync.removed(conversation, people.first());
-                        self.sync.list_anew();
-                    }
-                    private::Event::Joined { .. } => self.sync.removed(conversation, None),
-                    _ => {}
+                if let Some(by) = removed_by(&event, &people) {
+                    self.sync.removed(conversation, by);
                 }
-                self.out.tell(Event::Private { conversation, room, what: event, people });
+                if matches!(event, private::Event::Removed { .. }) {
+                    // Whether its user is still a member, the server says.
+                    self.sync.list_anew();
+                }
+                let health = self.private.engine.as_ref().and_then(|it| it.health(conversation));
+                let left_behind = match health.and_then(|health| left_behind(&event, &health)) {
+                    Some((culprit, times)) => Some((self.person(culprit.user).await?, times)),
+                    None => None,
+                };
+                let what = event;
+                self.out.tell(Event::Private { conversation, room, what, people, left_behind });
             }
         }
         Ok(())
@@ -512,10 +516,7 @@ impl Driver {
         Ok(if known { Ok(()) } else { Err(self.not_followed()) })
     }
 
-    pub(super) fn private_health(
-        &self,
-        conversation: ConversationId,
-    ) -> Result<private::Health, Error> {
+    pub(super) fn private_health(&self, conversation: ConversationId) -> Result<Health, Error> {
         let engine = self.private.engine.as_ref();
         engine.and_then(|engine| engine.health(conversation)).ok_or_else(|| self.not_followed())
     }
@@ -525,4 +526,80 @@ impl Driver {
 fn entry(kept: Kept) -> Entry {
     let header = v1::EntryHeader::decode(&kept.header[..]).unwrap_or_default();
     Entry { seq: kept.seq, header, payload: kept.payload.into() }
+}
+
+/// Whose commit keeps this device out since this was told, if it says anything of that.
+fn removed_by<'a>(event: &private::Event, people: &'a [Person]) -> Option<Option<&'a Person>> {
+    match event {
+        private::Event::Removed { .. } => Some(people.first()),
+        // It is in anew; or the commit that removed it does not hold, and it has gone back to the state before.
+        private::Event::Joined { .. } | private::Event::CommitRefused { .. } => Some(None),
+        _ => None,
+    }
+}
+
+/// MLS-044: whose commits it is to be told that a repair failed for.
+fn left_behind(event: &private::Event, health: &Health) -> Option<(Owner, u32)> {
+    match event {
+        private::Event::RepairFailed { why: Repair::Behind, suspects, .. }
+            if suspects.is_empty() =>
+        {
+            health.left_behind
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use aside_proto::id::DeviceId;
+
+    use super::*;
+    use crate::private::{How, Reason};
+
+    const BY: Owner = Owner { user: UserId::new([2; 16]), device: DeviceId::new([2; 16]) };
+
+    // cites: MLS-036
+    #[test]
+    fn who_removed_this_device_by_what_does_not_hold_has_not_removed_it() {
+        let by = Person { user: BY.user, handle: Some("bob".to_owned()) };
+        let people = std::slice::from_ref(&by);
+        let removed = private::Event::Removed { by: Some(BY) };
+        assert_eq!(removed_by(&removed, people), Some(Some(&by)));
+        let (reason, suspects) = (Reason::Invalid, Vec::new());
+        let refused = private::Event::CommitRefused { seq: 7, by: BY, reason, suspects };
+        assert_eq!(removed_by(&refused, people), Some(None));
+        let joined = private::Event::Joined { how: How::Welcomed };
+        assert_eq!(removed_by(&joined, people), Some(None));
+        assert_eq!(removed_by(&private::Event::ForkFound { epoch: 3 }, people), None);
+    }
+
+    // cites: MLS-044
+    #[test]
+    fn who_leaves_this_device_behind_is_told_with_the_repair_that_failed() {
+        let health = Health {
+            at: None,
+            epoch: None,
+            suite: None,
+            leaves: Vec::new(),
+            cut_off: BTreeSet::new(),
+            members: Vec::new(),
+            fork_check: None,
+            forked_at: None,
+            last_repair: None,
+            broken: None,
+            left_behind: Some((BY, 3)),
+            waiting: 0,
+        };
+        let failed = |why, suspects| {
+            let reason = Reason::Invalid;
+            left_behind(&private::Event::RepairFailed { why, reason, suspects }, &health)
+        };
+        assert_eq!(failed(Repair::Behind, Vec::new()), Some((BY, 3)));
+        assert_eq!(failed(Repair::Behind, vec![BY]), None, "that is why");
+        assert_eq!(failed(Repair::StateLost, Vec::new()), None);
+        assert_eq!(left_behind(&private::Event::Read, &health), None);
+    }
 }

@@ -154,6 +154,9 @@ pub enum Event {
         what: private::Event,
         /// Whom it names, in the order in which it does.
         people: Vec<Person>,
+        /// Of a repair that failed: whose commits have left this device behind so often that it comes in anew by itself only now and
+        /// then, and how often they did (MLS-044).
+        left_behind: Option<(Person, u32)>,
     },
 }
 

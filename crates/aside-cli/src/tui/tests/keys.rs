@@ -2,10 +2,12 @@
 
 use aside_client::{Overview, Retention};
 use crossterm::event::{MouseButton, MouseEvent, MouseEventKind};
+use zeroize::Zeroizing;
 
 use super::*;
 use crate::{
     chat::{
+        Current,
         command::{About, Command},
         worker::Done,
     },
@@ -417,4 +419,39 @@ fn what_is_pasted_is_not_sent_by_itself() {
     let effects = press(&mut state, KeyCode::Enter, KeyModifiers::NONE);
     let text = "one\ntwo".to_owned();
     assert_eq!(effects, [Effect::Say { to: conversation(LOBBY), text }]);
+}
+
+#[test]
+fn a_phrase_is_neither_said_nor_brought_back() {
+    let mut state = started();
+    let phrase = aside_client::new_recovery_phrase(aside_client::Strength::Bits128).reveal();
+    for line in [format!(" {}", *phrase), format!("/dm bob {}", *phrase)] {
+        type_in(&mut state, &line);
+        assert_eq!(press(&mut state, KeyCode::Enter, KeyModifiers::NONE), []);
+        assert!(state.alert.take().unwrap().contains("NOT SAID"));
+        press(&mut state, KeyCode::Up, KeyModifiers::NONE);
+        assert!(!state.composer.text().contains(&*phrase));
+    }
+}
+
+#[test]
+fn a_phrase_is_shown_until_it_is_written_down() {
+    let mut state = started();
+    let phrase = |text: &str| Input::Done(Done::Phrase(Zeroizing::new(text.to_owned())));
+    update(&mut state, phrase("K7QF-FIRST\nwrite it down"));
+    update(&mut state, Input::Done(Done::Room(Some(here(GARDEN)))));
+    update(&mut state, phrase("2M9X-SECOND\nwrite it down"));
+    assert!(screen(&mut state, 80, 24).contains("2M9X-SECOND"));
+    update(&mut state, Input::Done(Done::Written));
+    update(&mut state, Input::Done(Done::Says("the phrase counts".to_owned())));
+    let shown = screen(&mut state, 80, 24);
+    assert!(shown.contains("the phrase counts") && !shown.contains("2M9X"), "{shown}");
+    update(&mut state, Input::Done(Done::Room(Some(here(LOBBY)))));
+    let shown = screen(&mut state, 80, 24);
+    assert!(!shown.contains("K7QF"), "the one before is gone, too: {shown}");
+}
+
+fn here(number: u8) -> Current {
+    let name = name(number).to_owned();
+    Current { conversation: conversation(number), name, kind: Kind::PublicRoom }
 }

@@ -145,6 +145,7 @@ pub(super) fn private() -> State {
         suspects: vec![],
     };
     let (conversation, room) = (conversation(ATTIC), "tea & cake".to_owned());
-    event(&mut state, Event::Private { conversation, room, what, people: vec![person(99)] });
+    let (people, left_behind) = (vec![person(99)], None);
+    event(&mut state, Event::Private { conversation, room, what, people, left_behind });
     state
 }

@@ -70,8 +70,9 @@ pub(super) fn event(state: &mut State, event: Event) -> Vec<Effect> {
         Event::WatermarkMoved { conversation, watermark } => {
             return moved(state, conversation, watermark);
         }
-        Event::Private { conversation, room, what, people } => {
-            return private(state, conversation, (&room, &what, &people));
+        Event::Private { conversation, room, what, people, left_behind } => {
+            let told = told(&room, &what, &people, left_behind.as_ref());
+            return private(state, conversation, (&room, &what), told);
         }
         Event::Notice(notice) => {
             let text = format!("the server's operator: {}", notice.text);
@@ -150,10 +151,10 @@ fn connection(state: &mut State, connection: Connection) -> Vec<Effect> {
 fn private(
     state: &mut State,
     conversation: ConversationId,
-    (name, what, people): (&str, &private::Event, &[Person]),
+    (name, what): (&str, &private::Event),
+    told: Option<Told>,
 ) -> Vec<Effect> {
     use private::Event::{Joined, Named, Removed};
-    let told = told(name, what, people);
     let room = rooms::room(state, conversation, name);
     if let Some(Told { text, warning }) = told {
         room.timeline.say(text.clone(), warning);

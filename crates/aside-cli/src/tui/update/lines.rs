@@ -1,7 +1,8 @@
 //! What is written: sent, done, or begun for a message that was chosen.
 
-use aside_client::{Content, What};
+use aside_client::{Content, RecoveryPhrase, What};
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use zeroize::Zeroizing;
 
 use super::{Effect, PAGE, keys, rooms};
 use crate::{
@@ -16,14 +17,19 @@ use crate::{
 
 /// Enter: sends what is written, or does it.
 pub(super) fn submit(state: &mut State) -> Vec<Effect> {
-    let text = state.composer.take();
+    let text = Zeroizing::new(state.composer.take());
     let line = text.trim_end();
     match Command::parse(line) {
         Ok(None) => Vec::new(),
         Ok(Some(command)) => {
             state.sent.push(line.to_owned());
             state.alert = None;
-            act(state, command, text)
+            act(state, command, &text)
+        }
+        // Not to be brought back.
+        Err(problem) if RecoveryPhrase::is_in(line) => {
+            state.alert = Some(problem);
+            Vec::new()
         }
         Err(problem) => {
             state.alert = Some(problem);
@@ -34,14 +40,14 @@ pub(super) fn submit(state: &mut State) -> Vec<Effect> {
     }
 }
 
-fn act(state: &mut State, command: Command, text: String) -> Vec<Effect> {
+fn act(state: &mut State, command: Command, text: &str) -> Vec<Effect> {
     let here = state.here();
     match command {
         Command::Say(said) => {
             let Some(here) = here else {
                 state.alert =
                     Some("you are in no room; /join ROOM enters one, F1 helps".to_owned());
-                state.composer.set(text);
+                state.composer.set(text.to_owned());
                 return Vec::new();
             };
             // Whoever speaks has read, and wants to see it.

@@ -75,6 +75,12 @@ pub(super) fn done(state: &mut State, done: Done) -> Vec<Effect> {
             }
             state.say(text, false);
         }
+        Done::Phrase(mut text) => {
+            // One that was made before is good for nothing.
+            state.unsay_secrets();
+            state.timeline_mut().say_secret(std::mem::take(&mut *text));
+        }
+        Done::Written => state.unsay_secrets(),
         Done::Warns(text, _) => {
             // The room that was to be entered at the start may not be there: then any will do.
             let entering = state.entering.take();
