@@ -11,6 +11,7 @@ use aside_proto::{
 use super::Refusal;
 
 /// What came of a command.
+#[allow(clippy::large_enum_variant, reason = "most are replies, and a box for each costs more")]
 #[derive(Debug, Clone, PartialEq)]
 pub enum Outcome {
     /// It was done, and what it changed is durable: the reply to send.
