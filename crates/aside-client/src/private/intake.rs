@@ -232,7 +232,7 @@ impl Conversation {
             self.left_behind.came(refused.by, cx.now_ms);
         }
         (self.repair, self.broken, self.refused, self.removal) = (None, None, None, None);
-        self.is_removed = false;
+        (self.is_removed, self.not_before_ms) = (false, 0);
         if let How::Came(repair) = how {
             self.last_repair = Some((repair, seq));
         }
