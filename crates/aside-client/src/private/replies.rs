@@ -271,6 +271,10 @@ impl Conversation {
                     self.drop_package(owner, Reason::CredentialRefused);
                 }
             }
+            // Who came since, this device has not seen, and may not leave out (DS-023): it comes to them.
+            ErrorCode::RosterMismatch if self.refused.is_some() && self.repair.is_none() => {
+                self.repair = Some(Repair::Behind);
+            }
             _ => {
                 self.held_at = self.roster.at;
                 self.fail_goals(error, told);
