@@ -39,6 +39,10 @@ impl Conversation {
         }
         let taken = self.take_commit(cx, (seq, by), at, (&header, payload), &claim)?;
         self.confirm_removal(cx, by.owner, header.epoch)?;
+        if !header.is_external && claim.added.iter().any(|leaf| leaf.user == cx.me.user) {
+            // Its user was let in again, be it by another device, or by a Welcome that can't be used.
+            self.is_removed = false;
+        }
         let pending = self.roster.cut_off.clone();
         self.roster.committed((seq, by.owner), at, &claim.added, &claim.removed);
         if taken {
@@ -237,7 +241,8 @@ impl Conversation {
         let Some(removal) = self.removal else { return Ok(()) };
         let Some(group) = &mut self.group else { return Ok(()) };
         let others = group.members().map_or(0, |members| {
-            let other = |leaf: Owner| leaf != cx.me && leaf != removal.by;
+            // Devices of one user go together.
+            let other = |leaf: Owner| leaf.user != cx.me.user && leaf != removal.by;
             members.into_iter().filter(|member| other(member.owner)).count()
         });
         let tells = by != cx.me && (by != removal.by || others == 0);

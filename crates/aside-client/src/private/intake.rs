@@ -207,7 +207,7 @@ impl Conversation {
         } else if leaves.contains(&cx.me) {
             match by.owner == cx.me {
                 true => self.lost(),
-                false => self.repair = Some(Repair::NoWelcome),
+                false => (self.repair, self.is_removed) = (Some(Repair::NoWelcome), false),
             }
         }
         self.goals.remove(&Goal::Begin).then(|| {
