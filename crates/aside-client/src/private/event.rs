@@ -213,6 +213,9 @@ pub enum GoalError {
     /// The server refuses.
     #[error("{}", .0.message)]
     Refused(Box<v1::Error>),
+    /// It is this device's user who is to be removed.
+    #[error("nobody removes themselves from a group")]
+    Oneself,
     /// This device is not in the group.
     #[error("this device is not in the conversation's group")]
     NotInGroup,

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use super::{
     Engine, MAX_WAITING, SendError,
     conversation::{Conversation, Outgoing},
-    event::{Goal, Repair},
+    event::{Event, Goal, GoalError, Repair},
 };
 
 impl Engine {
@@ -83,6 +83,11 @@ impl Engine {
         else {
             return false;
         };
+        if goal == Goal::Remove(self.me.user) {
+            let outcome = Err(GoalError::Oneself);
+            self.told.push_back((id, Event::Done { goal, outcome }));
+            return true;
+        }
         if let Goal::Add(user) = goal {
             conversation.ask_again_for(user);
             self.wanted.insert(user);

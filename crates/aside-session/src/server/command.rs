@@ -35,7 +35,7 @@ pub enum Action {
 /// (IDEM-002 to IDEM-004); whether it was used before is the store's to say.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
-    /// Make an account and bind the device. Outcome: [`Outcome::LoggedIn`].
+    /// Make an account and bind the device. Outcome: [`Outcome::LoggedIn`](super::Outcome::LoggedIn).
     Register {
         /// Idempotency key.
         key: IdempotencyKey,
@@ -48,7 +48,7 @@ pub enum Command {
         /// The device; it has proved that it holds the key (AUTH-001).
         device: DeviceBinding,
     },
-    /// Check the password, and bind the device unless it is bound. Outcome: [`Outcome::LoggedIn`].
+    /// Check the password, and bind the device unless it is bound. Outcome: [`Outcome::LoggedIn`](super::Outcome::LoggedIn).
     PasswordLogin {
         /// The account; none if the text can't be a handle: do the work of a wrong password, then fail (AUTH-021).
         handle: Option<Name>,
@@ -57,17 +57,17 @@ pub enum Command {
         /// The device; it has proved that it holds the key (AUTH-001).
         device: DeviceBinding,
     },
-    /// Find a device that wants to log in. Outcome: [`Outcome::Device`]. Nothing is proved yet.
+    /// Find a device that wants to log in. Outcome: [`Outcome::Device`](super::Outcome::Device). Nothing is proved yet.
     FindDevice {
         /// The device it claims to be.
         device_id: DeviceId,
     },
-    /// Find a token that wants to log in. Outcome: [`Outcome::Token`]. Nothing is proved yet.
+    /// Find a token that wants to log in. Outcome: [`Outcome::Token`](super::Outcome::Token). Nothing is proved yet.
     FindToken {
         /// The token it claims to be.
         token_id: DeviceId,
     },
-    /// Subscribe the connection to its user's conversations. Outcome: [`Outcome::Attached`], and the session is
+    /// Subscribe the connection to its user's conversations. Outcome: [`Outcome::Attached`](super::Outcome::Attached), and the session is
     /// authenticated. What is pushed meanwhile waits until [`Session::is_live`](super::Session::is_live).
     Attach {
         /// Who has logged in.

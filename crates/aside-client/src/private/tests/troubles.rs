@@ -244,6 +244,17 @@ fn what_was_refused_keeps_no_removal_from_being_committed() {
 }
 
 #[test]
+fn who_wants_to_remove_themselves_is_told_at_once() {
+    let mut world = World::new(Group, 2);
+    world.told(0);
+    let goal = Goal::Remove(user_of(1));
+    assert!(world.peers[0].engine.want(ROOM, goal));
+    world.settle();
+    let refused = Event::Done { goal, outcome: Err(GoalError::Oneself) };
+    assert_eq!(world.told(0), [refused]);
+}
+
+#[test]
 fn leaves_of_a_direct_are_listed_once_an_epoch() {
     let mut world = World::new(Direct, 2);
     let listed = |world: &World| {
