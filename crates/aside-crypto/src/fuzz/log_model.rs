@@ -211,8 +211,13 @@ impl Pair {
         }
     }
 
-    /// From where on what began at `added_at` is over, and by which entry.
+    /// From where on what began at `added_at` is over, and by which entry: the first that ended it so early.
     fn end_of(&self, device: u8, added_at: u32) -> Option<(u32, u32)> {
+        self.ends_of(device, added_at).into_iter().min()
+    }
+
+    /// Each entry that ends what began at `added_at`, with from where on.
+    fn ends_of(&self, device: u8, added_at: u32) -> Vec<(u32, u32)> {
         let later = (added_at + 1..).zip(&self.model[added_at as usize + 1..]);
         let ends = later.filter_map(|(by, entry)| match entry.did {
             Did::Revoke { device: revoked, from } if revoked == device => {
@@ -222,12 +227,12 @@ impl Pair {
             _ => None,
         });
         // What the approver signed at its last position counts unless it is revoked from there or earlier.
-        let approver = self.model[added_at as usize].by.map(|by| self.judge(by, added_at));
-        let falls = match approver {
-            Some(Verdict::Ended { by }) => Some((added_at, by)),
-            _ => None,
-        };
-        ends.chain(falls).min()
+        let falls = self.model[added_at as usize].by.and_then(|approver| {
+            let ends = self.ends_of(approver, self.added_at(approver, added_at)?);
+            let ends = ends.into_iter().filter(|(from, _)| *from <= added_at);
+            ends.map(|(_, by)| (added_at, by)).min()
+        });
+        ends.chain(falls).collect()
     }
 
     fn check_judgements(&self) {
