@@ -276,7 +276,10 @@ impl Conversation {
                 self.repair = Some(Repair::Behind);
             }
             _ => {
-                self.held_at = self.roster.at;
+                // What was wanted is given up; without it, a removal that is pending may be permitted.
+                if self.goals.is_empty() || self.roster.cut_off.is_empty() {
+                    self.held_at = self.roster.at;
+                }
                 self.fail_goals(error, told);
             }
         }
