@@ -323,7 +323,8 @@ impl Client {
     }
 
     /// Entries before `before_seq`, or the last ones, oldest first, at most `count`: from what is kept, and from the server
-    /// where that is not enough. Those at the end that are still to be judged are left out: events tell them once they were. What comes from the server must lead, by the chain, to what is kept (LOG-011).
+    /// where that is not enough. Those at the end that are still to be judged are left out: events tell them once they were. What
+    /// comes from the server must lead, by the chain, to what is kept (LOG-011).
     ///
     /// # Errors
     /// [`Error::NotFollowed`], [`Error::Tampered`], [`Error::Refused`].

@@ -13,8 +13,7 @@ use aside_proto::{
 use aside_session::client::Draft;
 use tokio::{sync::oneshot, time::Instant};
 
-use crate::backoff::retry_after;
-use crate::{Error, Receipt, store::Posting};
+use crate::{Error, Receipt, backoff::retry_after, store::Posting};
 
 /// Messages that may wait.
 const MAX_MESSAGES: usize = 1024;

@@ -12,8 +12,7 @@ use aside_session::client::{Greeting, Live, Violation};
 use tokio::time::Instant;
 
 use super::Driver;
-use crate::backoff::retry_after;
-use crate::{Error, Event, Person, Presence};
+use crate::{Error, Event, Person, Presence, backoff::retry_after};
 
 /// Users that are kept in mind; of more, only what is told is passed on.
 const MAX_KNOWN: usize = 4096;
