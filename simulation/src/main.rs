@@ -30,6 +30,9 @@ struct Args {
     /// Print every event
     #[arg(long, requires = "seed")]
     trace: bool,
+    /// Go on after one that breaks, and print only which did
+    #[arg(long, conflicts_with = "seed")]
+    keep_going: bool,
     /// Of what
     #[arg(long, default_value = "rooms")]
     world: Kind,
@@ -85,7 +88,8 @@ fn main() -> Result<ExitCode> {
         return conclude(&mut out, &args, seed, &report);
     }
     let started = Instant::now();
-    let (broken, events) = run_all(&args)?;
+    let (mut broken, events) = run_all(&args)?;
+    broken.sort_unstable_by_key(|(seed, _)| *seed);
     for (seed, report) in &broken {
         conclude(&mut out, &args, *seed, report)?;
     }
@@ -107,7 +111,7 @@ fn race(out: &mut impl io::Write, devices: usize) -> Result<ExitCode> {
     Ok(if rejoins == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Runs all seeds, on all cores, until one breaks an invariant.
+/// Runs all seeds, on all cores, until one breaks an invariant, or to the end.
 fn run_all(args: &Args) -> Result<(Vec<(u64, Report)>, u64)> {
     let (next, events, broken) =
         (AtomicU64::new(args.start), AtomicU64::new(0), Mutex::new(Vec::new()));
@@ -116,7 +120,7 @@ fn run_all(args: &Args) -> Result<(Vec<(u64, Report)>, u64)> {
     let work = || -> Result<()> {
         loop {
             let seed = next.fetch_add(1, Ordering::Relaxed);
-            if seed >= end || !found().is_empty() {
+            if seed >= end || (!args.keep_going && !found().is_empty()) {
                 return Ok(());
             }
             let report = args.run(seed)?;
@@ -139,7 +143,7 @@ fn run_all(args: &Args) -> Result<(Vec<(u64, Report)>, u64)> {
 
 fn conclude(out: &mut impl io::Write, args: &Args, seed: u64, report: &Report) -> Result<ExitCode> {
     let Some(broken) = &report.broken else { return Ok(ExitCode::SUCCESS) };
-    if !args.trace {
+    if !args.trace && !args.keep_going {
         report.events.iter().try_for_each(|event| writeln!(out, "{event}"))?;
     }
     writeln!(out, "\nseed {seed} breaks an invariant: {broken}")?;

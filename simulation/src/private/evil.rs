@@ -22,6 +22,8 @@ enum Deed {
     OtherHeader,
     /// A commit that adds a device which nobody approved, and does not say so.
     Ghost,
+    /// A commit that is sound, and states that its maker has seen another history.
+    OtherHistory,
     /// A message of random bytes.
     Noise,
     /// Another's ciphertext under a header of its own.
@@ -30,11 +32,12 @@ enum Deed {
     OtherMessage,
 }
 
-const DEEDS: [Deed; 7] = [
+const DEEDS: [Deed; 8] = [
     Deed::Garbage,
     Deed::Lie,
     Deed::OtherHeader,
     Deed::Ghost,
+    Deed::OtherHistory,
     Deed::Noise,
     Deed::Borrowed,
     Deed::OtherMessage,
@@ -61,7 +64,7 @@ impl Device {
         let deed = scene.rng.pick(&DEEDS).context("there are some")?;
         let key = scene.new_key();
         let body = match deed {
-            Deed::Garbage | Deed::Lie | Deed::OtherHeader | Deed::Ghost => {
+            Deed::Garbage | Deed::Lie | Deed::OtherHeader | Deed::Ghost | Deed::OtherHistory => {
                 self.commit(deed, (id, key), &mut group, scene)?
             }
             Deed::Noise | Deed::Borrowed | Deed::OtherMessage => {
@@ -84,7 +87,7 @@ impl Device {
         scene: &mut Scene<'_>,
     ) -> Result<Option<Body>> {
         let now = scene.clock.now().unix_ms / 1000;
-        let header = v1::CommitHeader {
+        let mut header = v1::CommitHeader {
             conversation_id: id.to_bytes(),
             message_id: key.to_bytes(),
             generation: group.id().generation.into(),
@@ -92,7 +95,15 @@ impl Device {
             added: Vec::new(),
             removed: Vec::new(),
             is_external: false,
+            head_seq: 0,
+            chain: Bytes::new(),
         };
+        if deed == Deed::OtherHistory {
+            let room = self.disk.rooms.get(&id);
+            header.head_seq =
+                room.and_then(|it| it.entries.last_key_value()).map_or(1, |(seq, _)| *seq);
+            header.chain = Bytes::copy_from_slice(&scene.rng.bytes::<32>());
+        }
         let said = header.encode_to_vec();
         let own = self.disk.owner.context("it is somebody")?;
         let mut change = Change::default();
@@ -156,6 +167,8 @@ impl Device {
             generation: group.id().generation.into(),
             epoch: group.epoch(),
             franking_tag: Bytes::copy_from_slice(&scene.rng.bytes::<32>()),
+            head_seq: 0,
+            chain: Bytes::new(),
         };
         let ciphertext = match deed {
             Deed::OtherMessage => {

@@ -501,6 +501,7 @@ impl Device {
                         seq: it.seq,
                         header: it.header.clone(),
                         payload: it.entry.payload.clone(),
+                        chain: it.chain,
                     })
                     .collect();
                 let hides = scene.is(PrivateSabotage::HideOwn) && self.has_forgotten;
@@ -562,7 +563,8 @@ impl Device {
             | Told::RepairFailed { .. }
             | Told::DeviceLeftOut { .. }
             | Told::SenderDoubted { .. }
-            | Told::ForkFound { .. } => {
+            | Told::ForkFound { .. }
+            | Told::HistoryDiverges { .. } => {
                 // What a device made that was revoked since is not taken either.
                 let is_ordinary = scene.may_suspect || scene.witness.was_revoked;
                 ensure!(is_ordinary, "nobody lies, and {told:?}");

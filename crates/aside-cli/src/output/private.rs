@@ -217,6 +217,12 @@ pub(crate) fn told(
         Event::ForkFound { epoch } => warning(format!(
             "members see different states of the group at epoch {epoch}: the server may show each another history. /health shows the number to compare with the others by another way; /rejoin takes this device to what the server shows now."
         )),
+        Event::HistoryDiverges { seq, .. } => {
+            let by = name(0);
+            warning(format!(
+                "the device of {by} that made entry {seq} has seen another history of {room} than this device: the server shows you and {by} different things, or that device does not say the truth. Ask {by} by another way what was said last before it, and the server's operator what happened."
+            ))
+        }
         Event::DeviceLeftOut { .. } => {
             let of = name(0);
             warning(format!(
@@ -245,7 +251,7 @@ fn leaves_behind(culprit: &Person, times: u32) -> String {
     let by = culprit.to_string();
     let by = neutralise_line(&by);
     format!(
-        "changes by a device of {by}, which this device can't follow and others can, have left it behind {}. It comes in anew by itself, but \
+        "changes by a device of {by}, which this device can't follow, have left it behind {}. It comes in anew by itself, but \
          only after a while: a minute at first, an hour at most; /rejoin does it at once. Ask {by} by another way what happened; if it goes \
          on, an admin can remove {by}.",
         count(times as usize, "time")
@@ -366,6 +372,13 @@ pub(crate) async fn health(
         let text = format!("  members were in different states at epoch {epoch}: /rejoin");
         lines.push(style.warning(text));
     }
+    if let Some((seq, by)) = health.diverged {
+        let by = client.person(by.user).await?.to_string();
+        let by = neutralise_line(&by);
+        lines.push(style.warning(format!(
+            "  a device of {by} had seen another history at entry {seq}: ask {by} by another way what was said before it"
+        )));
+    }
     if let Some((why, seq)) = health.last_repair {
         lines.push(format!("  repaired by itself at entry {seq}: {why}"));
     }
@@ -406,6 +419,7 @@ pub(crate) fn health_json(health: &Health) -> Value {
         })).collect::<Vec<_>>(),
         "fork_check": health.fork_check.map(|check| hex(&check)),
         "forked_at": health.forked_at,
+        "diverged": health.diverged.map(|(seq, by)| json!({"seq": seq, "by": leaf(&by)})),
         "last_repair": health.last_repair.map(|(why, seq)| json!({"why": why.to_string(), "seq": seq})),
         "broken": health.broken.map(|(why, reason)| json!({"why": why.to_string(), "reason": reason.to_string()})),
         "left_behind": health.left_behind.map(|(culprit, times)| json!({"by": leaf(&culprit), "times": times})),
@@ -522,6 +536,7 @@ mod tests {
             members: vec![],
             fork_check: None,
             forked_at: None,
+            diverged: None,
             last_repair: None,
             broken: None,
             left_behind: None,

@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use aside_crypto::{chain_next, payload_hash};
 use aside_proto::{
     id::{ConversationId, IdempotencyKey, UserId},
     v1::{self, client_frame, server_frame::Body},
@@ -427,7 +428,12 @@ impl Driver {
 /// An entry as the engine takes it.
 fn entry(kept: Kept) -> Entry {
     let header = v1::EntryHeader::decode(&kept.header[..]).unwrap_or_default();
-    Entry { seq: kept.seq, header, payload: kept.payload.into() }
+    let payload_hash = kept.payload_hash.unwrap_or_else(|| {
+        let salt = kept.salt[..].try_into().unwrap_or_default();
+        payload_hash(&salt, &kept.payload)
+    });
+    let chain = chain_next(&kept.chain_before, &kept.header, &payload_hash);
+    Entry { seq: kept.seq, header, payload: kept.payload.into(), chain }
 }
 
 /// Whose commit keeps this device out since this was told, if it says anything of that.
@@ -490,6 +496,7 @@ mod tests {
             members: Vec::new(),
             fork_check: None,
             forked_at: None,
+            diverged: None,
             last_repair: None,
             broken: None,
             left_behind: Some((BY, 3)),

@@ -173,6 +173,8 @@ impl Conversation {
             let device = DeviceId::try_from(&claimed.device_id[..]).ok();
             match device.filter(|_| !claimed.key_package.is_empty()) {
                 Some(device) => {
+                    // A log that was fetched before may not know it.
+                    self.refreshed.remove(&user);
                     packages.insert(Owner { user, device }, claimed.key_package);
                 }
                 None => {

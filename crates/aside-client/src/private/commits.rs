@@ -163,6 +163,7 @@ impl Conversation {
             Err(reason) => return self.refuse(cx, (seq, by), reason, &claim.added),
         };
         self.group_is_dirty = true;
+        self.compare_history(cx, (seq, by), (header.head_seq, &header.chain));
         // The server takes no other at this epoch.
         self.submitted.take_if(|submitted| matches!(submitted.body, Body::SubmitCommit(_)));
         if effect.removed_us {

@@ -13,6 +13,7 @@ use bytes::Bytes;
 use super::{
     Random, Told, Writes,
     event::{Event, Goal, GoalError, Health, Repair},
+    history::History,
     inbox::Inbox,
     judge::Logs,
     left_behind::LeftBehind,
@@ -31,6 +32,8 @@ pub struct Entry {
     pub header: v1::EntryHeader,
     /// Its payload; empty if it was redacted.
     pub payload: Bytes,
+    /// The chain value at it.
+    pub chain: Hash,
 }
 
 /// What the whole engine has, lent to a conversation.
@@ -182,6 +185,7 @@ pub(super) struct Conversation {
     pub(super) naming: Naming,
     /// The last entry that was taken in.
     pub(super) cursor: u64,
+    pub(super) history: History,
     /// The last entry that is there to be read.
     pub(super) head: u64,
     /// The last entry that the server has, as it said on this connection; none until it did.
@@ -223,8 +227,8 @@ pub(super) struct Conversation {
     pub(super) skipped: bool,
     /// Where something was refused that would be refused again: nothing of it is made there.
     pub(super) held_at: Option<(u32, u64)>,
-    /// When it comes in again by itself, after a member's commits have left it behind too often (MLS-044).
-    pub(super) come_in_at_ms: Option<u64>,
+    /// When it comes in, or begins anew, by itself, after a member's commits have left it behind too often (MLS-044).
+    pub(super) go_on_at_ms: Option<u64>,
     /// Nothing is asked before: the server has said that there is no such conversation, and may list it all the same.
     pub(super) not_before_ms: u64,
     /// When this device commits the removals that are pending at an epoch, if nobody has until then.
@@ -265,6 +269,7 @@ impl Conversation {
             roster: Roster::default(),
             naming: Naming::default(),
             cursor: 0,
+            history: History::default(),
             head: 0,
             server_head: None,
             queue: VecDeque::new(),
@@ -291,7 +296,7 @@ impl Conversation {
             is_unlisted: false,
             skipped: false,
             held_at: None,
-            come_in_at_ms: None,
+            go_on_at_ms: None,
             not_before_ms: 0,
             turn: None,
             deserted_at: None,
@@ -389,7 +394,7 @@ impl Conversation {
         self.broken = None;
         self.accused = None;
         (self.held_at, self.sent_in_vain, self.deserted_at) = (None, None, None);
-        (self.turn, self.come_in_at_ms) = (None, None);
+        (self.turn, self.go_on_at_ms) = (None, None);
         self.hand.ask_again();
         self.stall = None;
         self.looked_for = 0;
@@ -450,6 +455,7 @@ impl Conversation {
             members: self.roster.members.iter().map(|(user, role)| (*user, *role)).collect(),
             fork_check: group.and_then(|group| group.fork_check().ok()),
             forked_at: self.forked_at,
+            diverged: self.history.diverged,
             last_repair: self.last_repair,
             broken: self.broken.map(|(repair, reason, _)| (repair, reason)),
             left_behind: self.left_behind.culprit(),

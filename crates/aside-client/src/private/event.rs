@@ -99,6 +99,14 @@ pub enum Event {
         /// The epoch.
         epoch: u64,
     },
+    /// Another member's device has seen another history of the conversation than this one: the server shows each its own, or that
+    /// device does not say the truth (HEAD-011). It is told once of a conversation.
+    HistoryDiverges {
+        /// The entry that says so.
+        seq: u64,
+        /// Who made it.
+        by: Owner,
+    },
     /// The GROUP has another name or color (PRIV-017).
     Named {
         /// What it is called.
@@ -138,7 +146,7 @@ impl Event {
                 [*by].into_iter().chain(suspects.iter().copied()).collect()
             }
             Self::RepairFailed { suspects, .. } => suspects.clone(),
-            Self::Named { by, .. } => vec![*by],
+            Self::Named { by, .. } | Self::HistoryDiverges { by, .. } => vec![*by],
             Self::CommitRejected { maker, by, .. } => maker.iter().copied().chain([*by]).collect(),
             Self::Reset { by, culprit } => [*by].into_iter().chain(*culprit).collect(),
             Self::Removed { by } => by.iter().copied().collect(),
@@ -240,6 +248,8 @@ pub struct Health {
     pub fork_check: Option<[u8; 32]>,
     /// The last epoch at which members were found in different states.
     pub forked_at: Option<u64>,
+    /// The first entry whose sender had seen another history of the conversation, and who that was.
+    pub diverged: Option<(u64, Owner)>,
     /// The last repair, and the entry by which it was done.
     pub last_repair: Option<(Repair, u64)>,
     /// A repair that did not work, and why.

@@ -48,7 +48,7 @@ impl Engine {
     pub fn wake_at(&self) -> Option<u64> {
         let times = |it: &Conversation| {
             let turn = it.turn.map(|(_, at_ms)| at_ms);
-            [it.retry_at_ms, it.ask_at_ms, it.come_in_at_ms, turn, Some(it.not_before_ms)]
+            [it.retry_at_ms, it.ask_at_ms, it.go_on_at_ms, turn, Some(it.not_before_ms)]
         };
         let retries = self.conversations.values().flat_map(times).flatten();
         let due = [self.not_before_ms].into_iter().chain(retries).filter(|at| *at > self.now_ms);
@@ -193,6 +193,11 @@ impl Engine {
             if entry.seq <= last {
                 continue;
             }
+            if conversation.queue.is_empty() {
+                // What was fetched until now, for what was to be made, is of before what the entry tells.
+                conversation.stall = None;
+                conversation.refreshed.clear();
+            }
             (last, any) = (entry.seq, true);
             conversation.queue.push_back(entry);
             if conversation.queue.len() >= READ_AHEAD {
@@ -232,9 +237,10 @@ impl Engine {
     /// A user's device log, as it is pinned now.
     pub fn learn(&mut self, log: DeviceLog) {
         let user = log.user();
+        let is_news = self.logs.with(user, |known| known.head()) != Some(log.head());
         self.logs.learn(log);
         self.is_approved = self.logs.approves(self.me);
-        self.logs_settled(user);
+        self.logs_settled(user, is_news);
     }
 
     /// Whether the user's conversations are to be listed anew: this device was approved since the last call, or the server says that
@@ -250,7 +256,7 @@ impl Engine {
 
     /// A user's device log was asked for, and there is none that may be used: what is known stays.
     pub fn no_log(&mut self, user: UserId) {
-        self.logs_settled(user);
+        self.logs_settled(user, false);
     }
 
     /// The server asks to wait before a user's device log is fetched.
@@ -260,13 +266,13 @@ impl Engine {
         self.not_before_ms = self.not_before_ms.max(self.now_ms + wait_ms);
     }
 
-    fn logs_settled(&mut self, user: UserId) {
+    fn logs_settled(&mut self, user: UserId, is_news: bool) {
         self.fetching.remove(&user);
         if self.wanted.contains(&user) {
             return;
         }
         for conversation in self.conversations.values_mut() {
-            conversation.log_settled(user);
+            conversation.log_settled(user, is_news);
         }
     }
 }

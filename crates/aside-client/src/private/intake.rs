@@ -57,6 +57,7 @@ impl Conversation {
                 Ok(()) => {
                     self.queue.pop_front();
                     self.cursor = entry.seq;
+                    self.history.took_in(entry.seq, entry.chain);
                     self.refreshed.clear();
                     (self.is_dirty, any) = (true, true);
                 }
@@ -139,6 +140,19 @@ impl Conversation {
         Ok(())
     }
 
+    /// What another device states of the history that it has seen, with entry `seq` (HEAD-011).
+    pub(super) fn compare_history(
+        &mut self,
+        cx: &mut Context<'_>,
+        (seq, by): (u64, Owner),
+        (head_seq, chain): (u64, &[u8]),
+    ) {
+        if self.history.diverged.is_none() && self.history.differs(seq, head_seq, chain) {
+            (self.history.diverged, self.is_dirty) = (Some((seq, by)), true);
+            cx.tell(self.id, Event::HistoryDiverges { seq, by });
+        }
+    }
+
     /// This device is in the group no longer.
     pub(super) fn out(&mut self, cx: &mut Context<'_>) {
         self.drop_group(cx);
@@ -184,6 +198,9 @@ impl Conversation {
                 submitted.group.as_ref().map(|group| (group.id().generation, group.epoch()));
             leads_to == Some((generation, 2)) && matches!(submitted.body, Body::SubmitCommit(_))
         });
+        if let Some(refused) = self.refused.filter(|_| by.owner == cx.me) {
+            self.left_behind.came(refused.by, cx.now_ms);
+        }
         self.out(cx);
         (self.reject, self.submitted) = (reject, external);
         if before.is_some_and(|before| before > 0) {

@@ -1,5 +1,5 @@
-//! How often this device came in anew because of commits that others could follow and it could not, by who made them: a member who
-//! makes them so on purpose does not keep it coming for ever (MLS-044).
+//! How often this device came in anew, or began the group anew, because of commits that it could not follow, by who made them: a
+//! member who makes them so on purpose does not keep it at that for ever (MLS-044).
 
 use std::collections::BTreeMap;
 
@@ -27,7 +27,7 @@ struct Times {
     is_told: bool,
 }
 
-/// Until when this device does not come in by itself.
+/// Until when this device does not go on by itself.
 pub(super) struct Wait {
     pub(super) until_ms: u64,
     /// Whether it was not asked for before.
@@ -35,7 +35,7 @@ pub(super) struct Wait {
 }
 
 impl LeftBehind {
-    /// This device came in anew, after a commit of this maker's that it could not follow.
+    /// This device came in or began anew, after a commit of this maker's that it could not follow.
     pub(super) fn came(&mut self, maker: Owner, at_ms: u64) {
         let times = self.0.entry(maker).or_default();
         *times = Times { count: times.count.saturating_add(1), at_ms, is_told: false };
@@ -56,7 +56,7 @@ impl LeftBehind {
         self.0.retain(|_, times| now_ms < times.at_ms.saturating_add(FORGOTTEN_MS));
     }
 
-    /// How long to wait before coming in after another such commit, if at all.
+    /// How long to wait before going on after another such commit, if at all.
     pub(super) fn wait(&mut self, maker: Owner, now_ms: u64) -> Option<Wait> {
         let times = self.0.get_mut(&maker).filter(|times| times.count >= AT_ONCE)?;
         // The time is the server's, which may have been ahead.

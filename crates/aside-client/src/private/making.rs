@@ -124,7 +124,12 @@ impl Conversation {
         let refused = |_| StateError::Damaged("the keys of this device");
         let id = self.group_id(generation);
         let mut group = cx.device.create(suite, id, now).map_err(refused)?;
+        let wanted = packages.len();
         let (change, leaves) = self.change(cx, &group, packages, BTreeSet::new());
+        if leaves.len() < wanted {
+            // Those that are refused are in the hand no more: perhaps there is nothing to be made without them.
+            return self.due(cx);
+        }
         let header = v1::EstablishHeader {
             conversation_id: self.id.to_bytes(),
             generation: generation.into(),
@@ -191,7 +196,9 @@ impl Conversation {
         let may_lack = self.roster.kind == ConversationKind::Direct
             && !is_held
             && self.hand.looked_at != self.roster.at;
-        if !wanted && !may_lack && self.roster.cut_off.is_empty() {
+        let is_turn_to_come =
+            self.turn.is_some_and(|(at, due)| Some(at) == self.roster.at && cx.now_ms < due);
+        if !wanted && (is_turn_to_come || (!may_lack && self.roster.cut_off.is_empty())) {
             return Ok(None);
         }
         self.settle_goals(cx);
@@ -270,9 +277,16 @@ impl Conversation {
         remove: BTreeSet<Owner>,
     ) -> Made {
         let Some(mut group) = self.group.take() else { return Ok(None) };
+        let wanted = packages.len();
         let (change, leaves) = self.change(cx, &group, packages, remove);
+        if leaves.len() < wanted {
+            // As above.
+            self.group = Some(group);
+            return self.due(cx);
+        }
         let key = cx.idempotency_key();
         let claim = group.claim(&change);
+        let (head_seq, chain) = self.history.head();
         let header = v1::CommitHeader {
             conversation_id: self.id.to_bytes(),
             message_id: key.to_bytes(),
@@ -281,6 +295,8 @@ impl Conversation {
             added: claim.added.iter().map(|it| leaf(*it)).collect(),
             removed: claim.removed.iter().map(|it| leaf(*it)).collect(),
             is_external: false,
+            head_seq,
+            chain,
         };
         let header = header.encode_to_vec();
         if group.has_pending() {
@@ -358,12 +374,15 @@ impl Conversation {
         let random = &mut *cx.random;
         let (envelope, tag, key) = Envelope::seal(&outgoing.content, head, random);
         outgoing.franking_key = *key.as_bytes();
+        let (head_seq, chain) = self.history.head();
         let header = v1::PrivateHeader {
             conversation_id: self.id.to_bytes(),
             message_id: outgoing.message_id.to_bytes(),
             generation: group.id().generation.into(),
             epoch: group.epoch(),
             franking_tag: Bytes::copy_from_slice(&tag),
+            head_seq,
+            chain,
         };
         let header = header.encode_to_vec();
         let ciphertext = match group.encrypt(&envelope, &header) {

@@ -115,7 +115,10 @@ impl Conversation {
         let opened = match self.opened.take_if(|opened| opened.seq == seq) {
             Some(opened) => opened,
             None => match self.open(seq, by, header, payload) {
-                Ok(opened) => opened,
+                Ok(opened) => {
+                    self.compare_history(cx, (seq, by), (header.head_seq, &header.chain));
+                    opened
+                }
                 Err(unreadable) => return Ok(Reading::Unreadable(unreadable)),
             },
         };

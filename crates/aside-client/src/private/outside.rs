@@ -41,7 +41,7 @@ impl Conversation {
         if self.held_at.is_some() && self.held_at == self.roster.at {
             return Ok(None);
         }
-        if !asked && !stuck && self.waits_to_come_in(cx) {
+        if !asked && self.waits_to_go_on(cx) {
             return Ok(None);
         }
         if self.deserted_at.is_some() && self.deserted_at == self.roster.at {
@@ -105,11 +105,12 @@ impl Conversation {
         self.come_in(cx, &info, &leaves, &cut_off)
     }
 
-    /// MLS-044: whether this device was left behind by one member's commits so often that it does not come in at once any more.
-    fn waits_to_come_in(&mut self, cx: &mut Context<'_>) -> bool {
+    /// MLS-044: whether this device was left behind by one member's commits so often that it does not come in, or begin anew, at once
+    /// any more.
+    fn waits_to_go_on(&mut self, cx: &mut Context<'_>) -> bool {
         let Some(Refused { by, reason, .. }) = self.refused else { return false };
         let wait = self.left_behind.wait(by, cx.now_ms);
-        self.come_in_at_ms = wait.as_ref().map(|wait| wait.until_ms);
+        self.go_on_at_ms = wait.as_ref().map(|wait| wait.until_ms);
         if wait.as_ref().is_some_and(|wait| wait.is_new) {
             let (why, suspects) = (Repair::Behind, Vec::new());
             cx.tell(self.id, Event::RepairFailed { why, reason, suspects });
@@ -221,6 +222,7 @@ impl Conversation {
         let Some((generation, epoch)) = self.roster.at else { return Ok(None) };
         let id = self.group_id(generation);
         let listed = leaves.union(cut_off).copied().collect();
+        let (head_seq, chain) = self.history.head();
         let made = cx.device.rejoin(&info.group_info, id, epoch, None).and_then(|rejoin| {
             // Who is in the tree is to be seen by all (MLS-039).
             if *rejoin.leaves() != listed {
@@ -236,6 +238,8 @@ impl Conversation {
                 added: claim.added.iter().map(|it| leaf(*it)).collect(),
                 removed: claim.removed.iter().map(|it| leaf(*it)).collect(),
                 is_external: true,
+                head_seq,
+                chain,
             };
             let header = header.encode_to_vec();
             let (group, commit) = rejoin.commit(&header)?;

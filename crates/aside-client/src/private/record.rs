@@ -78,6 +78,11 @@ pub(super) struct Record {
     is_unlisted: bool,
     #[prost(message, repeated, tag = "27")]
     left_behind: Vec<LeftBehindRecord>,
+    /// At the cursor.
+    #[prost(bytes = "bytes", tag = "28")]
+    chain: Bytes,
+    #[prost(message, optional, tag = "29")]
+    diverged: Option<MakerRecord>,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -286,6 +291,8 @@ impl Conversation {
                 .kept()
                 .map(|(by, count, at_ms)| LeftBehindRecord { by: Some(leaf(by)), count, at_ms })
                 .collect(),
+            chain: Some(self.history.head()).filter(|it| it.0 == self.cursor).unwrap_or_default().1,
+            diverged: self.history.diverged.map(|(seq, by)| maker(seq, by)),
         };
         Secret::new(record.encode_to_vec())
     }
@@ -337,6 +344,12 @@ impl Conversation {
             let by = by.as_ref().and_then(owner).ok_or(DAMAGED)?;
             self.left_behind.restore(by, count, at_ms);
         }
+        if !record.chain.is_empty() {
+            let chain = record.chain[..].try_into().map_err(|_| DAMAGED)?;
+            self.history.took_in(record.cursor, chain);
+        }
+        let diverged = record.diverged.map(|it| it.read().ok_or(DAMAGED)).transpose()?;
+        self.history.diverged = diverged;
         Ok(())
     }
 }

@@ -157,11 +157,11 @@ impl Conversation {
         Ok(())
     }
 
-    /// A user's device log was fetched, or can't be.
-    pub(super) fn log_settled(&mut self, user: aside_proto::id::UserId) {
-        self.ask_again_for(user);
-        if self.broken.is_some_and(|(_, reason, _)| reason == Reason::CredentialRefused) {
-            self.broken = None;
+    /// A user's device log was fetched, and may say what it did before; or it can't be.
+    pub(super) fn log_settled(&mut self, user: aside_proto::id::UserId, is_news: bool) {
+        if is_news {
+            self.ask_again_for(user);
+            self.broken.take_if(|(_, reason, _)| *reason == Reason::CredentialRefused);
         }
         if let Some(Stall::Logs(users)) = &mut self.stall
             && users.remove(&user)

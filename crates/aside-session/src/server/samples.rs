@@ -322,6 +322,8 @@ pub(crate) fn submit_commit(change: impl FnOnce(&mut v1::CommitHeader)) -> v1::S
         added: vec![LEAF.into()],
         removed: vec![LEAF.into()],
         is_external: true,
+        head_seq: 1,
+        chain: vec![4; 32].into(),
     };
     change(&mut header);
     let header = header.encode_to_vec().into();
@@ -341,6 +343,8 @@ pub(crate) fn send_private(change: impl FnOnce(&mut v1::PrivateHeader)) -> v1::S
         generation: 1,
         epoch: 2,
         franking_tag: vec![3; 32].into(),
+        head_seq: 1,
+        chain: vec![4; 32].into(),
     };
     change(&mut header);
     let header = header.encode_to_vec().into();

@@ -194,6 +194,89 @@ fn a_member_who_leaves_a_device_behind_on_purpose_does_not_keep_it_coming() {
     assert!(world.is_in(LAST), "its user may say so");
 }
 
+// cites: MLS-044
+#[test]
+fn a_side_of_a_direct_does_not_keep_the_other_beginning_anew() {
+    let mut world = World::new(Direct, 2);
+    let spoil = |world: &mut World| {
+        world.garble_next(0);
+        assert!(world.peers[1].engine.want(world.id, Goal::Renew));
+        world.settle();
+    };
+    for times in 1..=3 {
+        spoil(&mut world);
+        assert!(world.is_in(0) && world.is_in(1), "it begins anew at once, {times} times");
+    }
+    let culprit = world.peers[1].me();
+    world.told(0);
+    spoil(&mut world);
+    let first = &world.peers[0].engine;
+    assert!(!world.is_in(0), "it waits");
+    assert_eq!(first.health(world.id).unwrap().left_behind, Some((culprit, 3)));
+    let wait = first.wake_at().expect("it wakes by itself") - world.now_ms;
+    let failed = |it: &&Event| matches!(it, Event::RepairFailed { why: Repair::Behind, .. });
+    assert_eq!(world.told(0).iter().filter(failed).count(), 1, "which is told once");
+    world.pass(wait);
+    assert!(world.is_in(0) && world.is_in(1), "then it begins anew");
+}
+
+// cites: HEAD-010, HEAD-011
+#[test]
+fn a_server_that_shows_two_histories_is_caught_by_what_the_members_state() {
+    for is_commit in [false, true] {
+        let mut world = World::new(Group, 3);
+        world.say(0, "all see the same");
+        world.settle();
+        (0..3).for_each(|at| drop(world.told(at)));
+        assert!((0..3).all(|at| world.peers[at].engine.health(ROOM).unwrap().diverged.is_none()));
+
+        world.peers[LAST].other_history_from = Some(world.head() + 1);
+        world.say(0, "the first sees this where the last sees something else");
+        world.settle();
+        let diverges = |it: &&Event| matches!(it, Event::HistoryDiverges { .. });
+        let told = |world: &mut World, at: usize| {
+            let told = world.told(at);
+            told.iter().filter(diverges).cloned().collect::<Vec<_>>()
+        };
+        assert_eq!(told(&mut world, LAST), [], "nobody has said anything that builds on it");
+        let seq = world.head() + 1;
+        if is_commit {
+            assert!(world.peers[0].engine.want(ROOM, Goal::Renew));
+        } else {
+            world.say(0, "and builds on it");
+        }
+        world.settle();
+        let by = world.peers[0].me();
+        assert_eq!(told(&mut world, LAST), [Event::HistoryDiverges { seq, by }]);
+        assert_eq!(told(&mut world, 1), [], "these two see the same");
+        assert_eq!(world.peers[LAST].engine.health(ROOM).unwrap().diverged, Some((seq, by)));
+
+        world.say(LAST, "it is seen from the other side too");
+        world.settle();
+        assert_eq!(told(&mut world, 0).len(), 1);
+        world.say(0, "and is told once");
+        world.settle();
+        assert_eq!(told(&mut world, LAST), []);
+    }
+}
+
+/// A KeyPackage is judged by a log that was fetched after it was claimed: what was fetched for an earlier one says nothing of a device
+/// that was approved since.
+#[test]
+fn a_device_that_was_approved_since_its_users_log_was_fetched_is_not_left_out() {
+    let mut world = World::made(Direct, 2);
+    world.peers[1].is_log_withheld = true;
+    world.say(0, "are you there?");
+    world.settle();
+    let device = world.peers[1].me();
+    assert!(world.told(0).contains(&Event::DeviceLeftOut { device }));
+    assert!(!world.is_in(1));
+
+    world.peers[1].is_log_withheld = false;
+    world.pass(10_000);
+    assert!(world.is_in(0) && world.is_in(1));
+}
+
 #[test]
 fn a_removal_is_committed_by_the_next_if_the_first_is_away() {
     let mut world = World::new(Group, 4);

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use aside_crypto::{chain_next, chain_start, payload_hash};
 use aside_proto::v1::{EntryKind, ErrorCode, client_frame, server_frame::Body as Reply};
 use prost::Message as _;
 
@@ -24,6 +25,10 @@ pub(super) struct Peer {
     pub(super) is_listed: bool,
     /// The last entry that it is given, if not the last there is.
     pub(super) sees_up_to: Option<u64>,
+    /// From which entry on the server shows it another history.
+    pub(super) other_history_from: Option<u64>,
+    /// Whether the server gives its user's device log to nobody else.
+    pub(super) is_log_withheld: bool,
     log: DeviceLog,
     readings: BTreeMap<u64, aside_mls::Secret>,
     packages: VecDeque<Bytes>,
@@ -43,6 +48,20 @@ pub(super) struct World {
 impl World {
     /// So many devices, of which the first makes the conversation. It has begun when all others are in.
     pub(super) fn new(kind: v1::ConversationKind, count: u8) -> Self {
+        let mut world = Self::made(kind, count);
+        for user in 2..=count {
+            match kind {
+                v1::ConversationKind::Direct => world.say(0, "hello"),
+                _ => assert!(world.peers[0].engine.want(world.id, Goal::Add(user_of(user)))),
+            }
+        }
+        world.settle();
+        assert!((0..count.into()).all(|it| world.is_in(it)), "all are in");
+        world
+    }
+
+    /// The same, before anybody has said or done something there.
+    pub(super) fn made(kind: v1::ConversationKind, count: u8) -> Self {
         let peers = (1..=count).map(Peer::new).collect();
         let now_ms = 1_750_000_000_000;
         let id = match kind {
@@ -58,14 +77,6 @@ impl World {
         };
         world.append(0, [0; 16], EntryKind::ConversationCreated, created.encode_to_vec());
         world.settle();
-        for user in 2..=count {
-            match kind {
-                v1::ConversationKind::Direct => world.say(0, "hello"),
-                _ => assert!(world.peers[0].engine.want(id, Goal::Add(user_of(user)))),
-            }
-        }
-        world.settle();
-        assert!((0..count.into()).all(|it| world.is_in(it)), "all are in");
         world
     }
 
@@ -131,8 +142,9 @@ impl World {
     fn turn(&mut self, at: usize) -> bool {
         let (head, kind, now_ms, id) = (self.head(), self.kind, self.now_ms, self.id);
         let mut moved = false;
-        let logs: BTreeMap<_, _> = self.peers.iter().map(|it| (it.log.user(), &it.log)).collect();
-        let logs: BTreeMap<_, _> = logs.into_iter().map(|(it, log)| (it, log.clone())).collect();
+        let is_shown = |(of, peer): &(usize, &Peer)| *of == at || !peer.is_log_withheld;
+        let shown = self.peers.iter().enumerate().filter(is_shown);
+        let logs: BTreeMap<_, _> = shown.map(|(_, it)| (it.log.user(), it.log.clone())).collect();
         let peer = &mut self.peers[at];
         let head = peer.sees_up_to.unwrap_or(head).min(head);
         let engine = &mut peer.engine;
@@ -143,13 +155,23 @@ impl World {
         }
         while let Some(user) = engine.poll_log() {
             moved = true;
-            engine.learn(logs[&user].clone());
+            match logs.get(&user).cloned() {
+                Some(log) => engine.learn(log),
+                None => engine.no_log(user),
+            }
         }
         while let Some((id, from)) = engine.wants_entries() {
             moved = true;
             let shown = self.entries[from as usize - 1..].iter().take(READ_AHEAD);
-            let garbled = &peer.garbled;
-            engine.entries(id, shown.map(|it| shown_as(it, garbled.contains(&it.seq))));
+            let (garbled, other) = (&peer.garbled, peer.other_history_from);
+            engine.entries(
+                id,
+                shown.map(|it| {
+                    let mut entry = shown_as(it, garbled.contains(&it.seq));
+                    entry.chain[0] ^= u8::from(other.is_some_and(|from| it.seq >= from));
+                    entry
+                }),
+            );
         }
         engine.work().unwrap();
         if let Some(mut writes) = engine.take_writes() {
@@ -312,7 +334,9 @@ impl World {
             time_ms: self.now_ms,
             signature: Bytes::new(),
         };
-        self.entries.push(Entry { seq, header, payload: payload.into() });
+        let before = self.entries.last().map_or_else(|| chain_start(self.id), |it| it.chain);
+        let chain = chain_next(&before, &header.encode_to_vec(), &payload_hash(&[7; 32], &payload));
+        self.entries.push(Entry { seq, header, payload: payload.into(), chain });
         seq
     }
 }
@@ -329,6 +353,8 @@ impl Peer {
             is_out: false,
             is_listed: true,
             sees_up_to: None,
+            other_history_from: None,
+            is_log_withheld: false,
             log,
             readings: BTreeMap::new(),
             packages: VecDeque::new(),
