@@ -113,7 +113,9 @@ fn membership(c: &mut Criterion) {
     let made = alice.commit(&change, &HEADER, NOW);
     let welcome = made.expect("it commits").welcome.expect("one was added");
     let mut group = c.benchmark_group("MLS join a group of 2");
-    group.bench_function("awslc", |b| b.iter(|| newcomers[0].join(&welcome, id(), &claim, None)));
+    group.bench_function("awslc", |b| {
+        b.iter(|| newcomers[0].join(&welcome, id(), (owner(1, 1), &claim), None))
+    });
     let Bare { clients, welcome, .. } = bare_group(2);
     let welcome = welcome.expect("one was added").to_bytes().expect("it encodes");
     group.bench_function("bare mls-rs", |b| {
@@ -216,7 +218,7 @@ impl<P: Crypto> Ours<P> {
         alice.apply_pending().expect("it is pending");
         ours.groups.push(alice);
         if let Some(welcome) = made.expect("it commits").welcome {
-            let joined = ours.last().join(&welcome, id(), &claim, None);
+            let joined = ours.last().join(&welcome, id(), (owner(1, 1), &claim), None);
             ours.groups.push(joined.expect("it is invited"));
         }
         ours

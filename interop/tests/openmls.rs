@@ -241,7 +241,7 @@ fn a_stranger_is_added_talks_commits_and_is_removed() {
     let added = [owner(3, 3)].into();
     let claim = ClaimedChange { epoch: 3, added, ..ClaimedChange::default() };
     hers.receive_commit(&made, b"add", him(), &claim).unwrap();
-    let mut carols = carol.join(&welcome.unwrap(), id(), &claim, None).unwrap();
+    let mut carols = carol.join(&welcome.unwrap(), id(), (him(), &claim), None).unwrap();
     talk(&mut hers, &bob, &mut his);
     let message = bob.write(&mut his, b"to Carol", b"1");
     assert_eq!(carols.decrypt(&message, b"1", him()).unwrap().content, b"to Carol");
@@ -305,7 +305,7 @@ fn a_strangers_group_is_joined() {
     let (_, welcome) = bob.commit(&mut his, vec![key_package], vec![], b"add");
     let added = [owner(1, 1)].into();
     let claim = ClaimedChange { epoch: 0, added, ..ClaimedChange::default() };
-    let mut hers: Group = alice.join(&welcome.unwrap(), id(), &claim, None).unwrap();
+    let mut hers: Group = alice.join(&welcome.unwrap(), id(), (him(), &claim), None).unwrap();
     talk(&mut hers, &bob, &mut his);
     let (made, _) = commit(&mut hers, &Change::default(), b"update");
     hers.apply_pending().unwrap();

@@ -157,7 +157,7 @@ fn a_stranger_is_added_talks_commits_and_is_removed() {
     let claim = ClaimedChange { epoch: 2, added: [owner(3, 3)].into(), ..Default::default() };
     let (made, welcome) = add(&mut hers, &key_package, b"add Carol");
     bob.follow(&made, b"add Carol", false);
-    let mut carols = carol.join(&welcome, id(), &claim, None).unwrap();
+    let mut carols = carol.join(&welcome, id(), (owner(1, 1), &claim), None).unwrap();
     talk(&mut hers, &mut bob);
     let message = bob.write(b"to Carol", b"1");
     assert_eq!(carols.decrypt(&message, b"1", him()).unwrap().content, b"to Carol");
@@ -270,7 +270,7 @@ fn a_stranger_can_add_only_with_a_path() {
     let claim =
         ClaimedChange { epoch: 2, added: [owner(3, 3)].into(), removed: [owner(4, 4)].into() };
     hers.receive_commit(&made, b"Carol for Dave", him(), &claim).unwrap();
-    let mut carols = carol.join(&welcome.unwrap(), id(), &claim, None).unwrap();
+    let mut carols = carol.join(&welcome.unwrap(), id(), (him(), &claim), None).unwrap();
     talk(&mut hers, &mut bob);
     talk(&mut carols, &mut bob);
 }
@@ -285,7 +285,7 @@ fn a_strangers_group_is_joined() {
     let key_package = alice.key_package(Suite::P256Aes128, false, now()).unwrap();
     let (_, welcome) = bob.commit(&[&key_package], &[], b"add", false);
     let claim = ClaimedChange { added: [owner(1, 1)].into(), ..Default::default() };
-    let mut hers: Group = alice.join(&welcome.unwrap(), id(), &claim, None).unwrap();
+    let mut hers: Group = alice.join(&welcome.unwrap(), id(), (him(), &claim), None).unwrap();
     talk(&mut hers, &mut bob);
     let made = commit(&mut hers, Change::default(), b"update");
     bob.follow(&made, b"update", false);

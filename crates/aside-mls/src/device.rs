@@ -106,19 +106,19 @@ impl<P: Crypto> Device<P> {
             .map_err(|error| Reason::of(&error, Reason::Invalid).into())
     }
 
-    /// The group that a Welcome invites to, which came with a commit that its header says to be this. If the client holds
+    /// The group that a Welcome invites to, which came with a commit of `by` that its header says to be this. If the client holds
     /// the group already, it says at which epoch: a Welcome does not lead back (MLS-030). The lifetimes of KeyPackages in its
     /// tree are not looked at (MLS-016): those were good when their devices came in.
     ///
     /// # Errors
     /// [`Error::Refused`] if it is not a Welcome for this device to this group at the epoch after the commit, if the commit
-    /// does not claim to add this device, if its maker or a leaf is refused, or if a group that begins has other leaves than
-    /// its maker's and those that are claimed (MLS-038); [`Error::NoKey`] if the device lacks the suite.
+    /// does not claim to add this device, if another than `by` made it, if its maker or a leaf is refused, or if a group that begins
+    /// has other leaves than its maker's and those that are claimed (MLS-038); [`Error::NoKey`] if the device lacks the suite.
     pub fn join(
         &self,
         welcome: &[u8],
         id: GroupId,
-        commit: &ClaimedChange,
+        (by, commit): (Owner, &ClaimedChange),
         held: Option<u64>,
     ) -> Result<Group<P>, Error> {
         let welcome = parse_welcome(welcome)?;
@@ -144,6 +144,9 @@ impl<P: Crypto> Device<P> {
         let refused = |CredentialRefused| Reason::CredentialRefused;
         self.identities(suite).admit(&signer.signing_identity).map_err(refused)?;
         let group = self.group(group, suite, id);
+        if !group.members()?.iter().any(|it| (it.leaf, it.owner) == (info.sender(), by)) {
+            return Err(Reason::SenderMismatch.into());
+        }
         if epoch == 1 {
             check_first_leaves(&group, info.sender(), commit)?;
         }

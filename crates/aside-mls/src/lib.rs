@@ -33,7 +33,7 @@
 //! let commit = hers.commit(&change, header.as_bytes(), NOW)?;
 //! // … the server accepts it …
 //! hers.apply_pending()?;
-//! let mut his = bob.join(&commit.welcome.expect("someone was added"), id, &claim, None)?;
+//! let mut his = bob.join(&commit.welcome.expect("someone was added"), id, (owner(1, 1), &claim), None)?;
 //!
 //! let message = hers.encrypt(b"hello", b"message 1")?;
 //! assert_eq!(his.decrypt(&message, b"message 1", owner(1, 1))?.content, b"hello");

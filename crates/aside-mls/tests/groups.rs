@@ -75,7 +75,7 @@ fn the_group_is_the_conversations_in_its_generation() {
     let mut hers = alice.create(Suite::P256Aes128, id, NOW).unwrap();
     let welcome = add(&mut hers, &[&bob.key_package(Suite::P256Aes128, false, NOW).unwrap()]);
     let next = aside_mls::GroupId { generation: id.generation + 1, ..id };
-    let refused = bob.join(&welcome.welcome, next, &welcome.commit, None);
+    let refused = bob.join(&welcome.welcome, next, (welcome.by, &welcome.commit), None);
     assert_eq!(refused.err(), Some(Reason::WrongGroup.into()));
     let refused = bob.rejoin(&hers.group_info().unwrap(), next, 1, None);
     assert_eq!(refused.err(), Some(Reason::WrongGroup.into()));
@@ -181,7 +181,7 @@ fn of_two_commits_one_wins_and_the_loser_makes_its_own_again() {
     groups[0].receive_commit(&again.commit, &header, him(), &claim).unwrap();
     // One's own commit is accepted by hearing of it, too.
     groups[1].receive_commit(&again.commit, &header, him(), &claim).unwrap();
-    let invitation = Invitation { welcome: again.welcome.unwrap(), commit: claim };
+    let invitation = Invitation { by: him(), welcome: again.welcome.unwrap(), commit: claim };
     groups.push(join(&devices[2], &invitation).unwrap());
     talk(&mut groups);
 }
@@ -396,7 +396,7 @@ fn one_key_package_out_of_its_lifetime_does_not_fail_the_others() {
     let (made, _, claim) = commit(&mut hers, &Change { add: vec![good], ..Change::default() });
     hers.apply_pending().unwrap();
     // Who joins later does not care when the others' KeyPackages ended.
-    let invitation = Invitation { welcome: made.welcome.unwrap(), commit: claim };
+    let invitation = Invitation { by: her(), welcome: made.welcome.unwrap(), commit: claim };
     let mut his = join(&devices[2], &invitation).unwrap();
     let late = devices[1].key_package(Suite::P256Aes128, false, NOW + 400 * DAYS).unwrap();
     let change = Change { add: vec![his.key_package(&late).unwrap()], ..Change::default() };
@@ -405,7 +405,8 @@ fn one_key_package_out_of_its_lifetime_does_not_fail_the_others() {
     let made = his.commit(&change, &header, NOW + 400 * DAYS).unwrap();
     hers.receive_commit(&made.commit, &header, owner(3, 3), &claim).unwrap();
     his.apply_pending().unwrap();
-    let invitation = Invitation { welcome: made.welcome.unwrap(), commit: claim };
+    let (by, welcome) = (owner(3, 3), made.welcome.unwrap());
+    let invitation = Invitation { by, welcome, commit: claim };
     let late = join(&devices[1], &invitation).unwrap();
     talk(&mut [hers, his, late]);
 }

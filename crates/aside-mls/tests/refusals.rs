@@ -139,7 +139,7 @@ fn a_group_with_extensions_is_not_joined() {
         .build()
         .unwrap();
     let welcome = made.welcome_messages[0].to_bytes().unwrap();
-    let refused = alice.join(&welcome, group_id(), &adds(0, her()), None);
+    let refused = alice.join(&welcome, group_id(), (him(), &adds(0, her())), None);
     assert_eq!(refused.err(), Some(Reason::WrongProfile.into()));
 }
 
@@ -185,7 +185,7 @@ fn other_suites_and_kinds_are_refused() {
     let mut hers = alice.create(SUITE, group_id(), NOW).unwrap();
     let other_suite = bob.key_package(Suite::P384Aes256, false, NOW).unwrap();
     assert_eq!(hers.key_package(&other_suite).err(), Some(Reason::WrongSuite));
-    let refused = bob.join(&other_suite, group_id(), &adds(0, him()), None);
+    let refused = bob.join(&other_suite, group_id(), (her(), &adds(0, him())), None);
     assert_eq!(refused.err(), Some(Reason::WrongKind.into()));
     assert_eq!(hers.key_package(b"").err(), Some(Reason::Malformed));
     let info = hers.group_info().unwrap();
@@ -240,7 +240,7 @@ fn a_certificate_that_is_in_no_device_log_is_refused_wherever_it_comes() {
     let made =
         his.commit_builder().commit_time(NOW.into()).add_member(invited).unwrap().build().unwrap();
     let welcome = made.welcome_messages[0].to_bytes().unwrap();
-    let refused = carol.join(&welcome, group_id(), &adds(2, owner(3, 3)), None);
+    let refused = carol.join(&welcome, group_id(), (him(), &adds(2, owner(3, 3))), None);
     assert_eq!(refused.err(), Some(Reason::CredentialRefused.into()));
 }
 
@@ -314,13 +314,13 @@ fn a_tree_of_blanks_is_not_decoded() {
             .build()
             .unwrap();
         let welcome = made.welcome_messages[0].to_bytes().unwrap();
-        let refused = carol.join(&welcome, group_id(), &adds(1, owner(3, 3)), None).err();
+        let refused = carol.join(&welcome, group_id(), (him(), &adds(1, owner(3, 3))), None).err();
         assert_eq!(refused, Some(in_welcome.into()), "{nodes} nodes");
     }
     let longer = vec![0; MAX_WELCOME_BYTES + 1];
     let too_large = || Some(Error::Refused(Reason::TooLarge));
     assert_eq!(alice.rejoin(&longer, group_id(), 1, None).err(), too_large());
-    assert_eq!(alice.join(&longer, group_id(), &adds(0, her()), None).err(), too_large());
+    assert_eq!(alice.join(&longer, group_id(), (him(), &adds(0, her())), None).err(), too_large());
     let malformed = alice.rejoin(&group_info(&vector(&[1, 1])), group_id(), 1, None).err();
     assert_eq!(malformed, Some(Reason::Malformed.into()));
 }

@@ -118,9 +118,10 @@ fn an_old_welcome_or_group_info_does_not_lead_back() {
     let cast = Cast::default();
     let [alice, bob, carol] = [1, 2, 3].map(|n| cast.device::<AwsLc>(n, n).unwrap());
     let mut hers = alice.create(SUITE, group_id(), NOW).unwrap();
-    let Invitation { welcome, commit: claim } =
+    let Invitation { by, welcome, commit: claim } =
         add(&mut hers, &[&bob.key_package(SUITE, true, NOW).unwrap()]);
-    let join = |claim: &ClaimedChange, held| bob.join(&welcome, group_id(), claim, held).err();
+    let join =
+        |claim: &ClaimedChange, held| bob.join(&welcome, group_id(), (by, claim), held).err();
     let said = |epoch| ClaimedChange { epoch, ..claim.clone() };
     assert_eq!(join(&said(1), None), Some(Reason::StaleEpoch.into()));
     assert_eq!(join(&said(u64::MAX), None), Some(Reason::Invalid.into()));
@@ -141,7 +142,7 @@ fn an_old_welcome_or_group_info_does_not_lead_back() {
     // A Welcome for a commit that is yet to come, by the log's word.
     let later = add(&mut hers, &[&carol.key_package(SUITE, false, NOW).unwrap()]);
     let too_early = ClaimedChange { epoch: 0, ..later.commit.clone() };
-    let refused = carol.join(&later.welcome, group_id(), &too_early, None);
+    let refused = carol.join(&later.welcome, group_id(), (by, &too_early), None);
     assert_eq!(refused.err(), Some(Reason::FutureEpoch.into()));
 }
 
@@ -152,16 +153,23 @@ fn a_group_begins_with_those_who_are_said_to_be_in_it() {
     let [alice, bob, carol] = [1, 2, 3].map(|n| cast.device::<AwsLc>(n, n).unwrap());
     let mut hers = alice.create(SUITE, group_id(), NOW).unwrap();
     let key_packages = [&bob, &carol].map(|device| device.key_package(SUITE, true, NOW).unwrap());
-    let Invitation { welcome, commit: claim } =
+    let Invitation { by, welcome, commit: claim } =
         add(&mut hers, &[&key_packages[0], &key_packages[1]]);
     let join = |added: &[Owner]| {
         let added = added.iter().copied().collect();
-        bob.join(&welcome, group_id(), &ClaimedChange { added, ..claim.clone() }, None).err()
+        let claim = ClaimedChange { added, ..claim.clone() };
+        bob.join(&welcome, group_id(), (by, &claim), None).err()
     };
     let mismatch = Some(Reason::ClaimMismatch.into());
     assert_eq!(join(&[him()]), mismatch, "Carol reads along");
     assert_eq!(join(&[him(), owner(3, 3), owner(4, 4)]), mismatch);
     assert_eq!(join(&[him(), owner(3, 3), her()]), mismatch, "who made it adds herself to nothing");
+    let of_carol = bob.join(&welcome, group_id(), (owner(3, 3), &claim), None).err();
+    assert_eq!(
+        of_carol,
+        Some(Reason::SenderMismatch.into()),
+        "another made it than the entry says"
+    );
     assert_eq!(join(&[him(), owner(3, 3)]), None);
 }
 

@@ -78,10 +78,11 @@ impl Actor {
         let item = &items[place];
         let fetched = self.fetch_from(world, id, int(item, "seq")).await?;
         let entry = fetched.field("entries").and_then(|entries| entries.item(0)).cloned();
-        let Some(claim) = entry.as_ref().and_then(claim_of) else {
+        let change = entry.as_ref().and_then(|it| Some((sender_of(it).ok()?, claim_of(it)?)));
+        let Some((by, claim)) = change else {
             return failed("the entry that the Welcome came with", fetched.to_string());
         };
-        match self.judged(world, |mls| mls.join(id, item, &claim)).await? {
+        match self.judged(world, |mls| mls.join(id, item, (by, &claim))).await? {
             Ok(epoch) if i128::from(epoch) == int(item, "epoch") => {
                 if place == 0 {
                     let up_to = literal(Val::Int(int(item, "position")));
@@ -112,13 +113,13 @@ impl Mls {
         &mut self,
         conversation: ConversationId,
         item: &Val,
-        claim: &ClaimedChange,
+        change: (Owner, &ClaimedChange),
     ) -> Result<u64, Error> {
         let generation = u32::try_from(int(item, "generation")).map_err(|_| Reason::WrongGroup)?;
         let id = GroupId { conversation, generation };
         let group = self.conversation(conversation).group.as_ref();
         let held = group.filter(|group| group.id() == id).map(aside_mls::Group::epoch);
-        let joined = self.device.join(bytes(item, "welcome"), id, claim, held)?;
+        let joined = self.device.join(bytes(item, "welcome"), id, change, held)?;
         let epoch = joined.epoch();
         let conversation = self.conversation(conversation);
         conversation.group = Some(joined);

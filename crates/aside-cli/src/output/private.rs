@@ -372,7 +372,7 @@ pub(crate) async fn health(
         let text = format!("  members were in different states at epoch {epoch}: /rejoin");
         lines.push(style.warning(text));
     }
-    if let Some((seq, by)) = health.diverged {
+    for (seq, by) in &health.diverged {
         let by = client.person(by.user).await?.to_string();
         let by = neutralise_line(&by);
         lines.push(style.warning(format!(
@@ -419,7 +419,7 @@ pub(crate) fn health_json(health: &Health) -> Value {
         })).collect::<Vec<_>>(),
         "fork_check": health.fork_check.map(|check| hex(&check)),
         "forked_at": health.forked_at,
-        "diverged": health.diverged.map(|(seq, by)| json!({"seq": seq, "by": leaf(&by)})),
+        "diverged": health.diverged.iter().map(|(seq, by)| json!({"seq": seq, "by": leaf(by)})).collect::<Vec<_>>(),
         "last_repair": health.last_repair.map(|(why, seq)| json!({"why": why.to_string(), "seq": seq})),
         "broken": health.broken.map(|(why, reason)| json!({"why": why.to_string(), "reason": reason.to_string()})),
         "left_behind": health.left_behind.map(|(culprit, times)| json!({"by": leaf(&culprit), "times": times})),
@@ -536,7 +536,7 @@ mod tests {
             members: vec![],
             fork_check: None,
             forked_at: None,
-            diverged: None,
+            diverged: Vec::new(),
             last_repair: None,
             broken: None,
             left_behind: None,

@@ -496,7 +496,7 @@ mod tests {
             members: Vec::new(),
             fork_check: None,
             forked_at: None,
-            diverged: None,
+            diverged: Vec::new(),
             last_repair: None,
             broken: None,
             left_behind: Some((BY, 3)),

@@ -10,6 +10,7 @@ use super::{
     conversation::{Context, Conversation, Refused, Removal, Stall, Submitted},
     event::{Event, Goal, How, Repair},
     intake::{By, Hold, Taken, reject_code, suspects},
+    left_behind::AT_ONCE,
     record::owners,
 };
 
@@ -89,11 +90,7 @@ impl Conversation {
         if is_current {
             return self.follow(cx, (seq, by.owner), (header, payload), claim);
         }
-        if let Some(refused) = self.refused
-            && refused.by != by.owner
-        {
-            self.repair.get_or_insert(Repair::Behind);
-        }
+        self.others_go_on(cx, by.owner);
         if claim.added.contains(&cx.me) && !header.is_external {
             match self.welcomed(cx, (seq, by.owner), at.0, claim)? {
                 Some(group) => {
@@ -183,7 +180,7 @@ impl Conversation {
         reason: Reason,
         claim_added: &BTreeSet<Owner>,
     ) -> Taken<bool> {
-        self.refused = Some(Refused { seq, by, reason });
+        self.refused = Some(Refused { seq, by, reason, removes_us: false });
         self.reject = Some((seq, reject_code(reason)));
         if let Some(group) = &mut self.group
             && group.has_pending()
@@ -215,8 +212,10 @@ impl Conversation {
         }
         if is_last && payload.code() == v1::RejectCode::WelcomeInvalid && self.is_in_group() {
             // Nobody comes in by what the last commit left: the next one leaves another.
-            let mut others = self.leaves().into_iter().filter(|leaf| Some(*leaf) != maker);
-            if others.next() == Some(cx.me) {
+            let mut others =
+                self.leaves().into_iter().filter(|leaf| Some(*leaf) != maker && *leaf != by);
+            if others.next() == Some(cx.me) && self.renewed_for.times(by) < AT_ONCE {
+                self.renewed_for.came(by, cx.now_ms);
                 self.goals.insert(Goal::Renew);
             }
         }
@@ -228,13 +227,27 @@ impl Conversation {
             debug_assert!(rejected.is_ok(), "a removal was noted");
             self.group_is_dirty = true;
             let (Removal { seq, by }, reason) = (removal, Reason::Invalid);
-            self.refused = Some(Refused { seq, by, reason });
+            self.refused = Some(Refused { seq, by, reason, removes_us: true });
             cx.tell(self.id, Event::CommitRefused { seq, by, reason, suspects: Vec::new() });
         }
         if by != cx.me {
             let (seq, code) = (payload.seq, payload.code());
             cx.tell(self.id, Event::CommitRejected { seq, maker, by, code });
         }
+    }
+
+    /// Somebody says something at the epoch after a commit that this device does not follow: if it is not the commit's maker, others
+    /// took it.
+    pub(super) fn others_go_on(&mut self, cx: &mut Context<'_>, by: Owner) {
+        let Some(refused) = self.refused.filter(|refused| refused.by != by) else { return };
+        if !refused.removes_us {
+            self.repair.get_or_insert(Repair::Behind);
+            return;
+        }
+        // One has rejected it, and it holds all the same (MLS-036).
+        self.out(cx);
+        self.is_removed = true;
+        cx.tell(self.id, Event::Removed { by: Some(refused.by) });
     }
 
     /// MLS-036: somebody else goes on from the commit that removed this device.
@@ -284,7 +297,7 @@ impl Conversation {
         self.need_logs(cx, users.iter().copied())?;
         let id = self.group_id(generation);
         let held = self.group.as_ref().filter(|group| group.id() == id).map(Group::epoch);
-        match cx.device.join(&welcome, id, claim, held) {
+        match cx.device.join(&welcome, id, (by, claim), held) {
             Ok(group) => Ok(Some(group)),
             Err(MlsError::Refused(Reason::CredentialRefused)) => {
                 self.refresh_logs(users.into_iter())?;

@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use aside_crypto::{FRANKING_KEY_BYTES, Hash, direct_id};
+use aside_crypto::{FRANKING_KEY_BYTES, Hash, direct_id, payload_hash};
 use aside_mls::{Device, Group, GroupId, Owner, Reason, Secret};
 use aside_proto::{
     id::{ConversationId, DeviceId, IdempotencyKey, UserId, uuid_v7},
     v1::{self, ConversationKind, client_frame::Body},
 };
 use bytes::Bytes;
+use prost::Message as _;
 
 use super::{
     Random, Told, Writes,
@@ -17,6 +18,7 @@ use super::{
     inbox::Inbox,
     judge::Logs,
     left_behind::LeftBehind,
+    messages::Doubted,
     naming::Naming,
     reading::Reading,
     roster::Roster,
@@ -78,6 +80,19 @@ pub(super) struct Outgoing {
     pub(super) failed: Option<v1::Error>,
 }
 
+impl Outgoing {
+    /// Up to where its device had seen the log when it was encrypted.
+    pub(super) fn head_seq(&self) -> Option<u64> {
+        let payload = v1::PrivatePayload::decode(self.payload.clone()?).ok()?;
+        Some(v1::PrivateHeader::decode(payload.header).ok()?.head_seq)
+    }
+
+    /// What the chain has for it.
+    pub(super) fn payload_hash(&self) -> Hash {
+        payload_hash(&self.salt, self.payload.as_deref().unwrap_or_default())
+    }
+}
+
 /// A commit, or the beginning of a group, of which the server's word is awaited. What the log says counts, and not the reply.
 pub(super) struct Submitted {
     pub(super) key: IdempotencyKey,
@@ -107,6 +122,8 @@ pub(super) struct Refused {
     pub(super) seq: u64,
     pub(super) by: Owner,
     pub(super) reason: Reason,
+    /// Whether it was to remove this device.
+    pub(super) removes_us: bool,
 }
 
 /// A commit that removed this device, of which it is not known yet whether the others took it (MLS-036).
@@ -214,6 +231,14 @@ pub(super) struct Conversation {
     pub(super) retry_at_ms: Option<u64>,
     /// By whose commits this device was left behind, and so came in anew.
     pub(super) left_behind: LeftBehind,
+    /// For whose rejections this device has made a commit that leaves another way in.
+    pub(super) renewed_for: LeftBehind,
+    /// Whether the tree that a Welcome led to was not held yet against the leaves that the server lists (MLS-046).
+    pub(super) is_tree_unproven: bool,
+    /// Messages that were opened, and are not shown: the log by which their sender is judged was not to be had.
+    pub(super) doubted: Doubted,
+    /// Users whose device logs say more by now.
+    pub(super) judge_again: BTreeSet<UserId>,
     /// What was told last of a repair that did not work.
     pub(super) told_broken: Option<Broken>,
     pub(super) refused: Option<Refused>,
@@ -287,6 +312,10 @@ impl Conversation {
             ask_at_ms: None,
             retry_at_ms: None,
             left_behind: LeftBehind::default(),
+            renewed_for: LeftBehind::default(),
+            is_tree_unproven: false,
+            doubted: Doubted::default(),
+            judge_again: BTreeSet::new(),
             told_broken: None,
             refused: None,
             removal: None,
@@ -341,6 +370,7 @@ impl Conversation {
     /// What did not work may by now.
     pub(super) fn retry(&mut self, now_ms: u64) {
         self.left_behind.forget(now_ms);
+        self.renewed_for.forget(now_ms);
         if self.retry_at_ms.is_some_and(|at| at <= now_ms) {
             (self.retry_at_ms, self.broken, self.info) = (None, None, None);
         }
@@ -455,7 +485,7 @@ impl Conversation {
             members: self.roster.members.iter().map(|(user, role)| (*user, *role)).collect(),
             fork_check: group.and_then(|group| group.fork_check().ok()),
             forked_at: self.forked_at,
-            diverged: self.history.diverged,
+            diverged: self.history.diverged.iter().map(|(by, seq)| (*seq, *by)).collect(),
             last_repair: self.last_repair,
             broken: self.broken.map(|(repair, reason, _)| (repair, reason)),
             left_behind: self.left_behind.culprit(),

@@ -100,7 +100,7 @@ pub enum Event {
         epoch: u64,
     },
     /// Another member's device has seen another history of the conversation than this one: the server shows each its own, or that
-    /// device does not say the truth (HEAD-011). It is told once of a conversation.
+    /// device does not say the truth (HEAD-011). It is told once of each device.
     HistoryDiverges {
         /// The entry that says so.
         seq: u64,
@@ -248,8 +248,8 @@ pub struct Health {
     pub fork_check: Option<[u8; 32]>,
     /// The last epoch at which members were found in different states.
     pub forked_at: Option<u64>,
-    /// The first entry whose sender had seen another history of the conversation, and who that was.
-    pub diverged: Option<(u64, Owner)>,
+    /// Who had seen another history of the conversation, and by which entry that is known.
+    pub diverged: Vec<(u64, Owner)>,
     /// The last repair, and the entry by which it was done.
     pub last_repair: Option<(Repair, u64)>,
     /// A repair that did not work, and why.

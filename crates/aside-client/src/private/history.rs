@@ -10,13 +10,16 @@ use bytes::Bytes;
 /// Entries whose chain value is remembered: who states one has come almost as far as this device.
 const REMEMBERED: usize = 128;
 
+/// Devices that are known to have stated another history.
+const MOST_DIVERGED: usize = 64;
+
 /// The history of a conversation, as this device sees it.
 #[derive(Debug, Default)]
 pub(super) struct History {
     /// The chain value at each of the last entries that were taken in.
     chain: BTreeMap<u64, Hash>,
-    /// The first entry whose sender has seen another history, and who that is.
-    pub(super) diverged: Option<(u64, Owner)>,
+    /// Whose devices have seen another history, and the first entry of each that says so.
+    pub(super) diverged: BTreeMap<Owner, u64>,
 }
 
 impl History {
@@ -32,6 +35,20 @@ impl History {
     pub(super) fn head(&self) -> (u64, Bytes) {
         let head = self.chain.last_key_value();
         head.map(|(seq, chain)| (*seq, Bytes::copy_from_slice(chain))).unwrap_or_default()
+    }
+
+    /// Whether an entry was taken in not long ago.
+    pub(super) fn remembers(&self, seq: u64) -> bool {
+        self.chain.contains_key(&seq)
+    }
+
+    /// A device has seen another history; whether that is news.
+    pub(super) fn note_diverged(&mut self, by: Owner, seq: u64) -> bool {
+        let is_news = !self.diverged.contains_key(&by) && self.diverged.len() < MOST_DIVERGED;
+        if is_news {
+            self.diverged.insert(by, seq);
+        }
+        is_news
     }
 
     /// Whether what the header of entry `seq` states can't be of the history that is seen here. What it states of an entry that is not

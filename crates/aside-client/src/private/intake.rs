@@ -10,7 +10,7 @@ use aside_proto::{
 use aside_session::client::log::Sender;
 
 use super::{
-    conversation::{Context, Conversation, Entry, Hand, Stall},
+    conversation::{Context, Conversation, Entry, Hand, Outgoing, Stall},
     event::{Event, Goal, How, Repair},
     record::{owner, owners},
 };
@@ -69,6 +69,12 @@ impl Conversation {
                 Err(Hold::State(error)) => return Err(error),
             }
         }
+        // What the server has, and what came instead of entries that are gone: it will not come.
+        let is_gone = |it: &Outgoing| it.sent.is_some_and(|seq| seq <= self.cursor);
+        while let Some(at) = self.outgoing.iter().position(is_gone) {
+            let gone = self.outgoing.remove(at);
+            gone.map(|it| cx.conversation(self.id).outgoing.insert(it.message_id, None));
+        }
         if any {
             cx.tell(self.id, Event::Read);
         }
@@ -86,11 +92,18 @@ impl Conversation {
     }
 
     pub(super) fn entry(&mut self, cx: &mut Context<'_>, entry: &Entry) -> Taken {
+        let is_acknowledged =
+            self.outgoing.iter().find(|it| it.sent == Some(entry.seq)).map(|it| it.message_id);
         let by = Sender::of(&entry.header).flatten().map(|sender| By {
             owner: Owner { user: sender.user, device: sender.device },
             key: sender.message_id,
         });
         let kind = entry.header.kind();
+        let is_it = |key| by.is_some_and(|by| by.owner == cx.me && by.key == key);
+        if is_acknowledged.is_some_and(|key| kind != EntryKind::PrivateMessage || !is_it(key)) {
+            // MSG-015
+            return Err(Hold::Contradiction("a message that was acknowledged as this entry"));
+        }
         if let EntryKind::PrivateMessage = kind {
             let by = by.ok_or(Hold::Contradiction("a message of nobody"))?;
             return self.message(cx, entry, by);
@@ -147,8 +160,8 @@ impl Conversation {
         (seq, by): (u64, Owner),
         (head_seq, chain): (u64, &[u8]),
     ) {
-        if self.history.diverged.is_none() && self.history.differs(seq, head_seq, chain) {
-            (self.history.diverged, self.is_dirty) = (Some((seq, by)), true);
+        if self.history.differs(seq, head_seq, chain) && self.history.note_diverged(by, seq) {
+            self.is_dirty = true;
             cx.tell(self.id, Event::HistoryDiverges { seq, by });
         }
     }
@@ -250,6 +263,10 @@ impl Conversation {
         }
         (self.repair, self.broken, self.refused, self.removal) = (None, None, None, None);
         (self.is_removed, self.not_before_ms) = (false, 0);
+        // The leaves that a group begins with are held against its header (MLS-038), and those that one comes to against the
+        // server's list (MLS-039).
+        let is_later = self.group.as_ref().is_some_and(|group| group.epoch() > 1);
+        self.is_tree_unproven = how == How::Welcomed && is_later;
         if let How::Came(repair) = how {
             self.last_repair = Some((repair, seq));
         }

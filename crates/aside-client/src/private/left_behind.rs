@@ -41,6 +41,11 @@ impl LeftBehind {
         *times = Times { count: times.count.saturating_add(1), at_ms, is_told: false };
     }
 
+    /// How often, by this maker's commits.
+    pub(super) fn times(&self, maker: Owner) -> u32 {
+        self.0.get(&maker).map_or(0, |times| times.count)
+    }
+
     /// As it is kept: who, how often, and when last.
     pub(super) fn kept(&self) -> impl Iterator<Item = (Owner, u32, u64)> {
         self.0.iter().map(|(maker, times)| (*maker, times.count, times.at_ms))

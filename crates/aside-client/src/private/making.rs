@@ -203,6 +203,9 @@ impl Conversation {
         }
         self.settle_goals(cx);
         let leaves = self.leaves();
+        if self.is_tree_unproven {
+            return self.prove_tree(cx, &leaves);
+        }
         if is_held {
             return self.due_message(cx, &leaves);
         }

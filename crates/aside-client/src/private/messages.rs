@@ -1,5 +1,7 @@
 //! Messages: whose they are, what they say, and why they can not be read.
 
+use std::collections::BTreeMap;
+
 use aside_crypto::{Envelope, Judgement, LogHead, StatedHeadError};
 use aside_mls::{Owner, Reason};
 use aside_proto::v1;
@@ -7,10 +9,16 @@ use prost::Message as _;
 
 use super::{
     conversation::{Context, Conversation, Entry, Opened, Outgoing, Stall},
-    event::{Event, Repair},
+    event::Event,
     intake::{By, Hold, Taken},
     reading::{Reading, Said, Unreadable},
 };
+
+/// Messages that are kept in case their senders can be judged later; of more the oldest stay unreadable.
+const MOST_DOUBTED: usize = 64;
+
+/// What was said by whom, by entry.
+pub(super) type Doubted = BTreeMap<u64, (Owner, Opened)>;
 
 impl Conversation {
     pub(super) fn message(&mut self, cx: &mut Context<'_>, entry: &Entry, by: By) -> Taken {
@@ -43,10 +51,8 @@ impl Conversation {
             self.own_message(cx, entry, by, at)?
         } else if self.is_at(at) {
             self.others_message(cx, seq, by.owner, (&header, &payload))?
-        } else if let Some(refused) = self.refused {
-            if refused.by != by.owner {
-                self.repair.get_or_insert(Repair::Behind);
-            }
+        } else if self.refused.is_some() {
+            self.others_go_on(cx, by.owner);
             Reading::Unreadable(Unreadable::Refused(Reason::FutureEpoch))
         } else {
             Reading::Unreadable(Unreadable::NotHere)
@@ -89,6 +95,9 @@ impl Conversation {
             cx.tell(self.id, Event::Sent { message_id, seq: entry.seq, time_ms });
         }
         if mine.payload.as_ref() != Some(&entry.payload) {
+            if mine.sent.is_some() {
+                return Err(Hold::Contradiction("what a message says that it acknowledged"));
+            }
             // Encrypted in a state that is lost, and said before the copy was made.
             if self.is_at(at) {
                 self.lost();
@@ -123,11 +132,7 @@ impl Conversation {
             },
         };
         self.is_dirty = true;
-        let stated = LogHead { position: opened.position, hash: opened.hash };
-        let judged = cx.logs.with(by.user, |log| {
-            log.judge_new(by.device, &stated)
-                .map(|judged| (judged.position, matches!(judged.judgement, Judgement::Active(_))))
-        });
+        let judged = judge(cx, by, &opened);
         let is_refreshed = self.refreshed.contains(&by.user);
         let unreadable = match judged {
             Some(Ok((position, approved))) if approved || is_refreshed => {
@@ -148,7 +153,37 @@ impl Conversation {
             }
         };
         cx.tell(self.id, Event::SenderDoubted { seq, sender: by });
+        if unreadable == Unreadable::LogHeldBack {
+            // Its key is used up: what it says is had here alone.
+            self.doubted.insert(seq, (by, opened));
+            if self.doubted.len() > MOST_DOUBTED {
+                self.doubted.pop_first();
+            }
+        }
         Ok(Reading::Unreadable(unreadable))
+    }
+
+    /// Shows what could not be shown since its sender's log was held back, if it is there by now.
+    pub(super) fn judge_doubted(&mut self, cx: &mut Context<'_>) {
+        let users = std::mem::take(&mut self.judge_again);
+        let due = self.doubted.iter().filter(|(_, (by, _))| users.contains(&by.user));
+        let judged: Vec<_> = due
+            .filter_map(|(seq, (by, opened))| match judge(cx, *by, opened) {
+                Some(Ok((position, approved))) => Some((*seq, position, approved)),
+                _ => None,
+            })
+            .collect();
+        for (seq, position, approved) in &judged {
+            let Some((by, opened)) = self.doubted.remove(seq) else { continue };
+            let (content, franking_key) = (opened.content, opened.franking_key);
+            let role = self.roster.role(by.user);
+            let (position, approved) = (*position, *approved);
+            let said = Said { content, franking_key, position, approved, role };
+            cx.read(self.id, *seq, &Reading::Said(said));
+        }
+        if !judged.is_empty() {
+            cx.tell(self.id, Event::Read);
+        }
     }
 
     pub(super) fn open(
@@ -177,4 +212,18 @@ impl Conversation {
             hash: envelope.head.hash,
         })
     }
+}
+
+/// The position at which a message's sender is judged, and whether its device is one of its user's there (DLOG-016); none if the
+/// user's device log is not known at all.
+fn judge(
+    cx: &Context<'_>,
+    by: Owner,
+    opened: &Opened,
+) -> Option<Result<(u32, bool), StatedHeadError>> {
+    let stated = LogHead { position: opened.position, hash: opened.hash };
+    cx.logs.with(by.user, |log| {
+        log.judge_new(by.device, &stated)
+            .map(|judged| (judged.position, matches!(judged.judgement, Judgement::Active(_))))
+    })
 }

@@ -11,12 +11,34 @@ use bytes::Bytes;
 use prost::Message as _;
 
 use super::{
-    conversation::{Context, Conversation, Info, Refused, Request, Step, Submitted},
+    conversation::{Context, Conversation, Refused, Request, Step, Submitted},
     event::{Event, Repair},
     intake::{Hold, suspects},
     making::Made,
     record::{leaf, owner},
 };
+
+/// What the server says that everybody was shown of a group.
+struct Listed {
+    at: (u32, u64),
+    leaves: BTreeSet<Owner>,
+    cut_off: BTreeSet<Owner>,
+}
+
+impl Listed {
+    /// None if it names what is no device.
+    fn of(info: &v1::GroupInfo) -> Option<Self> {
+        let leaves = info.leaves.iter().map(owner).collect::<Option<_>>()?;
+        let cut_off = info.pending_removals.iter().map(owner).collect::<Option<_>>()?;
+        let at = (u32::try_from(info.generation).ok()?, info.epoch);
+        Some(Self { at, leaves, cut_off })
+    }
+
+    /// Those that are to be removed are in the tree still.
+    fn all(&self) -> BTreeSet<Owner> {
+        self.leaves.union(&self.cut_off).copied().collect()
+    }
+}
 
 impl Conversation {
     /// Not in the group, or not at its epoch: come in, or begin it anew.
@@ -47,29 +69,12 @@ impl Conversation {
         if self.deserted_at.is_some() && self.deserted_at == self.roster.at {
             return self.begin(cx);
         }
-        let Some(Info { info, asked_at }) = self.info.clone() else {
-            self.info_asked_at = self.cursor;
-            let body = v1::GetGroupInfo { conversation_id: self.id.to_bytes() };
-            return Ok(Some(Request {
-                step: Step::Info,
-                key: None,
-                body: Body::GetGroupInfo(body),
-            }));
-        };
-        if asked_at < self.cursor {
-            // Of before what was taken in since, perhaps.
-            self.info = None;
-            return self.due_outside(cx);
-        }
-        let leaves: Option<BTreeSet<_>> = info.leaves.iter().map(owner).collect();
-        let cut_off: Option<BTreeSet<_>> = info.pending_removals.iter().map(owner).collect();
-        let (Some(leaves), Some(cut_off), Ok(generation)) =
-            (leaves, cut_off, u32::try_from(info.generation))
-        else {
+        let Some(info) = self.latest_info() else { return Ok(Some(self.ask_for_info())) };
+        let Some(Listed { at, leaves, cut_off }) = Listed::of(&info) else {
             self.info = None;
             return Err(Hold::Contradiction("what there is to know of a group"));
         };
-        let at = (generation, info.epoch);
+        let generation = at.0;
         let known = self.roster.at.unwrap_or_default();
         let is_vague = self.roster.at.is_none() || self.roster.at_is_vague;
         if at > known && !is_vague {
@@ -105,6 +110,39 @@ impl Conversation {
         self.come_in(cx, &info, &leaves, &cut_off)
     }
 
+    /// What the server said last of the group, if it is not of before what was taken in since, perhaps.
+    fn latest_info(&self) -> Option<v1::GroupInfo> {
+        let latest = self.info.as_ref().filter(|it| it.asked_at >= self.cursor);
+        latest.map(|it| it.info.clone())
+    }
+
+    fn ask_for_info(&mut self) -> Request {
+        (self.info, self.info_asked_at) = (None, self.cursor);
+        let body = v1::GetGroupInfo { conversation_id: self.id.to_bytes() };
+        Request { step: Step::Info, key: None, body: Body::GetGroupInfo(body) }
+    }
+
+    /// MLS-046: nothing is made in a group that a Welcome led to before its leaves are those that all are shown.
+    pub(super) fn prove_tree(&mut self, cx: &mut Context<'_>, leaves: &BTreeSet<Owner>) -> Made {
+        let Some(info) = self.latest_info() else { return Ok(Some(self.ask_for_info())) };
+        self.info = None;
+        let Some(listed) = Listed::of(&info) else {
+            return Err(Hold::Contradiction("what there is to know of a group"));
+        };
+        if self.roster.at.is_some_and(|at| listed.at > at) {
+            // Of a later moment than what was taken in: that goes first.
+            self.expect(self.cursor + 1);
+            return Ok(None);
+        }
+        self.is_dirty = true;
+        if Some(listed.at) != self.roster.at || listed.all() != *leaves {
+            // As if the Welcome had not come: it comes in by what the group is now, if that is as the server says.
+            self.repair = Some(Repair::NoWelcome);
+        }
+        self.is_tree_unproven = false;
+        self.due(cx)
+    }
+
     /// MLS-044: whether this device was left behind by one member's commits so often that it does not come in, or begin anew, at once
     /// any more.
     fn waits_to_go_on(&mut self, cx: &mut Context<'_>) -> bool {
@@ -120,10 +158,14 @@ impl Conversation {
 
     /// The commit that led to where the log is left no GroupInfo that this device can come in by: all are told, once (DS-020).
     pub(super) fn accuse(&mut self, cx: &Context<'_>, reason: Reason) {
-        // Logs may be known to some and not yet to others; and what this device lacks is nobody's fault.
+        // Logs may be known to some and not yet to others; what this device lacks is nobody's fault; and whose leaves there are besides
+        // is the server's word alone.
         let is_evidence = !matches!(
             reason,
-            Reason::NotAMember | Reason::CredentialRefused | Reason::UnknownKeyPackage
+            Reason::NotAMember
+                | Reason::CredentialRefused
+                | Reason::ClaimMismatch
+                | Reason::UnknownKeyPackage
         );
         let Some((seq, by)) = self.roster.makers.last_key_value() else { return };
         let is_new = !self.roster.rejected.contains(seq) && self.accused != Some(*seq);
@@ -136,7 +178,9 @@ impl Conversation {
     /// DS-022: whether this device may begin the group anew, since it can't follow a commit that was rejected.
     pub(super) fn may_reset(&self, cx: &Context<'_>) -> bool {
         let Some(refused) = self.refused.filter(|_| self.group.is_some()) else { return false };
-        if !self.roster.rejected.contains(&refused.seq) || refused.by == cx.me {
+        // Whom it removes is no leaf any more, the server says.
+        let is_open = self.roster.rejected.contains(&refused.seq) && !refused.removes_us;
+        if !is_open || refused.by == cx.me {
             return false;
         }
         let roster = &self.roster;

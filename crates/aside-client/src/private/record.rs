@@ -81,8 +81,10 @@ pub(super) struct Record {
     /// At the cursor.
     #[prost(bytes = "bytes", tag = "28")]
     chain: Bytes,
-    #[prost(message, optional, tag = "29")]
-    diverged: Option<MakerRecord>,
+    #[prost(message, repeated, tag = "29")]
+    diverged: Vec<MakerRecord>,
+    #[prost(bool, tag = "30")]
+    is_tree_unproven: bool,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -117,6 +119,8 @@ struct RefusedRecord {
     what: Option<MakerRecord>,
     #[prost(uint32, tag = "2")]
     reason: u32,
+    #[prost(bool, tag = "3")]
+    removes_us: bool,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -270,9 +274,10 @@ impl Conversation {
             submitted: self.submitted.as_ref().map(Submitted::record),
             opened: self.opened.as_ref().map(Opened::record),
             repair: repair_code(self.repair),
-            refused: self.refused.map(|Refused { seq, by, reason }| RefusedRecord {
+            refused: self.refused.map(|Refused { seq, by, reason, removes_us }| RefusedRecord {
                 what: Some(maker(seq, by)),
                 reason: reason_code(reason),
+                removes_us,
             }),
             removal: self.removal.map(|Removal { seq, by }| maker(seq, by)),
             goals: self.goals.iter().map(|goal| goal.record()).collect(),
@@ -292,7 +297,8 @@ impl Conversation {
                 .map(|(by, count, at_ms)| LeftBehindRecord { by: Some(leaf(by)), count, at_ms })
                 .collect(),
             chain: Some(self.history.head()).filter(|it| it.0 == self.cursor).unwrap_or_default().1,
-            diverged: self.history.diverged.map(|(seq, by)| maker(seq, by)),
+            diverged: self.history.diverged.iter().map(|(by, seq)| maker(*seq, *by)).collect(),
+            is_tree_unproven: self.is_tree_unproven,
         };
         Secret::new(record.encode_to_vec())
     }
@@ -326,7 +332,8 @@ impl Conversation {
         self.repair = repair;
         let refused = record.refused.map(|it| {
             let (seq, by) = it.what.as_ref().and_then(MakerRecord::read).ok_or(DAMAGED)?;
-            Ok::<_, StateError>(Refused { seq, by, reason: reason_of(it.reason) })
+            let (reason, removes_us) = (reason_of(it.reason), it.removes_us);
+            Ok::<_, StateError>(Refused { seq, by, reason, removes_us })
         });
         self.refused = refused.transpose()?;
         // Told once more, if it is not known that all were told.
@@ -348,8 +355,11 @@ impl Conversation {
             let chain = record.chain[..].try_into().map_err(|_| DAMAGED)?;
             self.history.took_in(record.cursor, chain);
         }
-        let diverged = record.diverged.map(|it| it.read().ok_or(DAMAGED)).transpose()?;
-        self.history.diverged = diverged;
+        for diverged in &record.diverged {
+            let (seq, by) = diverged.read().ok_or(DAMAGED)?;
+            self.history.diverged.insert(by, seq);
+        }
+        self.is_tree_unproven = record.is_tree_unproven;
         Ok(())
     }
 }

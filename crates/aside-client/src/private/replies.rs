@@ -10,7 +10,7 @@ use prost::Message as _;
 
 use super::{
     Engine,
-    conversation::{Conversation, Info, Request, Stall, Step},
+    conversation::{Conversation, Info, Outgoing, Request, Stall, Step},
     event::{Event, GoalError, Repair},
 };
 use crate::{StateError, backoff::retry_after_ms};
@@ -145,6 +145,7 @@ impl Conversation {
         is_online: bool,
     ) -> Result<(), StateError> {
         self.take_in(cx)?;
+        self.judge_doubted(cx);
         if is_online {
             self.decide(cx)?;
         }
@@ -161,6 +162,7 @@ impl Conversation {
     pub(super) fn log_settled(&mut self, user: aside_proto::id::UserId, is_news: bool) {
         if is_news {
             self.ask_again_for(user);
+            self.judge_again.insert(user);
             self.broken.take_if(|(_, reason, _)| *reason == Reason::CredentialRefused);
         }
         if let Some(Stall::Logs(users)) = &mut self.stall
@@ -189,15 +191,7 @@ impl Conversation {
             | (Step::Submit, _, Reply::GroupEstablished(v1::GroupEstablished { seq, .. })) => {
                 self.expect(seq);
             }
-            (Step::Send(message_id), _, Reply::Sent(sent)) => {
-                if let Some(it) = self.outgoing.iter_mut().find(|it| it.message_id == message_id)
-                    && it.sent.is_none()
-                {
-                    it.sent = Some(sent.seq);
-                    let (seq, time_ms) = (sent.seq, sent.time_ms);
-                    told.push_back((self.id, Event::Sent { message_id, seq, time_ms }));
-                }
-            }
+            (Step::Send(message_id), _, Reply::Sent(sent)) => self.sent(message_id, &sent, told),
             (Step::Reject, ..) => self.reject = None,
             (Step::Report, ..) => self.report = None,
             (Step::Info, _, Reply::GroupInfo(info)) => {
@@ -205,6 +199,31 @@ impl Conversation {
             }
             _ => {}
         }
+    }
+
+    /// The server says that a message is durable: which it must be, and where it can be (MSG-015, MSG-016).
+    fn sent(
+        &mut self,
+        message_id: IdempotencyKey,
+        sent: &v1::Sent,
+        told: &mut std::collections::VecDeque<super::Told>,
+    ) {
+        let is_taken = self.outgoing.iter().any(|it| it.sent == Some(sent.seq));
+        let waits = |it: &&mut Outgoing| it.message_id == message_id && it.sent.is_none();
+        let Some(outgoing) = self.outgoing.iter_mut().find(waits) else { return };
+        // It comes after what it builds on; and it is nothing of what was taken in, or it would wait no longer.
+        let is_later = outgoing.head_seq().is_some_and(|head| sent.seq > head);
+        let may_be = is_later && !is_taken && !self.history.remembers(sent.seq);
+        if !may_be || outgoing.payload_hash()[..] != sent.payload_hash[..] {
+            (self.contradicted, self.is_dirty) = (true, true);
+            let (seq, what) = (sent.seq, "a message that it acknowledged");
+            told.push_back((self.id, Event::Contradiction { seq, what }));
+            return;
+        }
+        outgoing.sent = Some(sent.seq);
+        let (seq, time_ms) = (sent.seq, sent.time_ms);
+        self.expect(seq);
+        told.push_back((self.id, Event::Sent { message_id, seq, time_ms }));
     }
 
     /// The server has this entry; it is to be fetched if it is not pushed.
@@ -276,6 +295,8 @@ impl Conversation {
                 self.repair = Some(Repair::Behind);
             }
             _ => {
+                // The tree may be another than the server's list.
+                self.is_tree_unproven |= error.code() == ErrorCode::RosterMismatch;
                 // What was wanted is given up; without it, a removal that is pending may be permitted.
                 if self.goals.is_empty() || self.roster.cut_off.is_empty() {
                     self.held_at = self.roster.at;

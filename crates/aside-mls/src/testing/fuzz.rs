@@ -87,7 +87,7 @@ impl Stage {
         let change = Change { add, ..Change::default() };
         let welcome = hers.commit(&change, b"", NOW)?.welcome.ok_or(Reason::Invalid)?;
         let added = hers.apply_pending()?.change;
-        let mut his = bob.join(&welcome, ID, &added, None)?;
+        let mut his = bob.join(&welcome, ID, (owner(1, 1), &added), None)?;
         his.save()?;
         let state = bob.take_changes().groups.remove(&ID).flatten().ok_or(Error::State)?;
 
@@ -204,7 +204,7 @@ impl Play<'_> {
         assert!(self.group.decrypt(bytes, b"", sender).is_err());
         assert!(self.group.receive_commit(bytes, b"", sender, &none).is_err());
         assert!(self.group.key_package(bytes).is_err());
-        assert!(self.stage.bob.join(bytes, ID, &none, None).is_err());
+        assert!(self.stage.bob.join(bytes, ID, (owner(1, 1), &none), None).is_err());
         assert!(self.stage.bob.rejoin(bytes, ID, 0, None).is_err());
     }
 }

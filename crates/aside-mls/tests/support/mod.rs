@@ -29,8 +29,9 @@ pub(crate) fn him() -> Owner {
     owner(2, 2)
 }
 
-/// A Welcome, and the commit that it came with.
+/// A Welcome, and the commit that it came with, and who made them.
 pub(crate) struct Invitation {
+    pub(crate) by: Owner,
     pub(crate) welcome: Vec<u8>,
     pub(crate) commit: ClaimedChange,
 }
@@ -40,7 +41,7 @@ pub(crate) fn join<P: Crypto>(
     device: &Device<P>,
     invitation: &Invitation,
 ) -> Result<Group<P>, Error> {
-    device.join(&invitation.welcome, group_id(), &invitation.commit, None)
+    device.join(&invitation.welcome, group_id(), (invitation.by, &invitation.commit), None)
 }
 
 /// Comes in by the GroupInfo of this group as it is.
@@ -71,7 +72,7 @@ pub(crate) fn add<P: Crypto>(group: &mut Group<P>, key_packages: &[&[u8]]) -> In
     let add = key_packages.iter().map(|bytes| group.key_package(bytes).unwrap()).collect();
     let (made, _, claim) = commit(group, &Change { add, ..Change::default() });
     group.apply_pending().unwrap();
-    Invitation { welcome: made.welcome.unwrap(), commit: claim }
+    Invitation { by: group.own().unwrap(), welcome: made.welcome.unwrap(), commit: claim }
 }
 
 /// A commit, its header and what that claims.

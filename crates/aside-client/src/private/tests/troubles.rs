@@ -6,6 +6,7 @@ use aside_proto::v1::ConversationKind::{Direct, Group};
 use prost::Message as _;
 
 use super::{world::World, *};
+use crate::private::record::leaf;
 
 /// A device that is the last of three, and is told of nothing yet.
 const LAST: usize = 2;
@@ -137,27 +138,38 @@ fn where_the_server_knows_of_no_conversation_its_list_is_asked_for_and_nothing_e
 }
 
 // cites: MLS-036
+// cites: MLS-036
 #[test]
-fn who_is_removed_by_a_commit_that_others_reject_is_told_that_it_does_not_hold() {
-    let mut world = World::new(Group, 3);
-    world.told(LAST);
+fn who_is_removed_by_a_commit_that_one_rejects_is_out_once_others_go_on_from_it() {
+    let (mut world, gone) = (World::new(Group, 4), 3);
+    // So that the second may not begin anew at once.
+    let owner =
+        v1::RoleChangedPayload { user_id: user_of(3).to_bytes(), role: v1::Role::Owner.into() };
+    world.append(0, [1; 16], v1::EntryKind::RoleChanged, owner.encode_to_vec());
+    world.settle();
+    world.told(gone);
     // What removes the last one, the second can't follow, and says so.
     world.garble_next(1);
     let seq = world.head() + 1;
-    assert!(world.peers[0].engine.want(ROOM, Goal::Remove(user_of(3))));
+    assert!(world.peers[0].engine.want(ROOM, Goal::Remove(user_of(4))));
     world.settle();
 
     let by = world.peers[0].me();
-    let told = world.told(LAST);
+    let told = world.told(gone);
     let removed = Event::Removed { by: Some(by) };
     let refused = Event::CommitRefused { seq, by, reason: Reason::Invalid, suspects: Vec::new() };
-    let at =
-        |wanted| told.iter().position(|it| *it == wanted).unwrap_or_else(|| panic!("{told:?}"));
-    assert!(at(removed) < at(refused));
-    let last = &world.peers[LAST].engine;
-    assert!(last.health(ROOM).unwrap().epoch.is_some(), "it has gone back to the state before");
-    world.peers[LAST].engine.unlisted(ROOM);
-    assert!(world.peers[LAST].engine.epoch_authenticator(ROOM).is_some(), "which stays");
+    let at = |wanted: &Event| {
+        told.iter().position(|it| it == wanted).unwrap_or_else(|| panic!("{told:?}"))
+    };
+    assert!(at(&removed) < at(&refused));
+    assert!(world.peers[gone].engine.health(ROOM).unwrap().epoch.is_some(), "as it was before");
+
+    world.say(2, "the third has taken it");
+    world.settle();
+    let told = world.told(gone);
+    assert!(told.contains(&removed), "{told:?}");
+    assert!(world.peers[gone].engine.health(ROOM).unwrap().epoch.is_none());
+    assert!(world.is_in(1), "who could not follow has come in anew");
 }
 
 // cites: MLS-044
@@ -228,7 +240,7 @@ fn a_server_that_shows_two_histories_is_caught_by_what_the_members_state() {
         world.say(0, "all see the same");
         world.settle();
         (0..3).for_each(|at| drop(world.told(at)));
-        assert!((0..3).all(|at| world.peers[at].engine.health(ROOM).unwrap().diverged.is_none()));
+        assert!((0..3).all(|at| world.peers[at].engine.health(ROOM).unwrap().diverged.is_empty()));
 
         world.peers[LAST].other_history_from = Some(world.head() + 1);
         world.say(0, "the first sees this where the last sees something else");
@@ -249,7 +261,7 @@ fn a_server_that_shows_two_histories_is_caught_by_what_the_members_state() {
         let by = world.peers[0].me();
         assert_eq!(told(&mut world, LAST), [Event::HistoryDiverges { seq, by }]);
         assert_eq!(told(&mut world, 1), [], "these two see the same");
-        assert_eq!(world.peers[LAST].engine.health(ROOM).unwrap().diverged, Some((seq, by)));
+        assert_eq!(world.peers[LAST].engine.health(ROOM).unwrap().diverged, [(seq, by)]);
 
         world.say(LAST, "it is seen from the other side too");
         world.settle();
@@ -258,6 +270,78 @@ fn a_server_that_shows_two_histories_is_caught_by_what_the_members_state() {
         world.settle();
         assert_eq!(told(&mut world, LAST), []);
     }
+}
+
+// cites: MSG-009, MSG-015, MSG-016
+#[test]
+fn a_message_that_is_acknowledged_and_not_kept_is_found_out() {
+    let contradicts = |it: &Event| matches!(it, Event::Contradiction { .. });
+    let mut world = World::new(Group, 3);
+    world.peers[LAST].swallows = Some(false);
+    world.say(LAST, "hello?");
+    world.settle();
+    assert!(world.told(LAST).iter().any(contradicts), "the hash is of something else");
+
+    let mut world = World::new(Group, 3);
+    world.peers[LAST].swallows = Some(true);
+    world.say(LAST, "hello?");
+    world.settle();
+    assert!(!world.told(LAST).iter().any(contradicts), "it may come yet");
+    world.say(0, "what comes in its place");
+    world.settle();
+    assert!(world.told(LAST).iter().any(contradicts));
+    let refused = world.peers[LAST].engine.send(ROOM, IdempotencyKey::new([9; 16]), Bytes::new());
+    assert_eq!(refused, Err(SendError::Contradicted));
+}
+
+// cites: MLS-046
+#[test]
+fn nothing_is_said_in_a_tree_with_leaves_that_nobody_was_shown() {
+    let mut world = World::made(Group, 3);
+    for user in 2..=3 {
+        assert!(world.peers[0].engine.want(ROOM, Goal::Add(user_of(user))));
+        world.settle();
+    }
+    world.told(LAST);
+    let head = world.head();
+    // As if the second had come in without a word of it.
+    let shown = world.info.leaves.clone();
+    let hidden = leaf(world.peers[1].me());
+    world.info.leaves.retain(|it| *it != hidden);
+    world.say(LAST, "to those whom I see");
+    world.settle();
+    assert_eq!(world.head(), head, "it is not said");
+    let failed = |it: &Event| {
+        let (why, reason) = (Repair::NoWelcome, Reason::ClaimMismatch);
+        matches!(it, Event::RepairFailed { why: w, reason: r, .. } if (*w, *r) == (why, reason))
+    };
+    assert!(world.told(LAST).iter().any(failed), "and its user is told");
+
+    world.info.leaves = shown;
+    world.pass(60_000);
+    assert!(world.is_in(LAST));
+    let said = world.head();
+    assert_eq!(said, head + 2, "it comes in anew, and says it");
+    assert!(matches!(world.reading(0, said), Some(Reading::Said(_))));
+}
+
+#[test]
+fn rejections_of_one_leaf_do_not_make_another_commit_for_ever() {
+    let mut world = World::new(Group, 3);
+    assert!(world.peers[0].engine.want(ROOM, Goal::Renew));
+    world.settle();
+    let mut reject = |by: usize| {
+        let seq = world.entries.iter().rfind(|it| it.header.kind() == v1::EntryKind::Commit);
+        let (seq, head) = (seq.unwrap().seq, world.head());
+        let code = v1::RejectCode::WelcomeInvalid.into();
+        let payload = v1::CommitRejectedPayload { seq, code }.encode_to_vec();
+        world.append(by, [0; 16], v1::EntryKind::CommitRejected, payload);
+        world.settle();
+        world.head() - head - 1
+    };
+    let made: Vec<_> = (0..8).map(|_| reject(LAST)).collect();
+    assert_eq!(made.iter().sum::<u64>(), 6, "three of each of the two others: {made:?}");
+    assert_eq!(reject(1), 1, "another may have cause");
 }
 
 /// A KeyPackage is judged by a log that was fetched after it was claimed: what was fetched for an earlier one says nothing of a device

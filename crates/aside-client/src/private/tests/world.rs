@@ -25,6 +25,8 @@ pub(super) struct Peer {
     pub(super) is_listed: bool,
     /// The last entry that it is given, if not the last there is.
     pub(super) sees_up_to: Option<u64>,
+    /// Whether the server acknowledges its messages and keeps none: with the right hash, or not.
+    pub(super) swallows: Option<bool>,
     /// From which entry on the server shows it another history.
     pub(super) other_history_from: Option<u64>,
     /// Whether the server gives its user's device log to nobody else.
@@ -42,7 +44,7 @@ pub(super) struct World {
     pub(super) id: ConversationId,
     kind: v1::ConversationKind,
     pub(super) now_ms: u64,
-    info: v1::GroupInfo,
+    pub(super) info: v1::GroupInfo,
 }
 
 impl World {
@@ -232,9 +234,15 @@ impl World {
             Body::EstablishGroup(establish) => self.establish(at, key, establish),
             Body::SubmitCommit(submit) => self.commit(at, key, submit)?,
             Body::SendPrivate(send) => {
-                let kind = EntryKind::PrivateMessage;
-                let seq = self.append(at, key, kind, send.payload.to_vec());
-                Reply::Sent(v1::Sent { seq, ..v1::Sent::default() })
+                let mut hash = payload_hash(&send.salt[..].try_into().unwrap(), &send.payload);
+                let swallows = self.peers[at].swallows;
+                hash[0] ^= u8::from(swallows == Some(false));
+                let seq = match swallows {
+                    Some(_) => self.head() + 1,
+                    None => self.append(at, key, EntryKind::PrivateMessage, send.payload.to_vec()),
+                };
+                let payload_hash = Bytes::copy_from_slice(&hash);
+                Reply::Sent(v1::Sent { seq, payload_hash, ..v1::Sent::default() })
             }
             Body::RejectCommit(reject) => {
                 let payload = v1::CommitRejectedPayload { seq: reject.seq, code: reject.code };
@@ -354,6 +362,7 @@ impl Peer {
             is_listed: true,
             sees_up_to: None,
             other_history_from: None,
+            swallows: None,
             is_log_withheld: false,
             log,
             readings: BTreeMap::new(),
