@@ -80,6 +80,26 @@ fn private_conversations_stand_apart_and_say_what_they_are() {
     insta::assert_snapshot!(screen(&mut state, 80, 24));
 }
 
+// cites: DLOG-016
+#[test]
+fn what_came_from_a_device_that_was_revoked_says_so_and_what_to_do() {
+    let mut state = private();
+    let mut what = message(11, Some("It is me, from the old phone."), plain());
+    if let What::Message { verified, .. } = &mut what {
+        *verified = false;
+    }
+    let late = Entry { kind: Kind::Group, ..entry(ATTIC, 11, BOB, what) };
+    come(&mut state, [late]);
+    let shown = screen(&mut state, 120, 40);
+    let words: Vec<_> = shown.split_whitespace().filter(|it| !it.contains('\u{2502}')).collect();
+    let words = words.join(" ");
+    assert!(
+        words.contains("it came from a device that was revoked before this was read"),
+        "{shown}"
+    );
+    assert!(words.contains("/verify bob"), "{shown}");
+}
+
 #[test]
 fn before_any_room_it_says_how_to_get_into_one() {
     let mut state = blank();
