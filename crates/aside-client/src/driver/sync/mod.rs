@@ -212,6 +212,10 @@ impl Sync {
                 let begin = (Some(known.clone()), progress);
                 let is_private = known.kind.is_private();
                 sync.begin(known.conversation, (&known.name, is_private), begin, 0, out);
+                // It may have been read while nobody here was told.
+                if store.awaits_reading(known.conversation).await? {
+                    sync.watch(known.conversation);
+                }
             }
         }
         sync.await_sent().await?;
