@@ -231,6 +231,17 @@ impl<'a> Named<'a> {
         may_be && name.to_lowercase() == self.name.to_lowercase()
     }
 
+    /// That there is none.
+    pub(crate) fn is_not_there(self) -> anyhow::Error {
+        let name = self.name;
+        match self.sign {
+            Some('@') => {
+                anyhow!("there is no private conversation with {name}; /dm {name} begins one")
+            }
+            _ => anyhow!("there is no room {name}; `aside rooms` lists those there are"),
+        }
+    }
+
     /// That it may be several.
     pub(crate) fn is_of_several(self) -> anyhow::Error {
         let name = self.name;
@@ -244,6 +255,12 @@ impl<'a> Named<'a> {
 /// Finds a room or a private conversation by name. What is meant for few is never said to all: a name that both have is refused, unless
 /// `#name` says that the room is meant, or `@handle` the private conversation with somebody.
 pub(crate) async fn find_room(client: &Client, name: &str) -> Result<Room> {
+    let found = look_for_room(client, name).await?;
+    found.ok_or_else(|| Named::read(name).is_not_there())
+}
+
+/// As [`find_room`], if there is one.
+pub(crate) async fn look_for_room(client: &Client, name: &str) -> Result<Option<Room>> {
     let named = Named::read(name);
     let Named { sign, name } = named;
     let mut found = Vec::new();
@@ -269,11 +286,7 @@ pub(crate) async fn find_room(client: &Client, name: &str) -> Result<Room> {
         found.extend(client.rooms(true).await?.into_iter().filter(wanted));
     }
     match found.len() {
-        0 if sign == Some('@') => {
-            bail!("there is no private conversation with {name}; /dm {name} begins one")
-        }
-        0 => bail!("there is no room {name}; `aside rooms` lists those there are"),
-        1 => Ok(found.swap_remove(0)),
+        0 | 1 => Ok(found.pop()),
         _ => Err(named.is_of_several()),
     }
 }

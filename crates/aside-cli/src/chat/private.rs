@@ -92,6 +92,9 @@ impl Private {
 
 impl Worker {
     pub(super) async fn private(&mut self, asked: Private) -> Result<()> {
+        if !matches!(asked, Private::Direct(..) | Private::Create(_)) {
+            self.check_is_in(self.private_here()?).await?;
+        }
         match asked {
             Private::Direct(handle, text) => self.direct(&handle, text).await,
             Private::Create(name) => self.new_group(&name).await,

@@ -48,13 +48,14 @@ fn put_out(group: &str, by: Option<&Person>) -> String {
             (format!("{by} has removed you"), format!("{by} can add you again"))
         }
         None => (
-            "somebody has removed you, or you left it on another device".to_owned(),
+            "you left it on another device, or somebody has removed you, and what this device has of its log does not tell who"
+                .to_owned(),
             "an admin of it can add you again".to_owned(),
         ),
     };
     format!(
         "you are in {group} no longer: {how}. What is said there from now on is not for you, and what this device has read before stays \
-         readable on it: /history, aside tail --offline, aside search --local. If it is a mistake, {back}"
+         readable on it: /join, /history, aside tail --offline, aside search --local. If it is a mistake, {back}"
     )
 }
 

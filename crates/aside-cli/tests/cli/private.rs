@@ -168,6 +168,15 @@ async fn who_was_put_out_of_a_group_is_told_and_keeps_what_was_read() {
     assert!(failure(&again).1.contains("you are in Tea no longer; --offline shows"));
     let kept = stdout(&world.run("tail", "bob", &["tea", "--offline"]).await);
     assert!(kept.contains("alice: green tea or black?"), "{kept}");
+    let typed = "/join tea\n/history\nanybody?\n/health\n";
+    let (_, read) = failed_chat(&output(world.aside("chat", "bob", &[]), typed).await);
+    assert!(read.contains("you are in private Tea no longer: alice has removed you"), "{read}");
+    assert!(read.contains("alice: green tea or black?"), "{read}");
+    assert_eq!(read.matches("nothing can be said or changed in it").count(), 2, "{read}");
+    // A public room of that name is another.
+    chat(&world, "alice", "/create tea\n").await;
+    let (_, said) = failed_chat(&output(world.aside("chat", "bob", &[]), "/join tea\n").await);
+    assert!(said.contains("/join #tea joins the public room of that name"), "{said}");
     let found = stdout(&world.run("search", "bob", &["green", "--local", "--room", "tea"]).await);
     assert!(found.contains("private Tea") && found.contains("green tea or black?"), "{found}");
 }
@@ -292,8 +301,33 @@ async fn who_was_put_out_while_away_is_told_too() {
     chat(&world, "alice", "/join Tea\n/group remove bob\n").await;
     let told = chat(&world, "bob", "/rooms\n").await;
     assert!(told.contains("you are in Tea no longer") && !told.contains("operator"), "{told}");
+    assert!(told.contains("what this device has of its log does not tell who"), "{told}");
+    let told = chat(&world, "bob", "/join Tea\n/history\n").await;
+    assert!(
+        told.contains("does not tell which, nor by whom") && told.contains("black tea"),
+        "{told}"
+    );
     let kept = stdout(&world.run("tail", "bob", &["Tea", "--offline"]).await);
     assert!(kept.contains("alice: black tea"), "{kept}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_kept_is_turned_to_while_the_server_is_away() {
+    let world = world_of(&["alice", "bob"]).await;
+    stdout(&world.run("dm", "alice", &["bob", "psst"]).await);
+    let mut away = world.aside("chat", "alice", &[]);
+    away.env_remove("ASIDE_PASSWORD");
+    let World { home: _home, server } = world;
+    server.stop().await;
+    let mut away = Dialogue::start(away);
+    aside(move || {
+        away.line("offline");
+        away.say("/join @bob\n/history");
+        away.line("alice: psst");
+        away.say("/quit");
+        assert_eq!(away.end().0, Some(0));
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
