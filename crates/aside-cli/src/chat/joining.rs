@@ -2,7 +2,7 @@
 
 use anyhow::{Result, bail};
 use aside_client::{
-    Client, ConversationId, Entry, Error, Kind, Overview, Person, Room, UserId, What,
+    Client, ConversationId, Entry, Error, Kind, Member, Overview, Person, Role, Room, UserId, What,
     display::neutralise_line, v1,
 };
 
@@ -125,15 +125,23 @@ impl Worker {
         )
     }
 
-    pub(super) async fn leave(&mut self, name: Option<String>) -> Result<()> {
-        let left = match name {
-            Some(name) => Current::from(&session::find_room(&self.client, &name).await?),
-            None => self.here()?.clone(),
+    /// Leaves a room, or the one that is talked in. Its only owner is told first what that comes to.
+    pub(super) async fn leave(&mut self, name: Option<String>, sure: bool) -> Result<()> {
+        let (left, is_in) = match name {
+            Some(name) => {
+                let room = session::find_room(&self.client, &name).await?;
+                (Current::from(&room), room.role.is_some())
+            }
+            None => (self.here()?.clone(), true),
         };
         if left.kind == Kind::Direct {
             bail!(
                 "a private conversation with somebody is not left: it is between you two for ever. /join goes elsewhere"
             );
+        }
+        if is_in && !sure && self.leaves_others_without_owner(left.conversation).await? {
+            self.say(only_owner(&left)).await;
+            return Ok(());
         }
         self.client.leave(left.conversation).await?;
         self.say(format!("you left {}", neutralise_line(&left.name))).await;
@@ -149,6 +157,17 @@ impl Worker {
             }
         }
         Ok(())
+    }
+
+    /// Whether there are others in it, and the user is its only owner.
+    async fn leaves_others_without_owner(&self, conversation: ConversationId) -> Result<bool> {
+        let (me, members) =
+            (self.client.identity().user, self.client.members(conversation, false).await?);
+        let is_owner = |member: &&Member| member.role == Role::Owner;
+        let mut owners = members.iter().filter(is_owner);
+        let is_only =
+            owners.next().is_some_and(|owner| owner.user == me) && owners.next().is_none();
+        Ok(is_only && members.len() > 1)
     }
 
     /// The first room that is followed, but for one.
@@ -201,6 +220,25 @@ impl Worker {
     pub(super) fn name(&self, room: &Room) -> String {
         self.style.bold(neutralise_line(&room.name))
     }
+}
+
+/// What it comes to when its only owner leaves a room.
+fn only_owner(left: &Current) -> String {
+    let name = neutralise_line(&left.name);
+    let (comes_to, sign) = match left.kind {
+        // PRIV-011
+        Kind::Group | Kind::Direct => (
+            "the server makes another member the owner then, an admin if there is one; /group promote HANDLE owner chooses who it is",
+            "",
+        ),
+        // ROOM-015
+        Kind::PublicRoom => (
+            "nobody owns it after that, not even who comes back: its settings stay as they are, and where only those join who are invited, \
+             nobody can be invited any more",
+            "#",
+        ),
+    };
+    format!("you are the only owner of {name}: {comes_to}\n/leave {sign}{name} yes leaves it")
 }
 
 fn is_no_room_name(error: &anyhow::Error) -> bool {

@@ -218,7 +218,7 @@ impl Worker {
                 self.enter(&room).await;
             }
             Command::Join(name) => self.join(&name).await?,
-            Command::Leave(name) => self.leave(name).await?,
+            Command::Leave(name, sure) => self.leave(name, sure).await?,
             Command::Nick(handle) => {
                 let handle = self.client.rename(&handle, v1::OnConflict::Reject).await?;
                 self.say(format!("you are {} now", neutralise_line(&handle))).await;

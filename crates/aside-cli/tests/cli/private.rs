@@ -293,6 +293,54 @@ async fn what_private_conversations_do_not_have_is_said_in_plain_words() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_done_with_members_says_what_is_true() {
+    let world = world_of(&["alice", "bob"]).await;
+    chat(&world, "alice", "/group new Tea\n/group invite bob\nhello\n").await;
+    let read = stdout(&world.run("tail", "bob", &["Tea"]).await);
+    assert!(read.contains("alice: hello"), "{read}");
+    let typed = "/join Tea\n/group invite bob\n/group invite alice\n/group demote alice\n/group promote alice owner\n\
+                 /group promote bob\n/group promote bob\n/group remove carol\n/group leave\n";
+    let (code, said) = failed_chat(&output(world.aside("chat", "alice", &[]), typed).await);
+    assert_eq!(code, Some(1), "{said}");
+    for expected in [
+        "bob is in this group already",
+        "you are in this group yourself",
+        "you are the only owner of this group",
+        "you are owner of this group already",
+        "bob is admin of this group now",
+        "bob is admin of this group already",
+        "carol is not in this group",
+        "the server makes another member the owner then",
+        "/leave Tea yes leaves it",
+    ] {
+        assert!(said.contains(expected), "{expected:?} in:\n{said}");
+    }
+    let (_, said) = failed_chat(
+        &output(world.aside("chat", "bob", &[]), "/join Tea\n/group demote bob\n/group leave\n")
+            .await,
+    );
+    assert!(said.contains("only an owner of this group gives roles"), "{said}");
+    assert!(said.contains("you left Tea"), "he is asked nothing: {said}");
+    let typed = "/join Tea\n/group promote bob\n/group remove bob\n/leave Tea\n";
+    let (_, said) = failed_chat(&output(world.aside("chat", "alice", &[]), typed).await);
+    assert_eq!(said.matches("bob is not in this group").count(), 2, "{said}");
+    assert!(said.contains("you left Tea"), "nobody else is in it: {said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_only_owner_of_a_room_is_asked_before_it_has_none() {
+    let world = World::new().await;
+    stdout(&world.run("rooms", "alice", &["--register"]).await);
+    let said = chat(&world, "alice", "/create den\n/leave\n/create attic\n").await;
+    assert!(said.contains("you left den"), "nobody else was in it: {said}");
+    stdout(&world.run("send", "bob", &["attic", "hello", "--register", "--join"]).await);
+    let said = chat(&world, "alice", "/join attic\n/leave\n/leave #attic yes\n").await;
+    let asked = said.find("you are the only owner of attic: nobody owns it after that");
+    assert!(asked.is_some() && asked < said.find("you left attic"), "{said}");
+    assert!(said.contains("/leave #attic yes leaves it"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn who_was_put_out_while_away_is_told_too() {
     let world = world_of(&["alice", "bob"]).await;
     chat(&world, "alice", "/group new Tea\n/group invite bob\nblack tea\n").await;
