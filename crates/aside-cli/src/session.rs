@@ -14,6 +14,12 @@ use aside_client::{
 use clap::ValueEnum;
 use zeroize::Zeroizing;
 
+use crate::output;
+
+/// What a device is that was revoked, and has logged in again.
+const NEW_SINCE_REVOKED: &str = "this device was revoked, and is a new one of the account now: private conversations are for it once it is \
+     approved, by another device (aside devices ask) or by the recovery phrase (aside recovery use)";
+
 /// The account's server, and how to get in
 #[derive(Debug, clap::Args)]
 pub(crate) struct SessionArgs {
@@ -83,22 +89,30 @@ impl SessionArgs {
                 options.log_in = self.log_in(PasswordReason::NewDevice)?;
                 Ok(Client::connect(options).await?)
             }
-            Err(Error::PasswordNeeded(reason)) => {
-                options.log_in = self.log_in(reason)?;
-                Ok(Client::connect(options).await?)
-            }
+            Err(Error::PasswordNeeded(reason)) => self.log_in_anew(options, reason).await,
             outcome => Ok(outcome?),
         }
+    }
+
+    /// Logs in with a password, and says what became of a device that was revoked.
+    async fn log_in_anew(
+        &self,
+        mut options: Options,
+        reason: PasswordReason,
+    ) -> Result<(Client, Events)> {
+        options.log_in = self.log_in(reason)?;
+        let connected = Client::connect(options).await?;
+        if reason == PasswordReason::Revoked {
+            output::note(NEW_SINCE_REVOKED)?;
+        }
+        Ok(connected)
     }
 
     /// Logs in to an account that is kept here.
     async fn connect_as(&self, mut options: Options) -> Result<(Client, Events)> {
         self.unlock(&mut options).await?;
         match Client::connect(options.clone()).await {
-            Err(Error::PasswordNeeded(reason)) => {
-                options.log_in = self.log_in(reason)?;
-                Ok(Client::connect(options).await?)
-            }
+            Err(Error::PasswordNeeded(reason)) => self.log_in_anew(options, reason).await,
             outcome => Ok(outcome?),
         }
     }

@@ -8,6 +8,7 @@ use aside_client::{
 
 use super::{
     Current, progress,
+    screen::APPROVE,
     worker::{Done, GIVEN_UP, Worker},
 };
 use crate::{
@@ -97,15 +98,32 @@ impl Worker {
     async fn enter_left(&mut self, left: Overview) -> Result<()> {
         let Overview { conversation, name, kind, .. } = left;
         let shown = self.style.bold(self.style.place(kind, &name));
-        let out = Out::of(&self.client, conversation).await?.words();
+        let why = match kind.is_private() && self.is_unapproved().await {
+            true => format!("{shown} is here again once this device is approved: {APPROVE}"),
+            false => {
+                let out = Out::of(&self.client, conversation).await?.words();
+                format!("you are in {shown} no longer: {out}")
+            }
+        };
         let left = Current { conversation, name, kind };
         self.current = Some(left.clone());
         self.tell(Done::Kept(left)).await;
         self.say(format!(
-            "you are in {shown} no longer: {out}. What this device has read of it stays readable: /history; nothing can be said in it"
+            "{why}. What this device has read of it stays readable: /history; nothing can be said in it"
         ))
         .await;
         Ok(())
+    }
+
+    /// Whether this device is known to be none of its user's: private conversations are not for it.
+    async fn is_unapproved(&self) -> bool {
+        let (me, online) = (self.client.identity().device, self.client.is_online());
+        if !online {
+            return false;
+        }
+        // What can't be told now is not said.
+        let log = self.client.own_device_log().await.ok().flatten();
+        log.is_some_and(|log| log.active().all(|certificate| certificate.device() != me))
     }
 
     /// Whether the user is in it, as far as is known here.

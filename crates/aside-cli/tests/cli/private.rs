@@ -341,6 +341,24 @@ async fn the_only_owner_of_a_room_is_asked_before_it_has_none() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_device_that_was_revoked_comes_back_as_a_new_one_and_is_told_so() {
+    let world = world_of(&["alice", "bob"]).await;
+    stdout(&world.run("dm", "alice", &["bob", "psst"]).await);
+    let devices = stdout(&world.run("devices", "alice", &["--json"]).await);
+    let devices: serde_json::Value = serde_json::from_str(&devices).unwrap();
+    let itself = devices[0]["device_id"].as_str().unwrap();
+    stdout(&world.run("devices revoke", "alice", &[itself]).await);
+    let back = output(world.aside("chat", "alice", &[]), "/rooms\n/dm bob\n").await;
+    let said = String::from_utf8_lossy(&[back.stdout, back.stderr].concat()).into_owned();
+    assert!(
+        said.contains("bob is here again once this device is approved: /devices ask"),
+        "{said}"
+    );
+    assert!(said.contains("this device was revoked, and is a new one"), "{said}");
+    assert!(!said.contains("operator"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn who_was_put_out_while_away_is_told_too() {
     let world = world_of(&["alice", "bob"]).await;
     chat(&world, "alice", "/group new Tea\n/group invite bob\nblack tea\n").await;

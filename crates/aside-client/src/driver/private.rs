@@ -123,6 +123,7 @@ impl Driver {
             let now_ms = self.status.borrow().server_unix_ms();
             let Some(engine) = &mut self.private.engine else { return Ok(()) };
             engine.tick(now_ms);
+            self.sync.take_approved(engine.is_approved());
             if engine.take_listing_due() {
                 self.sync.list_anew();
             }

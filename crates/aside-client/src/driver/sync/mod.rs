@@ -108,6 +108,8 @@ pub(super) struct Sync {
     my_handle: Option<String>,
     /// Whether private conversations are followed.
     private: bool,
+    /// Whether this device is known to be one of its user's, or nobody knows.
+    approved: bool,
     /// Those that were listed, and are not followed yet.
     deferred: Vec<v1::Summary>,
     /// Those that are followed no longer.
@@ -203,6 +205,7 @@ impl Sync {
             awaited: BTreeMap::new(),
             my_handle: None,
             private: false,
+            approved: true,
             deferred: Vec::new(),
             left: Vec::new(),
         };

@@ -21,6 +21,11 @@ impl Sync {
         self.private = private;
     }
 
+    /// Whether this device is one of its user's: to others no private conversation is listed (PRIV-006).
+    pub(in crate::driver) fn take_approved(&mut self, approved: bool) {
+        self.approved = approved;
+    }
+
     /// A private conversation was listed: it waits until it is known where it begins for this device.
     pub(in crate::driver) fn defer(&mut self, summary: v1::Summary) {
         let id =
