@@ -58,6 +58,7 @@ async fn a_phrase_is_made_in_a_chat_and_counts_once_it_is_written_down() {
     let typed = format!("/recovery written {}", last.to_lowercase());
     let pasted = phrase.clone();
     let said = aside(move || {
+        open.say("/recovery new");
         open.say("/recovery written zzzz");
         open.say(&format!(" {pasted}"));
         open.say(&typed);
@@ -73,11 +74,21 @@ async fn a_phrase_is_made_in_a_chat_and_counts_once_it_is_written_down() {
         open.end().1
     })
     .await;
+    assert!(said.contains("waits for its last group"), "the first one is not void unsaid: {said}");
     assert!(said.contains("this is not its last group"), "{said}");
     assert!(said.contains("NOT SAID") && !said.contains(&phrase), "{said}");
     assert!(said.contains("you have a recovery phrase, which is not shown again"), "{said}");
     let used = output(world.aside_on("laptop", "recovery use", "alice", &[]), &phrase).await;
     assert_eq!(stdout(&used), "");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_phrase_that_another_one_makes_void_is_said_to_be() {
+    let world = World::new().await;
+    let typed = "/recovery new\n/recovery new yes\n";
+    let told = stdout(&output(world.aside("chat", "alice", &["--register"]), typed).await);
+    let (first, then) = told.split_once("the phrase that was shown before is void").unwrap();
+    assert!(first.contains("write it down on paper") && then.contains("write it down on paper"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -109,6 +120,15 @@ async fn a_device_is_revoked_by_whoever_may_and_is_sure() {
     assert!(said.contains("by the password alone") && said.contains("--unapproved"), "{said}");
     let (_, said) = failed_chat(&laptop("chat", &[], "/devices\n/revoke 1\n/revoke 1 yes\n").await);
     assert_eq!(said.matches("by the password alone").count(), 2, "{said}");
+
+    // Without a list there is no number to go by.
+    let typed = "/revoke 2 yes\n/revoke 2\n";
+    let (_, told) = failed_chat(&output(world.aside("chat", "alice", &[]), typed).await);
+    assert_eq!(told.matches(" laptop  ").count(), 1, "{told}");
+    assert!(
+        told.contains("nothing was revoked") && told.contains("/revoke 2 yes does it"),
+        "{told}"
+    );
 
     // The phone asks first, and takes the laptop away then.
     let told = chat(&world, "alice", "/devices\n/revoke 2\n/devices\n").await;

@@ -238,8 +238,13 @@ impl Driver {
                     Some((culprit, times)) => Some((self.person(culprit.user).await?, times)),
                     None => None,
                 };
+                let is_removal = matches!(event, private::Event::Removed { .. });
                 let what = event;
-                self.out.tell(Event::Private { conversation, room, what, people, left_behind });
+                let event = Event::Private { conversation, room, what, people, left_behind };
+                match is_removal {
+                    true => self.sync.hold_removal(conversation, event),
+                    false => self.out.tell(event),
+                }
             }
         }
         Ok(())

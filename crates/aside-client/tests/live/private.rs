@@ -436,6 +436,28 @@ async fn a_device_that_came_and_went_while_another_was_away_leaves_nothing_unrea
     assert_eq!(leaves(&bob, direct).await, 2);
 }
 
+#[tokio::test]
+async fn who_is_put_out_is_told_once_and_by_whom() {
+    let world = World::new().await;
+    let ((alice, _), (mut bob, _)) = (user(&world, "alice").await, user(&world, "bob").await);
+    let room = alice.client.create_group().await.unwrap().conversation;
+    alice.client.add_member(room, me(&bob)).await.unwrap();
+    assert_eq!(joined(&mut bob).await, room);
+    alice.client.remove_member(room, me(&bob)).await.unwrap();
+    let by = bob
+        .until(|event| match event {
+            Event::Private { what: private::Event::Removed { .. }, .. } => {
+                panic!("it is told twice")
+            }
+            Event::Unfollowed { conversation, by, reason: None, .. } if conversation == room => {
+                Some(by)
+            }
+            _ => None,
+        })
+        .await;
+    assert_eq!(by.map(|by| by.user), Some(me(&alice)));
+}
+
 // cites: PRIV-006
 #[tokio::test]
 async fn who_comes_as_a_new_device_is_told_that_it_is_not_approved() {

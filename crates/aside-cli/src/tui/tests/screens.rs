@@ -1,6 +1,6 @@
 //! Screens as they are drawn.
 
-use aside_client::{Notice, RoomSettings};
+use aside_client::{GroupProfile, Notice, RoomSettings};
 use crossterm::event::MouseEventKind;
 use proptest::prelude::*;
 use ratatui::style::{Color, Modifier};
@@ -78,6 +78,20 @@ fn the_new_are_divided_from_what_was_read() {
 fn private_conversations_stand_apart_and_say_what_they_are() {
     let mut state = private();
     insta::assert_snapshot!(screen(&mut state, 80, 24));
+}
+
+// cites: PRIV-018
+#[test]
+fn a_name_that_is_said_again_is_not_shown_again() {
+    let mut state = private();
+    let shown = |state: &mut State| screen(state, 120, 40).matches("calls the group").count();
+    let before = shown(&mut state);
+    for (seq, name) in [(11, "tea & cake"), (12, "coffee")] {
+        let profile = GroupProfile::new(name, 0).unwrap();
+        let named = message(seq, None, Content::Profile { profile, counts: true });
+        come(&mut state, [Entry { kind: Kind::Group, ..entry(ATTIC, seq, ALICE, named) }]);
+        assert_eq!(shown(&mut state), before + usize::from(name == "coffee"));
+    }
 }
 
 // cites: DLOG-016

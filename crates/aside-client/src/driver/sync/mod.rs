@@ -110,6 +110,8 @@ pub(super) struct Sync {
     private: bool,
     /// Whether this device is known to be one of its user's, or nobody knows.
     approved: bool,
+    /// That this device was removed, of conversations of which it is not known yet whether the user was.
+    removals: Vec<(ConversationId, Event)>,
     /// Those that were listed, and are not followed yet.
     deferred: Vec<v1::Summary>,
     /// Those that are followed no longer.
@@ -206,6 +208,7 @@ impl Sync {
             my_handle: None,
             private: false,
             approved: true,
+            removals: Vec::new(),
             deferred: Vec::new(),
             left: Vec::new(),
         };

@@ -78,6 +78,7 @@ impl Sync {
         for conversation in gone {
             self.lose(conversation, None, out).await?;
         }
+        self.tell_removals(out);
         self.wake_waiters();
         Ok(())
     }
