@@ -108,8 +108,9 @@ impl Style {
         let by = entry.by.as_ref().map(|person| self.person(person));
         let by = by.unwrap_or_else(|| self.dim("the server"));
         Some(match &entry.what {
-            What::Message { text, verified, repeats, content, .. } => {
-                let doubt = self.doubt(*verified, *repeats);
+            What::Message { text, verified, content, .. } => {
+                let doubt = messages::doubt(entry).map(|doubt| format!(" {}", self.warning(doubt)));
+                let doubt = doubt.unwrap_or_default();
                 // What does not verify is shown as such, even if it would change nothing.
                 if *verified && !is_shown(content) {
                     return None;
@@ -159,17 +160,6 @@ impl Style {
             | What::Redacted { .. } => None,
             _ => self.entry(entry),
         }
-    }
-
-    fn doubt(self, verified: bool, repeats: Option<u64>) -> String {
-        let doubt = match (verified, repeats) {
-            (true, _) => return String::new(),
-            // MSG-013
-            (false, Some(seq)) => format!("(REPEATED by the server: said once, as entry {seq})"),
-            // MSG-008
-            (false, None) => "(NOT VERIFIED: not signed by the sender's device)".to_owned(),
-        };
-        format!(" {}", self.warning(doubt))
     }
 }
 

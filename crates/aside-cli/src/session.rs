@@ -14,6 +14,12 @@ use aside_client::{
 use clap::ValueEnum;
 use zeroize::Zeroizing;
 
+use crate::output;
+
+/// What a device is that was revoked, and has logged in again.
+const NEW_SINCE_REVOKED: &str = "this device was revoked, and is a new one of the account now: private conversations are for it once it is \
+     approved, by another device (aside devices ask) or by the recovery phrase (aside recovery use)";
+
 /// The account's server, and how to get in
 #[derive(Debug, clap::Args)]
 pub(crate) struct SessionArgs {
@@ -83,22 +89,30 @@ impl SessionArgs {
                 options.log_in = self.log_in(PasswordReason::NewDevice)?;
                 Ok(Client::connect(options).await?)
             }
-            Err(Error::PasswordNeeded(reason)) => {
-                options.log_in = self.log_in(reason)?;
-                Ok(Client::connect(options).await?)
-            }
+            Err(Error::PasswordNeeded(reason)) => self.log_in_anew(options, reason).await,
             outcome => Ok(outcome?),
         }
+    }
+
+    /// Logs in with a password, and says what became of a device that was revoked.
+    async fn log_in_anew(
+        &self,
+        mut options: Options,
+        reason: PasswordReason,
+    ) -> Result<(Client, Events)> {
+        options.log_in = self.log_in(reason)?;
+        let connected = Client::connect(options).await?;
+        if reason == PasswordReason::Revoked {
+            output::note(NEW_SINCE_REVOKED)?;
+        }
+        Ok(connected)
     }
 
     /// Logs in to an account that is kept here.
     async fn connect_as(&self, mut options: Options) -> Result<(Client, Events)> {
         self.unlock(&mut options).await?;
         match Client::connect(options.clone()).await {
-            Err(Error::PasswordNeeded(reason)) => {
-                options.log_in = self.log_in(reason)?;
-                Ok(Client::connect(options).await?)
-            }
+            Err(Error::PasswordNeeded(reason)) => self.log_in_anew(options, reason).await,
             outcome => Ok(outcome?),
         }
     }
@@ -231,6 +245,17 @@ impl<'a> Named<'a> {
         may_be && name.to_lowercase() == self.name.to_lowercase()
     }
 
+    /// That there is none.
+    pub(crate) fn is_not_there(self) -> anyhow::Error {
+        let name = self.name;
+        match self.sign {
+            Some('@') => {
+                anyhow!("there is no private conversation with {name}; /dm {name} begins one")
+            }
+            _ => anyhow!("there is no room {name}; `aside rooms` lists those there are"),
+        }
+    }
+
     /// That it may be several.
     pub(crate) fn is_of_several(self) -> anyhow::Error {
         let name = self.name;
@@ -244,6 +269,12 @@ impl<'a> Named<'a> {
 /// Finds a room or a private conversation by name. What is meant for few is never said to all: a name that both have is refused, unless
 /// `#name` says that the room is meant, or `@handle` the private conversation with somebody.
 pub(crate) async fn find_room(client: &Client, name: &str) -> Result<Room> {
+    let found = look_for_room(client, name).await?;
+    found.ok_or_else(|| Named::read(name).is_not_there())
+}
+
+/// As [`find_room`], if there is one.
+pub(crate) async fn look_for_room(client: &Client, name: &str) -> Result<Option<Room>> {
     let named = Named::read(name);
     let Named { sign, name } = named;
     let mut found = Vec::new();
@@ -269,11 +300,7 @@ pub(crate) async fn find_room(client: &Client, name: &str) -> Result<Room> {
         found.extend(client.rooms(true).await?.into_iter().filter(wanted));
     }
     match found.len() {
-        0 if sign == Some('@') => {
-            bail!("there is no private conversation with {name}; /dm {name} begins one")
-        }
-        0 => bail!("there is no room {name}; `aside rooms` lists those there are"),
-        1 => Ok(found.swap_remove(0)),
+        0 | 1 => Ok(found.pop()),
         _ => Err(named.is_of_several()),
     }
 }

@@ -365,6 +365,28 @@ fn a_line_at_a_time_messages_get_their_numbers_and_are_read_by_turning_to_their_
 }
 
 #[test]
+fn a_line_at_a_time_nothing_is_said_elsewhere_than_it_is_meant() {
+    let Some(world) = World::new() else { return };
+    let alice = world.terminal_with("chat", "alice", &["--register", "--join", "lobby"], (80, 24));
+    alice.shows(&["alice joined", "lobby>"]);
+    alice.types("/join nowhere");
+    alice.presses(&["Enter"]);
+    alice.shows(&["there is no room nowhere", "/join #lobby goes back to where you were", "\n>"]);
+    alice.types("A secret");
+    alice.presses(&["Enter"]);
+    alice.shows(&["you are in no room"]);
+    alice.types("/join #lobby");
+    alice.presses(&["Enter"]);
+    alice.looks(|screen| screen.trim_end().ends_with("lobby>"), &["the prompt"]);
+    alice.types("Good morning");
+    alice.presses(&["Enter"]);
+    let screen = alice.shows(&["] sent"]);
+    assert_eq!(screen.matches("] sent").count(), 1, "{screen}");
+    alice.presses(&["C-d"]);
+    alice.shows(&["ended with 0"]);
+}
+
+#[test]
 fn what_is_said_offline_is_sent_later_and_signals_give_the_terminal_back() {
     let Some(mut world) = World::new() else { return };
     world.say("alice", "Hello");

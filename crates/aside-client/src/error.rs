@@ -218,7 +218,9 @@ impl Refusal {
     /// What it says, in a user's words where the server says no more than the registry does.
     fn sentence(&self) -> &str {
         let code = v1::ErrorCode::try_from(self.code).unwrap_or_default();
-        let general = code == v1::ErrorCode::Unspecified || self.message == info(code).trigger;
+        let general = code == v1::ErrorCode::Unspecified
+            || self.message.is_empty()
+            || self.message == info(code).trigger;
         words::refused(code).filter(|_| general).unwrap_or(&self.message)
     }
 
@@ -327,6 +329,7 @@ impl Error {
             Self::Unanswered | Self::Closed(_) | Self::WebSocket(_) => {
                 "Try again later; if it stays, ask the server's operator."
             }
+            Self::PasswordNeeded(PasswordReason::Revoked) => BEGINS_ANEW,
             Self::PasswordNeeded(_) => "Log in with the password.",
             Self::Login(LoginError::BindingNotOffered) => {
                 "Connect with aside:// instead of wss://."
@@ -423,6 +426,10 @@ impl Error {
     }
 }
 
+/// What a user does whose device was revoked.
+const BEGINS_ANEW: &str = "Log in with the password: it is a new device then, which another one of yours approves for private conversations \
+     (aside devices ask), or the recovery phrase (aside recovery use). What it keeps from before stays readable: aside tail --offline.";
+
 /// A time in hours and minutes, rounded up.
 fn hours(wait: Duration) -> String {
     let minutes = wait.as_secs().div_ceil(60);
@@ -452,9 +459,11 @@ fn refusal_remedy(refusal: &Refusal) -> Option<String> {
         // LIM-007: not sooner.
         (_, Some(wait)) => Some(format!("Try again in {} s.", wait.as_millis().div_ceil(1000))),
         (v1::ErrorCode::DeviceNotApproved, None) => Some(
-            "Make a recovery phrase (aside recovery new, or /recovery new in a chat), or have this device approved by one that is (aside devices ask)."
+            "Have it approved by one that is (aside devices ask, or /devices ask in a chat), or by the recovery phrase (aside recovery use). \
+             Who has none yet makes one: aside recovery new, or /recovery new in a chat."
                 .to_owned(),
         ),
+        (v1::ErrorCode::DeviceIsRevoked, None) => Some(format!("{BEGINS_ANEW} A bot needs another token.")),
         (code, None) => Some(info(code).remedy.to_owned()),
     }
 }
@@ -472,8 +481,24 @@ mod tests {
         let code = v1::ErrorCode::NotPermitted;
         assert!(said(code, info(code).trigger).starts_with("only an owner"));
         assert_eq!(said(code, "Not on Sundays."), "Not on Sundays.");
+        assert!(said(code, "").starts_with("only an owner"));
         let code = v1::ErrorCode::FrameEmpty;
         assert_eq!(said(code, info(code).trigger), info(code).trigger);
+    }
+
+    #[test]
+    fn who_was_revoked_or_is_not_approved_is_told_what_helps() {
+        let remedy = |code: v1::ErrorCode| {
+            let refused = v1::Error { code: code.into(), ..Default::default() };
+            Error::from(refused).remedy().unwrap()
+        };
+        let unapproved = remedy(v1::ErrorCode::DeviceNotApproved);
+        assert!(unapproved.find("recovery use") < unapproved.find("recovery new"), "{unapproved}");
+        let revoked = remedy(v1::ErrorCode::DeviceIsRevoked);
+        let needed = Error::PasswordNeeded(PasswordReason::Revoked).remedy().unwrap();
+        for said in [revoked, needed] {
+            assert!(said.contains("a new device") && said.contains("recovery use"), "{said}");
+        }
     }
 
     // cites: LIM-007

@@ -220,6 +220,12 @@ impl Engine {
         self.conversations.get(&id).filter(|it| !it.is_unlisted)
     }
 
+    /// Whether this device is one of its user's, as far as the user's device log is known here.
+    #[must_use]
+    pub fn is_approved(&self) -> bool {
+        self.is_approved
+    }
+
     /// How a conversation stands.
     #[must_use]
     pub fn health(&self, id: ConversationId) -> Option<Health> {

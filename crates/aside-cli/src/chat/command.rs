@@ -6,7 +6,7 @@ use crate::recovery::check_may_be_said;
 /// What /help says.
 pub(crate) const HELP: &str = "\
 /join ROOM        join a room, and talk in it; it says first whether the server can read it; #NAME is a room, @NAME what is private with somebody
-/leave [ROOM]     leave a room
+/leave [ROOM]     leave a room; its only owner is asked first
 /dm HANDLE TEXT   say something to somebody privately: the server can't read it; without TEXT, only go there
 /group new NAME   make a private group; invite HANDLE and remove HANDLE say who is in it
 /group name NAME  give this group another name, which the server does not know
@@ -82,7 +82,8 @@ pub(crate) enum Command {
     Users(Option<String>),
     Create(String),
     Join(String),
-    Leave(Option<String>),
+    /// A room, or the one that is talked in; for who was told what that comes to, and is sure.
+    Leave(Option<String>, bool),
     Nick(String),
     Status(String),
     /// Whether to be offline to all others.
@@ -167,7 +168,7 @@ impl Command {
             | Self::Users(_)
             | Self::Create(_)
             | Self::Join(_)
-            | Self::Leave(_)
+            | Self::Leave(..)
             | Self::Nick(_)
             | Self::Status(_)
             | Self::Hide(_)
@@ -232,6 +233,14 @@ impl Command {
         {
             return Ok(Some(Self::Join(name.to_owned())));
         }
+        if let Some(name) = ["leave ", "part "].iter().find_map(|it| command.strip_prefix(it)) {
+            let (name, sure) = match name.trim().strip_suffix(" yes") {
+                Some(name) => (name.trim_end(), true),
+                None => (name.trim(), false),
+            };
+            let name = Some(name.to_owned()).filter(|name| !name.is_empty());
+            return Ok(Some(Self::Leave(name, sure)));
+        }
         let mut words = command.split_whitespace();
         let (name, argument) = (words.next().unwrap_or_default(), words.next());
         let more = words.next();
@@ -254,7 +263,7 @@ impl Command {
             "users" | "who" => Self::Users(room),
             "create" => Self::Create(needed("a room's name")?.trim_start_matches('#').to_owned()),
             "join" | "j" => Self::Join(needed("a room's name")?),
-            "leave" | "part" => Self::Leave(room),
+            "leave" | "part" => Self::Leave(None, false),
             "nick" => Self::Nick(needed("a handle")?),
             "history" => Self::History(argument.map_or(Ok(HISTORY), |word| {
                 word.parse().map_err(|_| "/history takes a number: see /help".to_owned())
@@ -309,6 +318,11 @@ mod tests {
         assert_eq!(parse("/create #den"), Command::Create("den".into()));
         assert_eq!(parse("/join tea & cake "), Command::Join("tea & cake".into()));
         assert_eq!(parse("/users"), Command::Users(None));
+        assert_eq!(parse("/leave"), Command::Leave(None, false));
+        let tea = || Some("tea & cake".to_owned());
+        assert_eq!(parse("/leave tea & cake"), Command::Leave(tea(), false));
+        assert_eq!(parse("/leave tea & cake yes"), Command::Leave(tea(), true));
+        assert_eq!(parse("/leave yes"), Command::Leave(Some("yes".into()), false));
         assert_eq!(parse("/history"), Command::History(20));
         assert_eq!(parse("/history 5"), Command::History(5));
         assert_eq!(parse("/delete"), Command::Delete(None));

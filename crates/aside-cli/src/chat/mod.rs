@@ -3,6 +3,7 @@
 mod approving;
 pub(crate) mod command;
 mod input;
+mod joining;
 pub(crate) mod private;
 mod progress;
 pub(crate) mod recovery;
@@ -45,7 +46,8 @@ const COMMANDS: usize = 64;
 ///
 /// Type a line to say it, /help for the commands. The client keeps connected by itself: what is typed while the server is away
 /// is sent when it is back, once, and what was missed is shown. When standard input is not a terminal, its lines are read plainly,
-/// and the command ends when all of them were sent, or can't be by now: then it says so, and the exit status is 1.
+/// and the command ends when all of them were sent, or can't be by now: then it says so, and the exit status is 1. What they say is
+/// said in the room that --join names, or that a line /join, /dm or /create before them does, and in no other.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     aside chat aside://alice@chat.example --register\n  \
@@ -353,6 +355,7 @@ impl Chat {
                 self.shown.extend(printed);
                 self.screen.set_room(room)?;
             }
+            Done::Kept(room) => self.screen.set_room(Some(room))?,
             Done::Waits => self.busy += 1,
             Done::Sent => self.busy -= 1,
             Done::Unsent => {

@@ -3,7 +3,7 @@
 use anyhow::{Result, bail};
 use aside_client::{
     ConversationId, Error, GroupProfile, Kind, Role, UserId, display::neutralise_line,
-    private::GoalError,
+    private::GoalError, v1,
 };
 
 use super::{
@@ -27,7 +27,8 @@ pub(crate) enum Private {
     Remove(String),
     Role(String, Role),
     Name(String),
-    Leave,
+    /// For who was told what that comes to, and is sure.
+    Leave(bool),
     Health,
     Rejoin,
 }
@@ -62,7 +63,8 @@ impl Private {
         match (what, first, second) {
             ("new", Some(_), _) => Ok(Self::Create(rest.to_owned())),
             ("name", Some(_), _) => Ok(Self::Name(rest.to_owned())),
-            ("leave", None, _) => Ok(Self::Leave),
+            ("leave", None, _) => Ok(Self::Leave(false)),
+            ("leave", Some("yes"), None) => Ok(Self::Leave(true)),
             ("invite" | "add", Some(who), None) => Ok(Self::Invite(handle(who))),
             ("remove", Some(who), None) => Ok(Self::Remove(handle(who))),
             ("promote", Some(who), None | Some("admin")) if !more => {
@@ -92,6 +94,9 @@ impl Private {
 
 impl Worker {
     pub(super) async fn private(&mut self, asked: Private) -> Result<()> {
+        if !matches!(asked, Private::Direct(..) | Private::Create(_)) {
+            self.check_is_in(self.private_here()?).await?;
+        }
         match asked {
             Private::Direct(handle, text) => self.direct(&handle, text).await,
             Private::Create(name) => self.new_group(&name).await,
@@ -104,36 +109,18 @@ impl Worker {
                 self.wait(queued);
                 Ok(())
             }
-            Private::Invite(handle) => {
-                let group = self.group()?.conversation;
-                let user = match self.client.user_called(&handle).await? {
-                    Some(user) => user,
-                    None => self.looked_up(&handle).await?,
-                };
-                self.client
-                    .add_member(group, user)
-                    .await
-                    .map_err(|error| explained(error, &handle))?;
-                self.say(format!("{} is in it now", neutralise_line(&handle))).await;
-                Ok(())
-            }
+            Private::Invite(handle) => self.invite(&handle).await,
             Private::Remove(handle) => {
-                let (group, user) = (self.group()?.conversation, self.member(&handle).await?);
+                let (group, (user, _)) = (self.group()?.conversation, self.member(&handle).await?);
                 self.client.remove_member(group, user).await?;
                 let shown = neutralise_line(&handle);
                 self.say(format!("{shown} is in it no longer; keys are new since")).await;
                 Ok(())
             }
-            Private::Role(handle, role) => {
-                let (group, user) = (self.group()?.conversation, self.member(&handle).await?);
-                self.client.set_role(group, user, role).await?;
-                let shown = neutralise_line(&handle);
-                self.say(format!("{shown} is {} of this group now", role_name(role))).await;
-                Ok(())
-            }
-            Private::Leave => {
+            Private::Role(handle, role) => self.give_role(&handle, role).await,
+            Private::Leave(sure) => {
                 self.group()?;
-                self.leave(None).await
+                self.leave(None, sure).await
             }
             Private::Health => {
                 let here = self.private_here()?.clone();
@@ -148,6 +135,56 @@ impl Worker {
                 Ok(())
             }
         }
+    }
+
+    async fn invite(&self, handle: &str) -> Result<()> {
+        let group = self.group()?.conversation;
+        let user = match self.client.user_called(handle).await? {
+            Some(user) => user,
+            None => self.looked_up(handle).await?,
+        };
+        let shown = neutralise_line(handle);
+        if user == self.client.identity().user {
+            bail!("you are in this group yourself");
+        }
+        if self.role(group, user).await?.is_some() {
+            bail!("{shown} is in this group already; /health says with how many devices");
+        }
+        self.client.add_member(group, user).await.map_err(|error| explained(error, handle))?;
+        self.say(format!("{shown} is in it now")).await;
+        Ok(())
+    }
+
+    async fn give_role(&self, handle: &str, role: Role) -> Result<()> {
+        let group = self.group()?.conversation;
+        let (user, before) = self.member(handle).await?;
+        let (me, shown) = (self.client.identity().user, neutralise_line(handle));
+        let is = if user == me { "you are".to_owned() } else { format!("{shown} is") };
+        let name = role_name(role);
+        if before == Some(role) {
+            bail!("{is} {name} of this group already");
+        }
+        if self.role(group, me).await? != Some(Some(Role::Owner)) {
+            bail!("only an owner of this group gives roles: ask one");
+        }
+        match self.client.set_role(group, user, role).await {
+            // PRIV-010: there is nothing else that an owner may not do.
+            Err(error) if user == me && error.is_refusal(v1::ErrorCode::NotPermitted) => bail!(
+                "you are the only owner of this group, and it has one: /group promote HANDLE owner makes somebody else one first"
+            ),
+            given => given?,
+        }
+        self.say(format!("{is} {name} of this group now")).await;
+        Ok(())
+    }
+
+    /// What somebody is in a group, if anything; a role that this version does not know is none.
+    async fn role(&self, group: ConversationId, user: UserId) -> Result<Option<Option<Role>>> {
+        // Who is a member is told by the log.
+        let _ = self.client.catch_up(group).await;
+        let members = self.client.health(group).await?.members;
+        let found = members.into_iter().find(|(member, _)| *member == user);
+        Ok(found.map(|(_, role)| Role::of(role)))
     }
 
     /// Somebody who is nowhere with the user: a handle leads to its account by the private conversation of the two.
@@ -218,10 +255,7 @@ impl Worker {
 
     /// From others nobody takes a name (PRIV-017).
     async fn check_may_name(&self, group: ConversationId) -> Result<()> {
-        let me = self.client.identity().user;
-        let members = self.client.health(group).await?.members;
-        let mine = members.into_iter().find(|(user, _)| *user == me).map(|(_, role)| role);
-        match mine.and_then(Role::of) {
+        match self.role(group, self.client.identity().user).await?.flatten() {
             Some(Role::Owner | Role::Admin) => Ok(()),
             _ => bail!(
                 "only an admin or owner of the group names it: ask one to, or to /group promote you"
@@ -229,12 +263,21 @@ impl Worker {
         }
     }
 
-    async fn member(&self, handle: &str) -> Result<UserId> {
-        let group = self.here()?.conversation;
-        // Who is a member is told by the log. Who is none is refused below.
+    /// Somebody who is in the group that is talked in, and what they are in it.
+    async fn member(&self, handle: &str) -> Result<(UserId, Option<Role>)> {
+        let group = self.group()?.conversation;
+        // Handles come with the log.
         let _ = self.client.catch_up(group).await;
-        match self.client.member_called(group, handle).await? {
-            Some(user) => Ok(user),
+        let user = match self.client.member_called(group, handle).await? {
+            Some(user) => Some(user),
+            None => self.client.user_called(handle).await?,
+        };
+        let role = match user {
+            Some(user) => self.role(group, user).await?.map(|role| (user, role)),
+            None => None,
+        };
+        match role {
+            Some(found) => Ok(found),
             None => bail!("{} is not in this group; /users lists who is", neutralise_line(handle)),
         }
     }
@@ -275,7 +318,8 @@ mod tests {
         assert_eq!(parse("/group promote bob owner"), role(Role::Owner));
         assert_eq!(parse("/group demote bob"), role(Role::Member));
         assert_eq!(parse("/group demote bob admin"), role(Role::Admin));
-        assert_eq!(parse("/group leave"), Some(Private::Leave));
+        assert_eq!(parse("/group leave"), Some(Private::Leave(false)));
+        assert_eq!(parse("/group leave yes"), Some(Private::Leave(true)));
         assert_eq!(
             (parse("/health"), parse("/rejoin")),
             (Some(Private::Health), Some(Private::Rejoin))

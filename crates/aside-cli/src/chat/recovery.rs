@@ -19,8 +19,8 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Recovery {
     Status,
-    /// Make a phrase, and show it.
-    New,
+    /// Make a phrase, and show it; in place of one that was shown and does not count yet, for who is sure.
+    New(bool),
     /// It is written down, as its last group shows.
     Written(Group),
     /// Say how to use it.
@@ -44,7 +44,8 @@ impl Recovery {
         words.next().filter(|name| *name == "recovery")?;
         let parsed = match (words.next(), words.next(), words.next()) {
             (None, ..) => Ok(Self::Status),
-            (Some("new"), None, _) => Ok(Self::New),
+            (Some("new"), None, _) => Ok(Self::New(false)),
+            (Some("new"), Some("yes"), None) => Ok(Self::New(true)),
             (Some("use"), None, _) => Ok(Self::Use),
             (Some("written"), Some(group), None) => Ok(Self::Written(Group(group.to_owned()))),
             (Some("written"), None, _) => {
@@ -67,7 +68,7 @@ impl Worker {
                 self.say(standing).await;
                 Ok(())
             }
-            Recovery::New => self.new_phrase().await,
+            Recovery::New(sure) => self.new_phrase(sure).await,
             Recovery::Written(Group(typed)) => self.begin_identity(&typed).await,
             Recovery::Use => {
                 let me = self.address();
@@ -95,13 +96,25 @@ impl Worker {
     }
 
     /// It counts only once its user says that it is written down.
-    async fn new_phrase(&mut self) -> Result<()> {
+    async fn new_phrase(&mut self, sure: bool) -> Result<()> {
         if self.client.own_device_log().await?.is_some() {
             bail!("{}", self.standing().await?);
         }
+        if self.unwritten.is_some() && !sure {
+            bail!(
+                "a phrase was shown before, and waits for its last group: /recovery written GROUP. Another one makes that void: \
+                 /recovery new yes shows it"
+            );
+        }
+        let before = match self.unwritten {
+            Some(_) => {
+                "the phrase that was shown before is void: cross it out. This is the one that may count:\n"
+            }
+            None => "",
+        };
         let phrase = new_recovery_phrase(Strength::Bits128);
         let shown = Zeroizing::new(format!(
-            "{}\n{WRITE_IT_DOWN}\nIt counts once you have typed its last group: /recovery written GROUP",
+            "{before}{}\n{WRITE_IT_DOWN}\nIt counts once you have typed its last group: /recovery written GROUP",
             *phrase.reveal()
         ));
         self.tell(Done::Phrase(shown)).await;
@@ -115,7 +128,7 @@ impl Worker {
         };
         if !is_last_group(&phrase.reveal(), typed) {
             bail!(
-                "this is not its last group: look at what you have written, or /recovery new makes another phrase"
+                "this is not its last group: look at what you have written, or /recovery new yes makes another phrase"
             );
         }
         match self.client.begin_identity(phrase).await {
@@ -156,7 +169,8 @@ mod tests {
     fn commands_about_the_phrase_are_read() {
         let parse = |line: &str| Command::parse(line).map(Option::unwrap);
         assert_eq!(parse("/recovery"), Ok(Command::Recovery(Recovery::Status)));
-        assert_eq!(parse("/recovery new"), Ok(Command::Recovery(Recovery::New)));
+        assert_eq!(parse("/recovery new"), Ok(Command::Recovery(Recovery::New(false))));
+        assert_eq!(parse("/recovery new yes"), Ok(Command::Recovery(Recovery::New(true))));
         assert_eq!(parse("/recovery use"), Ok(Command::Recovery(Recovery::Use)));
         let written = Recovery::Written(Group("ab12".to_owned()));
         assert_eq!(parse("/recovery written ab12"), Ok(Command::Recovery(written.clone())));

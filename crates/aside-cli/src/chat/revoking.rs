@@ -8,6 +8,11 @@ use crate::devices::revoking::{Before, DONE_TO_ITSELF, UNAPPROVED};
 impl Worker {
     /// Says what it comes to, and does it for who is sure.
     pub(super) async fn revoke(&mut self, number: usize, sure: bool) -> Result<()> {
+        if self.devices.is_empty() {
+            // A number that was seen elsewhere may be another device's by now.
+            self.list_devices().await?;
+            bail!("nothing was revoked: look for its number above, and say /revoke NUMBER again");
+        }
         let Some(device) = number.checked_sub(1).and_then(|at| self.devices.get(at)).copied()
         else {
             bail!("/devices shows no device {number}");

@@ -12,7 +12,9 @@ use super::{
 impl Worker {
     /// Says something.
     pub(super) async fn talk(&self, text: &str) -> Result<()> {
-        let to = self.here()?.conversation;
+        let here = self.here()?;
+        self.check_is_in(here).await?;
+        let to = here.conversation;
         let said = self.client.addressed(to, text).await?;
         let text = said.body.clone();
         let queued = self.client.queue(to, said).await?;
@@ -23,7 +25,9 @@ impl Worker {
 
     /// Says something about a message. It is shown when it comes back: what was typed does not look like it.
     pub(super) async fn about(&self, number: u64, about: About) -> Result<()> {
-        let room = self.here()?.conversation;
+        let here = self.here()?;
+        self.check_is_in(here).await?;
+        let room = here.conversation;
         let message = self.client.message(room, number).await?;
         let to = message.as_message().ok_or(Error::NoSuchMessage(number))?;
         let queued = match about {

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use anyhow::Result;
 use aside_client::{
     Connection, Content, ConversationId, Entry, Error, Event, IdempotencyKey, Kind, Person, UserId,
-    What, display::neutralise_line,
+    What, display::neutralise_line, v1,
 };
 
 use super::{Current, input::Printer};
@@ -19,12 +19,21 @@ use crate::{
     presence, rooms,
 };
 
+/// How a device comes to private conversations.
+pub(super) const APPROVE: &str = "/devices ask, or aside recovery use";
+
 /// That a conversation is not followed any more, though nobody here has left it; `by` is who has put the user out, if that is known.
 pub(crate) fn unfollowed(
     (room, kind): (&str, Kind),
     by: Option<&Person>,
     reason: Option<&Error>,
 ) -> String {
+    if reason.is_some_and(|reason| reason.is_refusal(v1::ErrorCode::DeviceNotApproved)) {
+        return format!(
+            "{} is here again once this device is approved: {APPROVE}",
+            neutralise_line(room)
+        );
+    }
     if kind == Kind::Group {
         return put_out(room, by);
     }
@@ -48,13 +57,14 @@ fn put_out(group: &str, by: Option<&Person>) -> String {
             (format!("{by} has removed you"), format!("{by} can add you again"))
         }
         None => (
-            "somebody has removed you, or you left it on another device".to_owned(),
+            "you left it on another device, or somebody has removed you, and what this device has of its log does not tell who"
+                .to_owned(),
             "an admin of it can add you again".to_owned(),
         ),
     };
     format!(
         "you are in {group} no longer: {how}. What is said there from now on is not for you, and what this device has read before stays \
-         readable on it: /history, aside tail --offline, aside search --local. If it is a mistake, {back}"
+         readable on it: /join, /history, aside tail --offline, aside search --local. If it is a mistake, {back}"
     )
 }
 

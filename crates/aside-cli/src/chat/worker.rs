@@ -2,8 +2,8 @@
 
 use anyhow::{Result, bail};
 use aside_client::{
-    Client, ConversationId, DeviceId, Error, IdempotencyKey, Kind, PresenceSettings,
-    RecoveryPhrase, Role, Room, SafetyNumber, UserId, display::neutralise_line, v1,
+    Client, ConversationId, DeviceId, Error, IdempotencyKey, PresenceSettings, RecoveryPhrase,
+    Role, SafetyNumber, UserId, display::neutralise_line, v1,
 };
 use tokio::sync::{mpsc, watch};
 use zeroize::Zeroizing;
@@ -22,9 +22,12 @@ use crate::{
         earlier::{self, Passed},
     },
     presence,
-    retention::{self, NO_OLDER},
+    retention::NO_OLDER,
     rooms, search, session, users, verify,
 };
+
+/// That something can't be done now.
+pub(super) const GIVEN_UP: &str = "that needs the server, which is away; it was given up";
 
 /// What came of it.
 pub(crate) enum Done {
@@ -47,6 +50,8 @@ pub(crate) enum Done {
     },
     /// The room that is talked in from now on.
     Room(Option<Current>),
+    /// The same, of one that the user is out of: what is kept of it is to be read, and nothing said.
+    Kept(Current),
     /// Another message is on its way, which is shown when it comes back.
     Waits,
     /// A message has arrived.
@@ -71,9 +76,9 @@ pub(crate) struct Worker {
     pub(super) style: Style,
     interactive: bool,
     /// Whether the server is away, for somebody who can go on without it; else commands wait for it.
-    away: Option<watch::Receiver<bool>>,
+    pub(super) away: Option<watch::Receiver<bool>>,
     pub(super) results: mpsc::Sender<Done>,
-    current: Option<Current>,
+    pub(super) current: Option<Current>,
     /// As /devices numbered them last.
     pub(super) devices: Vec<DeviceId>,
     /// A recovery phrase that was shown, and counts once it is written down.
@@ -115,11 +120,13 @@ impl Worker {
         Self { away: Some(away), ..self }
     }
 
-    /// Enters `join` or the first room there is, then does commands until there are no more.
+    /// Enters `join`, or for who sits there the first room there is, then does commands until there are no more.
     pub(super) async fn run(mut self, commands: mpsc::Receiver<Command>, join: Option<String>) {
         let began = match join {
             Some(room) => self.join(&room).await,
-            None => self.begin().await,
+            None if self.interactive => self.begin().await,
+            // What a script says is not for whichever room was the first.
+            None => Ok(()),
         };
         let began = match began {
             Ok(()) if self.client.is_online() => self.list_invitations().await,
@@ -145,12 +152,16 @@ impl Worker {
                 other => {
                     let goes_elsewhere = other.goes_elsewhere();
                     let done = self.attempt(other).await;
-                    // Whoever does not sit there has said already what was meant for that room: it is not for this one.
-                    if done.is_err() && goes_elsewhere && !self.interactive {
-                        self.current = None;
-                        self.tell(Done::Room(None)).await;
+                    // What is said next, or was written already, is meant for that room: it is not for this one.
+                    let stays_out = done.is_err() && goes_elsewhere;
+                    let left = self.current.take_if(|_| stays_out);
+                    if let Err(error) = &done {
+                        self.complain(error).await;
                     }
-                    self.finish(done).await;
+                    if let Some(left) = left {
+                        self.turn_away(&left).await;
+                    }
+                    self.tell(Done::Ready).await;
                 }
             }
         }
@@ -158,7 +169,9 @@ impl Worker {
 
     /// Does a command, unless it needs the server and that is away or goes.
     async fn attempt(&mut self, command: Command) -> Result<()> {
-        let may_wait = command.is_local() && !self.client.is_online();
+        // A room that is kept is turned to without the server.
+        let is_local = command.is_local() || matches!(command, Command::Join(_));
+        let may_wait = is_local && !self.client.is_online();
         let Some(mut away) = self.away.clone().filter(|_| !may_wait) else {
             return self.execute(command).await;
         };
@@ -166,7 +179,7 @@ impl Worker {
             biased;
             done = self.execute(command) => done,
             Ok(_) = away.wait_for(|away| *away) => {
-                bail!("that needs the server, which is away; it was given up")
+                bail!("{GIVEN_UP}")
             }
         }
     }
@@ -205,7 +218,7 @@ impl Worker {
                 self.enter(&room).await;
             }
             Command::Join(name) => self.join(&name).await?,
-            Command::Leave(name) => self.leave(name).await?,
+            Command::Leave(name, sure) => self.leave(name, sure).await?,
             Command::Nick(handle) => {
                 let handle = self.client.rename(&handle, v1::OnConflict::Reject).await?;
                 self.say(format!("you are {} now", neutralise_line(&handle))).await;
@@ -258,81 +271,6 @@ impl Worker {
         Ok(())
     }
 
-    /// Talks in the first room that is followed, or says how to get into one.
-    async fn begin(&mut self) -> Result<()> {
-        if let Some(first) = self.first_followed(None).await? {
-            self.set_current(Some(first)).await;
-            return Ok(());
-        }
-        let rooms = self.client.rooms(false).await?;
-        if let Some(room) = rooms.iter().find(|room| room.role.is_some()) {
-            self.enter(room).await;
-            return Ok(());
-        }
-        let lines: Vec<_> = rooms.iter().map(|room| rooms::show(room, self.style)).collect();
-        let default = rooms.iter().find(|room| room.is_default).map(|room| self.name(room));
-        let hint = format!("/join {} to begin, /help for more", default.unwrap_or("ROOM".into()));
-        self.say(format!("{}\n{hint}", lines.join("\n"))).await;
-        Ok(())
-    }
-
-    /// ROOM-001: says what kind of room it is before it joins.
-    async fn join(&mut self, name: &str) -> Result<()> {
-        let room = session::find_room(&self.client, name).await?;
-        if room.role.is_some() {
-            self.enter(&room).await;
-            return Ok(());
-        }
-        if room.server_readable {
-            self.say(format!("{} is a public room: the server can read it", self.name(&room)))
-                .await;
-        }
-        // RET-011
-        if let Some(kept) = retention::words(&room.retention) {
-            self.say(format!("of what is said in {}: {kept}", self.name(&room))).await;
-        }
-        let room = self.client.join(room.conversation).await?;
-        // What is said next may name those who are there. What is wrong with the room an event says.
-        let _ = self.client.catch_up(room.conversation).await;
-        self.enter(&room).await;
-        Ok(())
-    }
-
-    pub(super) async fn leave(&mut self, name: Option<String>) -> Result<()> {
-        let left = match name {
-            Some(name) => Current::from(&session::find_room(&self.client, &name).await?),
-            None => self.here()?.clone(),
-        };
-        if left.kind == Kind::Direct {
-            bail!(
-                "a private conversation with somebody is not left: it is between you two for ever. /join goes elsewhere"
-            );
-        }
-        self.client.leave(left.conversation).await?;
-        self.say(format!("you left {}", neutralise_line(&left.name))).await;
-        if self.current.as_ref() == Some(&left) {
-            let next = self.first_followed(Some(left.conversation)).await?;
-            let place =
-                next.as_ref().map(|next| self.style.bold(self.style.place(next.kind, &next.name)));
-            let readable = next.as_ref().is_some_and(|next| !next.kind.is_private());
-            self.set_current(next).await;
-            if let Some(place) = place {
-                let marked = if readable { ", a public room: the server can read it" } else { "" };
-                self.say(format!("what you say now is said in {place}{marked}")).await;
-            }
-        }
-        Ok(())
-    }
-
-    /// The first room that is followed, but for one.
-    async fn first_followed(&self, but: Option<ConversationId>) -> Result<Option<Current>> {
-        let followed = self.client.followed().await?.into_iter();
-        let mut others = followed.filter(|(conversation, _)| Some(*conversation) != but);
-        let Some((conversation, name)) = others.next() else { return Ok(None) };
-        let kind = self.client.kind(conversation).await?;
-        Ok(Some(Current { conversation, name, kind }))
-    }
-
     async fn users(&self, name: Option<String>) -> Result<()> {
         let conversation = match name {
             Some(name) => session::find_room(&self.client, &name).await?.conversation,
@@ -359,7 +297,7 @@ impl Worker {
     async fn history(&self, count: u32) -> Result<()> {
         let here = self.here()?.conversation;
         // Of what the user is out of the server gives nothing any more.
-        let is_in = self.client.followed().await?.iter().any(|(followed, _)| *followed == here);
+        let is_in = self.is_in(here).await?;
         let entries = match is_in && self.client.is_online() {
             true => self.client.history(here, None, count).await?,
             false => self.client.kept().entries(here, None, count).await?,
@@ -495,33 +433,6 @@ impl Worker {
         let revoked = self.client.change_password(&old, &new).await?;
         self.say(format!("the password is changed; other devices revoked: {revoked}")).await;
         Ok(())
-    }
-
-    pub(super) async fn enter(&mut self, room: &Room) {
-        self.set_current(Some(room.into())).await;
-    }
-
-    async fn set_current(&mut self, current: Option<Current>) {
-        self.current.clone_from(&current);
-        let unseen = match &current {
-            Some(room) => progress::unseen(&self.client, room.conversation).await,
-            None => None,
-        };
-        self.tell(Done::Room(current)).await;
-        if let Some(hint) = unseen {
-            self.say(self.style.dim(hint)).await;
-        }
-    }
-
-    pub(super) fn here(&self) -> Result<&Current> {
-        match &self.current {
-            Some(current) => Ok(current),
-            None => anyhow::bail!("you are in no room; /rooms lists them, /join ROOM enters one"),
-        }
-    }
-
-    fn name(&self, room: &Room) -> String {
-        self.style.bold(neutralise_line(&room.name))
     }
 
     pub(super) async fn say(&self, text: String) {

@@ -1,8 +1,11 @@
-//! What was said in a private conversation before its user came into it: one line tells of all that, rather than a warning for each.
+//! What a private conversation is not to be told of at length: of what was said before its user came into it one line tells, rather
+//! than a warning for each; and that it is called as it was, which is said again to those who come (PRIV-018), nobody needs to see.
 
 use std::collections::{BTreeMap, VecDeque};
 
-use aside_client::{ConversationId, Entry, UserId, What, private::Unreadable};
+use aside_client::{
+    Content, ConversationId, Entry, GroupProfile, UserId, What, private::Unreadable,
+};
 
 /// Messages of a conversation that are held as they are; those before them are counted.
 const MAX_HELD: usize = 64;
@@ -33,6 +36,24 @@ pub(crate) fn is_missed(entry: &Entry) -> bool {
     matches!(entry.what, What::Unreadable { why: Unreadable::NotHere, .. })
 }
 
+/// What a group is called since this entry, if it says so and might.
+pub(crate) fn profile(entry: &Entry) -> Option<&GroupProfile> {
+    match &entry.what {
+        What::Message {
+            verified: true,
+            content: Content::Profile { profile, counts: true },
+            ..
+        } => Some(profile),
+        _ => None,
+    }
+}
+
+/// Whether an entry says what a group is called already; it is called so from then on.
+fn says_again(called: &mut Option<GroupProfile>, entry: &Entry) -> bool {
+    let Some(profile) = profile(entry) else { return false };
+    called.replace(profile.clone()).as_ref() == Some(profile)
+}
+
 /// What is said of so many messages.
 pub(crate) fn words(count: usize) -> String {
     match count {
@@ -55,8 +76,10 @@ pub(crate) fn fold(entries: Vec<Entry>, me: UserId) -> Vec<Passed> {
     let is_earlier = |entry: &Entry| is_missed(entry) && entry.seq < joined;
     let count = entries.iter().filter(|entry| is_earlier(entry)).count();
     let mut first = (count > 0).then_some(Passed::Earlier(count));
+    let mut called = None;
     let show = |entry: Entry| match is_earlier(&entry) {
         true => first.take(),
+        false if says_again(&mut called, &entry) => None,
         false => Some(Passed::Entry(Box::new(entry))),
     };
     entries.into_iter().filter_map(show).collect()
@@ -64,7 +87,11 @@ pub(crate) fn fold(entries: Vec<Entry>, me: UserId) -> Vec<Passed> {
 
 /// Messages that come one by one, and are held back until it is known whether the user came after them.
 #[derive(Debug, Default)]
-pub(crate) struct Held(BTreeMap<ConversationId, Holding>);
+pub(crate) struct Held {
+    holding: BTreeMap<ConversationId, Holding>,
+    /// What each group is called, as was shown last.
+    called: BTreeMap<ConversationId, Option<GroupProfile>>,
+}
 
 /// What is known of a conversation.
 #[derive(Debug)]
@@ -118,7 +145,7 @@ impl Held {
         if !entry.kind.is_private() {
             return vec![Passed::Entry(Box::new(entry.clone()))];
         }
-        let holding = self.0.entry(entry.conversation).or_default();
+        let holding = self.holding.entry(entry.conversation).or_default();
         let mut shown = Vec::new();
         if is_missed(entry) {
             if let Holding::Held { .. } = holding {
@@ -130,18 +157,20 @@ impl Held {
         } else if !is_of_others(entry, me) {
             shown = holding.end();
         }
-        shown.push(Passed::Entry(Box::new(entry.clone())));
+        if !says_again(self.called.entry(entry.conversation).or_default(), entry) {
+            shown.push(Passed::Entry(Box::new(entry.clone())));
+        }
         shown
     }
 
     /// What is held of a conversation, to be shown since its user turns to it, or away from it.
     pub(crate) fn release(&mut self, conversation: ConversationId) -> Vec<Passed> {
-        self.0.get_mut(&conversation).map(Holding::end).unwrap_or_default()
+        self.holding.get_mut(&conversation).map(Holding::end).unwrap_or_default()
     }
 
     /// What is held of each conversation, to be shown since no more comes.
     pub(crate) fn release_all(&mut self) -> Vec<Vec<Passed>> {
-        self.0.values_mut().map(Holding::end).collect()
+        self.holding.values_mut().map(Holding::end).collect()
     }
 }
 
@@ -218,6 +247,33 @@ mod tests {
                 "2 earlier messages came before you joined".to_owned(),
             )
         );
+    }
+
+    // cites: PRIV-018
+    #[test]
+    fn a_name_that_is_said_again_is_not_shown_again() {
+        let named = |seq, name: &str, counts| {
+            let profile = GroupProfile::new(name, 0).unwrap();
+            let (message_id, content) =
+                (IdempotencyKey::new([0; 16]), Content::Profile { profile, counts });
+            let (text, verified, repeats) = (None, true, None);
+            entry(seq, BOB, What::Message { message_id, text, verified, repeats, content })
+        };
+        let carol = UserId::new([3; 16]);
+        let all = [
+            named(1, "tea", true),
+            adds(2, BOB, carol),
+            named(3, "tea", true),
+            named(4, "jam", false),
+            named(5, "tea", true),
+            named(6, "jam", true),
+            named(7, "tea", true),
+        ];
+        let shown = [1, 2, 4, 6, 7].map(Ok);
+        assert_eq!(seqs(&fold(all.to_vec(), ME)), shown);
+        let mut held = Held::default();
+        let came: Vec<_> = all.iter().flat_map(|entry| held.pass(entry, ME)).collect();
+        assert_eq!(seqs(&came), shown);
     }
 
     #[test]

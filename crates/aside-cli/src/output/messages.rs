@@ -49,6 +49,28 @@ pub(super) fn show(style: Style, by: &str, text: Option<&str>, content: &Content
     }
 }
 
+/// Why a message is not taken for its sender's, and what helps; nothing if it is.
+pub(crate) fn doubt(entry: &Entry) -> Option<String> {
+    let What::Message { verified: false, repeats, content, .. } = &entry.what else { return None };
+    let is_read = !matches!(content, Content::Redacted | Content::Missing);
+    Some(match repeats {
+        // MSG-013
+        Some(seq) => format!("(REPEATED by the server: said once, as entry {seq})"),
+        None if entry.kind.is_private() && is_read => revoked(entry),
+        // MSG-008
+        None => "(NOT VERIFIED: not signed by the sender's device)".to_owned(),
+    })
+}
+
+/// That the device that sent a private message was one of its user's no longer when it was read (DLOG-016).
+fn revoked(entry: &Entry) -> String {
+    let by = entry.by.as_ref().map_or("the sender".to_owned(), ToString::to_string);
+    let by = neutralise_line(&by);
+    format!(
+        "(NOT VERIFIED: it came from a device that was revoked before this was read; ask {by} by another way whether {by} said it: /verify {by})"
+    )
+}
+
 fn answers(style: Style, reply: Reply) -> String {
     // CONT-007
     let missing = match (reply.there, reply.redacted) {

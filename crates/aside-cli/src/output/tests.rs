@@ -54,6 +54,20 @@ fn messages_are_shown_for_what_they_are() {
     assert!(show(&message(None, true)).contains("can't show"));
 }
 
+// cites: DLOG-016
+#[test]
+fn what_came_from_a_device_that_was_revoked_says_so_and_what_to_do() {
+    let late = Entry { kind: Kind::Direct, ..message(Some("hi"), false) };
+    let shown = Style::plain().entry(&late).unwrap();
+    assert_eq!(
+        shown,
+        "al\u{fffd}ice (NOT VERIFIED: it came from a device that was revoked before this was read; ask al\u{fffd}ice by another way \
+         whether al\u{fffd}ice said it: /verify al\u{fffd}ice): hi"
+    );
+    let public = Style::plain().entry(&message(Some("hi"), false)).unwrap();
+    assert!(public.contains("(NOT VERIFIED: not signed by the sender's device)"), "{public}");
+}
+
 #[test]
 fn colour_is_only_for_those_who_want_it() {
     let person = Person { user: UserId::new([2; 16]), handle: Some("bob".into()) };

@@ -5,7 +5,10 @@ use std::{collections::BTreeMap, sync::Arc};
 use aside_client::{Content, Entry, IdempotencyKey, Outgoing, Watermark, What};
 use zeroize::Zeroizing;
 
-use crate::{output::earlier::is_missed, retention::NO_OLDER};
+use crate::{
+    output::earlier::{is_missed, profile},
+    retention::NO_OLDER,
+};
 
 /// Items that a window keeps; while somebody reads far back it may have as many as [`MAX_READ_BACK`].
 const MAX_ITEMS: usize = 2_000;
@@ -138,9 +141,19 @@ impl Timeline {
 
     /// Whether another item stands for this one, too.
     fn is_folded(&self, key: Key, item: &Item) -> bool {
-        let is_earlier =
-            key.seq < self.joined && matches!(item, Item::Entry(entry) if is_missed(entry));
-        is_earlier && self.earlier(key).is_none()
+        let Item::Entry(entry) = item else { return false };
+        let is_earlier = key.seq < self.joined && is_missed(entry);
+        is_earlier && self.earlier(key).is_none() || self.is_said_again(key, entry)
+    }
+
+    /// Whether it only says what the group was called before.
+    fn is_said_again(&self, key: Key, entry: &Entry) -> bool {
+        let Some(called) = profile(entry) else { return false };
+        let before = self.items.range(..key).rev().find_map(|(_, item)| match item {
+            Item::Entry(entry) => profile(entry),
+            _ => None,
+        });
+        before == Some(called)
     }
 
     pub(super) fn last_seq(&self) -> u64 {

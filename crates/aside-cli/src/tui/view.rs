@@ -130,9 +130,10 @@ impl<'a> View<'a> {
             None => ("the server".to_owned(), theme.dim),
         };
         match &entry.what {
-            What::Message { text, verified, repeats, content, .. } => {
+            What::Message { text, content, .. } => {
                 runs.push(by);
-                runs.extend(self.doubt(*verified, *repeats));
+                let doubt = output::messages::doubt(entry);
+                runs.extend(doubt.map(|doubt| (format!(" {doubt}"), theme.warning)));
                 self.message(&mut runs, text.as_deref(), content);
                 if self.pins.iter().any(|pin| pin.seq == entry.seq) {
                     runs.push((" (pinned)".to_owned(), theme.news));
@@ -319,17 +320,6 @@ impl<'a> View<'a> {
         }
         runs.push(self.mark(&outgoing.state));
         runs
-    }
-
-    fn doubt(&self, verified: bool, repeats: Option<u64>) -> Option<Run> {
-        let doubt = match (verified, repeats) {
-            (true, _) => return None,
-            // MSG-013
-            (false, Some(seq)) => format!(" (REPEATED by the server: said once, as entry {seq})"),
-            // MSG-008
-            (false, None) => " (NOT VERIFIED: not signed by the sender's device)".to_owned(),
-        };
-        Some((doubt, self.theme.warning))
     }
 
     fn person(&self, person: &Person) -> Run {

@@ -72,7 +72,10 @@ impl Hands {
                 Outcome::Rooms(client.rooms(false).await.map_err(|error| told(&error)))
             }),
             Effect::Page { of, before, count } => self.begin(async move {
-                let entries = match client.is_online() {
+                // Of what the user is out of the server gives nothing any more.
+                let followed = client.followed().await.unwrap_or_default();
+                let is_in = followed.iter().any(|(followed, _)| *followed == of);
+                let entries = match is_in && client.is_online() {
                     true => client.history(of, Some(before), count).await,
                     false => client.kept().entries(of, Some(before), count).await,
                 };

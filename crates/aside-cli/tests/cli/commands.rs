@@ -28,12 +28,13 @@ async fn scripts_send_and_read() {
     let typed = format!(
         "/react {number} +1\n/edit {number} hello again\n/edit 1 no\n/reply {number} yes\n"
     );
-    let chat = output(world.aside("chat", "alice", &[]), &typed).await;
+    let in_lobby = || world.aside("chat", "alice", &["--join", "lobby"]);
+    let chat = output(in_lobby(), &typed).await;
     let (code, said) = failure(&chat);
     assert!(code == Some(1) && said.contains("a message was not sent"), "{said}");
     assert!(said.contains("[1] is no message, or none that can be meant"), "{said}");
     let again = format!("/react {number} +1\n/unreact {number} -1\n");
-    let chat = output(world.aside("chat", "alice", &[]), &again).await;
+    let chat = output(in_lobby(), &again).await;
     let (_, said) = failure(&chat);
     assert!(said.contains("2 messages were not sent"), "{said}");
     assert!(said.contains("with +1 already") && said.contains("not reacted"), "{said}");
@@ -76,6 +77,10 @@ async fn text_that_is_not_sent_is_a_failure() {
     let chat = output(chat, "/join nowhere\nnot for the lobby\n").await;
     let (code, said) = failure(&chat);
     assert!(code == Some(1) && said.contains("a message was not sent"), "{said}");
+    // Nor is what names no room said in the one that was used last.
+    let chat = output(world.aside("chat", "alice", &[]), "not for the lobby either\n").await;
+    let (code, said) = failure(&chat);
+    assert!(code == Some(1) && said.contains("--join ROOM at the start"), "{said}");
     let lobby = stdout(&world.run("tail", "alice", &["lobby"]).await);
     assert!(!lobby.contains("not for the lobby"), "{lobby}");
 }
@@ -84,7 +89,7 @@ async fn text_that_is_not_sent_is_a_failure() {
 async fn what_waits_for_the_server_is_taken_back_and_holds_up_nothing() {
     let world = World::new().await;
     stdout(&world.run("tail", "alice", &["lobby", "--register", "--join"]).await);
-    let mut chat = world.aside("chat", "alice", &[]);
+    let mut chat = world.aside("chat", "alice", &["--join", "lobby"]);
     chat.env_remove("ASIDE_PASSWORD");
     let World { home: _home, server } = world;
     server.stop().await;
@@ -185,7 +190,7 @@ async fn lines_are_chatted_plainly_without_a_terminal() {
         assert!(shown.contains(expected), "{expected:?} in:\n{shown}");
     }
     assert!(!shown.contains('\x1b'), "no colour where nobody sees it");
-    let again = world.aside("chat", "alicia", &[]);
+    let again = world.aside("chat", "alicia", &["--join", "lobby"]);
     let shown = stdout(&output(again, "/history\n").await);
     assert!(shown.contains("hello from a pipe"), "{shown}");
 }
@@ -295,8 +300,8 @@ async fn rooms_say_what_is_unread_until_it_was_read() {
     stdout(&output(world.aside("send", "bob", &["lobby", "--register", "--join"]), typed).await);
     let rooms = stdout(&world.run("rooms", "alice", &[]).await);
     assert!(rooms.contains("joined  2 unread"), "{rooms}");
-    let chat =
-        stdout(&output(world.aside("chat", "alice", &[]), "/unread\n/read\n/unread\n").await);
+    let chat = world.aside("chat", "alice", &["--join", "lobby"]);
+    let chat = stdout(&output(chat, "/unread\n/read\n/unread\n").await);
     assert!(chat.contains("lobby  2 unread") && chat.contains("nothing is unread"), "{chat}");
     let rooms = stdout(&world.run("rooms", "alice", &["--json"]).await);
     let rooms: Value = serde_json::from_str(&rooms).unwrap();

@@ -58,6 +58,7 @@ async fn a_phrase_is_made_in_a_chat_and_counts_once_it_is_written_down() {
     let typed = format!("/recovery written {}", last.to_lowercase());
     let pasted = phrase.clone();
     let said = aside(move || {
+        open.say("/recovery new");
         open.say("/recovery written zzzz");
         open.say(&format!(" {pasted}"));
         open.say(&typed);
@@ -73,11 +74,21 @@ async fn a_phrase_is_made_in_a_chat_and_counts_once_it_is_written_down() {
         open.end().1
     })
     .await;
+    assert!(said.contains("waits for its last group"), "the first one is not void unsaid: {said}");
     assert!(said.contains("this is not its last group"), "{said}");
     assert!(said.contains("NOT SAID") && !said.contains(&phrase), "{said}");
     assert!(said.contains("you have a recovery phrase, which is not shown again"), "{said}");
     let used = output(world.aside_on("laptop", "recovery use", "alice", &[]), &phrase).await;
     assert_eq!(stdout(&used), "");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_phrase_that_another_one_makes_void_is_said_to_be() {
+    let world = World::new().await;
+    let typed = "/recovery new\n/recovery new yes\n";
+    let told = stdout(&output(world.aside("chat", "alice", &["--register"]), typed).await);
+    let (first, then) = told.split_once("the phrase that was shown before is void").unwrap();
+    assert!(first.contains("write it down on paper") && then.contains("write it down on paper"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -109,6 +120,15 @@ async fn a_device_is_revoked_by_whoever_may_and_is_sure() {
     assert!(said.contains("by the password alone") && said.contains("--unapproved"), "{said}");
     let (_, said) = failed_chat(&laptop("chat", &[], "/devices\n/revoke 1\n/revoke 1 yes\n").await);
     assert_eq!(said.matches("by the password alone").count(), 2, "{said}");
+
+    // Without a list there is no number to go by.
+    let typed = "/revoke 2 yes\n/revoke 2\n";
+    let (_, told) = failed_chat(&output(world.aside("chat", "alice", &[]), typed).await);
+    assert_eq!(told.matches(" laptop  ").count(), 1, "{told}");
+    assert!(
+        told.contains("nothing was revoked") && told.contains("/revoke 2 yes does it"),
+        "{told}"
+    );
 
     // The phone asks first, and takes the laptop away then.
     let told = chat(&world, "alice", "/devices\n/revoke 2\n/devices\n").await;
@@ -168,6 +188,15 @@ async fn who_was_put_out_of_a_group_is_told_and_keeps_what_was_read() {
     assert!(failure(&again).1.contains("you are in Tea no longer; --offline shows"));
     let kept = stdout(&world.run("tail", "bob", &["tea", "--offline"]).await);
     assert!(kept.contains("alice: green tea or black?"), "{kept}");
+    let typed = "/join tea\n/history\nanybody?\n/health\n";
+    let (_, read) = failed_chat(&output(world.aside("chat", "bob", &[]), typed).await);
+    assert!(read.contains("you are in private Tea no longer: alice has removed you"), "{read}");
+    assert!(read.contains("alice: green tea or black?"), "{read}");
+    assert_eq!(read.matches("nothing can be said or changed in it").count(), 2, "{read}");
+    // A public room of that name is another.
+    chat(&world, "alice", "/create tea\n").await;
+    let (_, said) = failed_chat(&output(world.aside("chat", "bob", &[]), "/join tea\n").await);
+    assert!(said.contains("/join #tea joins the public room of that name"), "{said}");
     let found = stdout(&world.run("search", "bob", &["green", "--local", "--room", "tea"]).await);
     assert!(found.contains("private Tea") && found.contains("green tea or black?"), "{found}");
 }
@@ -284,6 +313,72 @@ async fn what_private_conversations_do_not_have_is_said_in_plain_words() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_done_with_members_says_what_is_true() {
+    let world = world_of(&["alice", "bob"]).await;
+    chat(&world, "alice", "/group new Tea\n/group invite bob\nhello\n").await;
+    let read = stdout(&world.run("tail", "bob", &["Tea"]).await);
+    assert!(read.contains("alice: hello"), "{read}");
+    let typed = "/join Tea\n/group invite bob\n/group invite alice\n/group demote alice\n/group promote alice owner\n\
+                 /group promote bob\n/group promote bob\n/group remove carol\n/group leave\n";
+    let (code, said) = failed_chat(&output(world.aside("chat", "alice", &[]), typed).await);
+    assert_eq!(code, Some(1), "{said}");
+    for expected in [
+        "bob is in this group already",
+        "you are in this group yourself",
+        "you are the only owner of this group",
+        "you are owner of this group already",
+        "bob is admin of this group now",
+        "bob is admin of this group already",
+        "carol is not in this group",
+        "the server makes another member the owner then",
+        "/leave Tea yes leaves it",
+    ] {
+        assert!(said.contains(expected), "{expected:?} in:\n{said}");
+    }
+    let (_, said) = failed_chat(
+        &output(world.aside("chat", "bob", &[]), "/join Tea\n/group demote bob\n/group leave\n")
+            .await,
+    );
+    assert!(said.contains("only an owner of this group gives roles"), "{said}");
+    assert!(said.contains("you left Tea"), "he is asked nothing: {said}");
+    let typed = "/join Tea\n/group promote bob\n/group remove bob\n/leave Tea\n";
+    let (_, said) = failed_chat(&output(world.aside("chat", "alice", &[]), typed).await);
+    assert_eq!(said.matches("bob is not in this group").count(), 2, "{said}");
+    assert!(said.contains("you left Tea"), "nobody else is in it: {said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_only_owner_of_a_room_is_asked_before_it_has_none() {
+    let world = World::new().await;
+    stdout(&world.run("rooms", "alice", &["--register"]).await);
+    let said = chat(&world, "alice", "/create den\n/leave\n/create attic\n").await;
+    assert!(said.contains("you left den"), "nobody else was in it: {said}");
+    stdout(&world.run("send", "bob", &["attic", "hello", "--register", "--join"]).await);
+    let said = chat(&world, "alice", "/join attic\n/leave\n/leave #attic yes\n").await;
+    let asked = said.find("you are the only owner of attic: nobody owns it after that");
+    assert!(asked.is_some() && asked < said.find("you left attic"), "{said}");
+    assert!(said.contains("/leave #attic yes leaves it"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_device_that_was_revoked_comes_back_as_a_new_one_and_is_told_so() {
+    let world = world_of(&["alice", "bob"]).await;
+    stdout(&world.run("dm", "alice", &["bob", "psst"]).await);
+    let devices = stdout(&world.run("devices", "alice", &["--json"]).await);
+    let devices: serde_json::Value = serde_json::from_str(&devices).unwrap();
+    let itself = devices[0]["device_id"].as_str().unwrap();
+    stdout(&world.run("devices revoke", "alice", &[itself]).await);
+    let back = output(world.aside("chat", "alice", &[]), "/rooms\n/dm bob\n").await;
+    let said = String::from_utf8_lossy(&[back.stdout, back.stderr].concat()).into_owned();
+    assert!(
+        said.contains("bob is here again once this device is approved: /devices ask"),
+        "{said}"
+    );
+    assert!(said.contains("this device was revoked, and is a new one"), "{said}");
+    assert!(!said.contains("operator"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn who_was_put_out_while_away_is_told_too() {
     let world = world_of(&["alice", "bob"]).await;
     chat(&world, "alice", "/group new Tea\n/group invite bob\nblack tea\n").await;
@@ -292,8 +387,33 @@ async fn who_was_put_out_while_away_is_told_too() {
     chat(&world, "alice", "/join Tea\n/group remove bob\n").await;
     let told = chat(&world, "bob", "/rooms\n").await;
     assert!(told.contains("you are in Tea no longer") && !told.contains("operator"), "{told}");
+    assert!(told.contains("what this device has of its log does not tell who"), "{told}");
+    let told = chat(&world, "bob", "/join Tea\n/history\n").await;
+    assert!(
+        told.contains("does not tell which, nor by whom") && told.contains("black tea"),
+        "{told}"
+    );
     let kept = stdout(&world.run("tail", "bob", &["Tea", "--offline"]).await);
     assert!(kept.contains("alice: black tea"), "{kept}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_kept_is_turned_to_while_the_server_is_away() {
+    let world = world_of(&["alice", "bob"]).await;
+    stdout(&world.run("dm", "alice", &["bob", "psst"]).await);
+    let mut away = world.aside("chat", "alice", &[]);
+    away.env_remove("ASIDE_PASSWORD");
+    let World { home: _home, server } = world;
+    server.stop().await;
+    let mut away = Dialogue::start(away);
+    aside(move || {
+        away.line("offline");
+        away.say("/join @bob\n/history");
+        away.line("alice: psst");
+        away.say("/quit");
+        assert_eq!(away.end().0, Some(0));
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

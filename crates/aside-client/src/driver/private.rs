@@ -124,6 +124,7 @@ impl Driver {
             let now_ms = self.status.borrow().server_unix_ms();
             let Some(engine) = &mut self.private.engine else { return Ok(()) };
             engine.tick(now_ms);
+            self.sync.take_approved(engine.is_approved());
             if engine.take_listing_due() {
                 self.sync.list_anew();
             }
@@ -238,8 +239,13 @@ impl Driver {
                     Some((culprit, times)) => Some((self.person(culprit.user).await?, times)),
                     None => None,
                 };
+                let is_removal = matches!(event, private::Event::Removed { .. });
                 let what = event;
-                self.out.tell(Event::Private { conversation, room, what, people, left_behind });
+                let event = Event::Private { conversation, room, what, people, left_behind };
+                match is_removal {
+                    true => self.sync.hold_removal(conversation, event),
+                    false => self.out.tell(event),
+                }
             }
         }
         Ok(())

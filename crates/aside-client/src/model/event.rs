@@ -57,7 +57,8 @@ pub enum Event {
         kind: Kind,
         /// Who has put the user out of a private one, as far as its log has told.
         by: Option<Person>,
-        /// What the server said when it was asked for entries; none if it left the room out of the user's rooms.
+        /// What the server said when it was asked for entries; none if it left the room out of the user's rooms. DEVICE_NOT_APPROVED
+        /// if it is private and this device is not approved: then the server lists none (PRIV-006), and it is back once that has changed.
         reason: Option<Error>,
     },
     /// The server names another key for a device than it did at first: the user must be warned (DEV-010). The first is kept.

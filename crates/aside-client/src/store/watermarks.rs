@@ -221,6 +221,25 @@ impl Store {
         Ok(Watermarks { delivered_seq: seq("delivered")?, read_seq: seq("read")? })
     }
 
+    /// Whether the user has said something of late that no other member is known to have read.
+    pub(crate) async fn awaits_reading(
+        &self,
+        conversation: ConversationId,
+    ) -> Result<bool, StateError> {
+        let read = self.furthest(conversation).await?.read_seq;
+        let sql = "SELECT EXISTS (SELECT 1 FROM (SELECT substr(message, 1, 16) AS device FROM entries \
+                       WHERE conversation = (SELECT id FROM conversations WHERE conversation_id = ?1) \
+                       AND seq > ?2 AND +message IS NOT NULL ORDER BY seq DESC LIMIT ?3) \
+                   WHERE device IN (SELECT device_id FROM devices WHERE user_id = (SELECT user_id FROM account)))";
+        let row = sqlx::query(sql)
+            .bind(&conversation.as_bytes()[..])
+            .bind(signed(read))
+            .bind(MAX_UNREAD)
+            .fetch_one(&self.pool)
+            .await?;
+        Ok(row.try_get(0)?)
+    }
+
     /// The account, once this device has logged in.
     pub(crate) async fn me(&self) -> Result<Option<UserId>, StateError> {
         let row = sqlx::query("SELECT user_id FROM account").fetch_optional(&self.pool).await?;

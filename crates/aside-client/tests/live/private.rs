@@ -437,6 +437,60 @@ async fn a_device_that_came_and_went_while_another_was_away_leaves_nothing_unrea
 }
 
 #[tokio::test]
+async fn who_is_put_out_is_told_once_and_by_whom() {
+    let world = World::new().await;
+    let ((alice, _), (mut bob, _)) = (user(&world, "alice").await, user(&world, "bob").await);
+    let room = alice.client.create_group().await.unwrap().conversation;
+    alice.client.add_member(room, me(&bob)).await.unwrap();
+    assert_eq!(joined(&mut bob).await, room);
+    alice.client.remove_member(room, me(&bob)).await.unwrap();
+    let by = bob
+        .until(|event| match event {
+            Event::Private { what: private::Event::Removed { .. }, .. } => {
+                panic!("it is told twice")
+            }
+            Event::Unfollowed { conversation, by, reason: None, .. } if conversation == room => {
+                Some(by)
+            }
+            _ => None,
+        })
+        .await;
+    assert_eq!(by.map(|by| by.user), Some(me(&alice)));
+}
+
+// cites: PRIV-006
+#[tokio::test]
+async fn who_comes_as_a_new_device_is_told_that_it_is_not_approved() {
+    let world = World::new().await;
+    let ((alice, _), (bob, phrase)) = (user(&world, "alice").await, user(&world, "bob").await);
+    let direct = alice.client.open_direct("bob").await.unwrap().conversation;
+    alice.client.send(direct, "psst").await.unwrap();
+    bob.client.catch_up(direct).await.unwrap();
+    let phone = another(&world, "bob", "phone", &phrase).await;
+    let revoked = device(&bob);
+    bob.client.close().await;
+    phone.client.revoke_device(revoked).await.unwrap();
+    let needed = world.come_back("bob").await.err();
+    assert!(
+        matches!(needed, Some(Error::PasswordNeeded(aside_client::PasswordReason::Revoked))),
+        "{needed:?}"
+    );
+    let options = world.options("bob", "bob", with_password(PASSWORD));
+    let mut bob = Person::connect(options).await.unwrap();
+    let reason = bob
+        .until(|event| match event {
+            Event::Unfollowed { conversation, reason, .. } if conversation == direct => {
+                Some(reason)
+            }
+            _ => None,
+        })
+        .await;
+    assert!(reason.is_some_and(|it| it.is_refusal(v1::ErrorCode::DeviceNotApproved)));
+    bob.client.approve_by_phrase(&phrase).await.unwrap();
+    assert_eq!(joined(&mut bob).await, direct, "and is in it again");
+}
+
+#[tokio::test]
 async fn who_makes_a_phrase_while_another_waits_hears_of_it() {
     let world = World::new().await;
     let (alice, _) = user(&world, "alice").await;

@@ -119,6 +119,30 @@ async fn a_message_is_sent_then_delivered_then_read() {
     assert_eq!((bobs.delivered, bobs.read), (seq, seq));
 }
 
+// cites: MARK-012
+#[tokio::test]
+async fn what_was_read_while_its_sender_was_away_is_known_once_that_is_back() {
+    let world = World::new().await;
+    let (alice, bob) = (world.register("alice").await, world.register("bob").await);
+    let lobby = alice.join("lobby").await;
+    bob.join("lobby").await;
+    let seq = alice.client.send(lobby, "hello").await.unwrap().seq;
+    alice.client.catch_up(lobby).await.unwrap();
+    alice.client.close().await;
+    bob.client.catch_up(lobby).await.unwrap();
+    let mut phone = second_device(&world, "bob").await;
+    bob.client.mark_read(lobby, seq).await.unwrap();
+    phone.until_moved("bob", |bob| bob.read >= seq).await;
+
+    let mut alice = world.come_back("alice").await.unwrap();
+    alice.until_moved("bob", |bob| bob.read >= seq).await;
+    assert_eq!(alice.state(lobby, seq).await, Some(State::Read));
+    // The same on a device that has not said it, and begins with it.
+    let mut tablet = second_device(&world, "alice").await;
+    tablet.until_moved("bob", |bob| bob.read >= seq).await;
+    assert_eq!(tablet.state(lobby, seq).await, Some(State::Read));
+}
+
 // cites: MARK-001, MARK-014
 #[tokio::test]
 async fn a_mark_made_offline_is_sent_by_the_next_run() {

@@ -451,6 +451,20 @@ fn a_phrase_is_shown_until_it_is_written_down() {
     assert!(!shown.contains("K7QF"), "the one before is gone, too: {shown}");
 }
 
+#[test]
+fn what_is_left_of_a_room_is_read_and_nothing_is_said_in_it() {
+    let mut state = started();
+    let effects = without_asides(update(&mut state, Input::Done(Done::Kept(here(ATTIC)))));
+    let of = conversation(ATTIC);
+    assert_eq!(effects, [Effect::Page { of, before: u64::MAX, count: PAGE }]);
+    let entries = Ok(vec![said(ATTIC, 7, BOB, "hello")]);
+    assert_eq!(result(&mut state, Outcome::Page { of, entries, first_kept: 0 }), []);
+    assert_eq!((current(&state), state.timeline().last_seq()), ("attic", 7));
+    assert_eq!(type_in(&mut state, "still here?\n"), []);
+    assert!(state.alert.as_ref().unwrap().contains("you are in #attic no longer"));
+    assert_eq!(state.composer.text(), "still here?", "it is not lost");
+}
+
 fn here(number: u8) -> Current {
     let name = name(number).to_owned();
     Current { conversation: conversation(number), name, kind: Kind::PublicRoom }

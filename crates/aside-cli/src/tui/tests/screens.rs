@@ -1,6 +1,6 @@
 //! Screens as they are drawn.
 
-use aside_client::{Notice, RoomSettings};
+use aside_client::{GroupProfile, Notice, RoomSettings};
 use crossterm::event::MouseEventKind;
 use proptest::prelude::*;
 use ratatui::style::{Color, Modifier};
@@ -78,6 +78,40 @@ fn the_new_are_divided_from_what_was_read() {
 fn private_conversations_stand_apart_and_say_what_they_are() {
     let mut state = private();
     insta::assert_snapshot!(screen(&mut state, 80, 24));
+}
+
+// cites: PRIV-018
+#[test]
+fn a_name_that_is_said_again_is_not_shown_again() {
+    let mut state = private();
+    let shown = |state: &mut State| screen(state, 120, 40).matches("calls the group").count();
+    let before = shown(&mut state);
+    for (seq, name) in [(11, "tea & cake"), (12, "coffee")] {
+        let profile = GroupProfile::new(name, 0).unwrap();
+        let named = message(seq, None, Content::Profile { profile, counts: true });
+        come(&mut state, [Entry { kind: Kind::Group, ..entry(ATTIC, seq, ALICE, named) }]);
+        assert_eq!(shown(&mut state), before + usize::from(name == "coffee"));
+    }
+}
+
+// cites: DLOG-016
+#[test]
+fn what_came_from_a_device_that_was_revoked_says_so_and_what_to_do() {
+    let mut state = private();
+    let mut what = message(11, Some("It is me, from the old phone."), plain());
+    if let What::Message { verified, .. } = &mut what {
+        *verified = false;
+    }
+    let late = Entry { kind: Kind::Group, ..entry(ATTIC, 11, BOB, what) };
+    come(&mut state, [late]);
+    let shown = screen(&mut state, 120, 40);
+    let words: Vec<_> = shown.split_whitespace().filter(|it| !it.contains('\u{2502}')).collect();
+    let words = words.join(" ");
+    assert!(
+        words.contains("it came from a device that was revoked before this was read"),
+        "{shown}"
+    );
+    assert!(words.contains("/verify bob"), "{shown}");
 }
 
 #[test]

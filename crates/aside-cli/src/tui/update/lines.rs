@@ -50,6 +50,13 @@ fn act(state: &mut State, command: Command, text: &str) -> Vec<Effect> {
                 state.composer.set(text.to_owned());
                 return Vec::new();
             };
+            if let Some(room) = state.room().filter(|room| !room.joined) {
+                let place = room.place();
+                state.alert =
+                    Some(format!("you are in {place} no longer, and nothing can be said in it"));
+                state.composer.set(text.to_owned());
+                return Vec::new();
+            }
             // Whoever speaks has read, and wants to see it.
             state.timeline_mut().divider = None;
             keys::set_anchor(state, None);

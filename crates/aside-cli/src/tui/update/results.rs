@@ -3,7 +3,7 @@
 use aside_client::{ConversationId, Member, Overview, Pin, Role, Room};
 
 use super::{
-    Effect, Outcome,
+    Effect, Outcome, PAGE,
     events::{self, outgoing_moved},
     rooms,
 };
@@ -95,6 +95,18 @@ pub(super) fn done(state: &mut State, done: Done) -> Vec<Effect> {
             here.is(room.kind);
             let mut effects = rooms::open(state, room.conversation);
             effects.push(Effect::ListRooms);
+            return effects;
+        }
+        Done::Kept(room) => {
+            let here = rooms::room(state, room.conversation, &room.name);
+            here.joined = false;
+            here.is(room.kind);
+            let is_empty = here.timeline.len() == 0;
+            let mut effects = rooms::open(state, room.conversation);
+            if is_empty {
+                state.timeline_mut().loading = true;
+                effects.push(Effect::Page { of: room.conversation, before: u64::MAX, count: PAGE });
+            }
             return effects;
         }
         Done::Room(None) => {

@@ -166,6 +166,14 @@ impl Sync {
             }
         }
         self.note_private(conversation, &accepted);
+        // Whoever has said something, by whichever device, wants to know who has read it.
+        let is_message = |entry: &Accepted| {
+            matches!(entry.kind(), v1::EntryKind::Message | v1::EntryKind::PrivateMessage)
+        };
+        let is_mine = |entry: &Accepted| entry.sender.is_some_and(|sender| sender.user == self.me);
+        if accepted.iter().any(|entry| is_message(entry) && is_mine(entry)) {
+            self.watch(conversation);
+        }
         let awaited = self.awaited_among(&accepted);
         let entries = self.judged(accepted).await?;
         let room = self.rooms.get(&conversation);

@@ -244,7 +244,7 @@ impl Sync {
         self.judge_size(conversation).await
     }
 
-    /// The program wants to know how far the others have got, from now on.
+    /// The user has said something here: how far the others have got is wanted from now on, after each log-in anew.
     pub(in crate::driver) fn watch(&mut self, conversation: ConversationId) {
         if let Some(room) = self.rooms.get_mut(&conversation)
             && room.others == Others::Unwatched

@@ -108,6 +108,10 @@ pub(super) struct Sync {
     my_handle: Option<String>,
     /// Whether private conversations are followed.
     private: bool,
+    /// Whether this device is known to be one of its user's, or nobody knows.
+    approved: bool,
+    /// That this device was removed, of conversations of which it is not known yet whether the user was.
+    removals: Vec<(ConversationId, Event)>,
     /// Those that were listed, and are not followed yet.
     deferred: Vec<v1::Summary>,
     /// Those that are followed no longer.
@@ -203,6 +207,8 @@ impl Sync {
             awaited: BTreeMap::new(),
             my_handle: None,
             private: false,
+            approved: true,
+            removals: Vec::new(),
             deferred: Vec::new(),
             left: Vec::new(),
         };
@@ -212,6 +218,10 @@ impl Sync {
                 let begin = (Some(known.clone()), progress);
                 let is_private = known.kind.is_private();
                 sync.begin(known.conversation, (&known.name, is_private), begin, 0, out);
+                // It may have been read while nobody here was told.
+                if store.awaits_reading(known.conversation).await? {
+                    sync.watch(known.conversation);
+                }
             }
         }
         sync.await_sent().await?;

@@ -10,7 +10,7 @@ use prost::Message as _;
 
 use super::{Departure, Listing, Members, Sync};
 use crate::{
-    Error, Person,
+    Error, Event, Person,
     driver::outlet::Outlet,
     model::{Kind, unnamed},
 };
@@ -19,6 +19,11 @@ impl Sync {
     /// Whether private conversations are followed from now on.
     pub(in crate::driver) fn take_private(&mut self, private: bool) {
         self.private = private;
+    }
+
+    /// Whether this device is one of its user's: to others no private conversation is listed (PRIV-006).
+    pub(in crate::driver) fn take_approved(&mut self, approved: bool) {
+        self.approved = approved;
     }
 
     /// A private conversation was listed: it waits until it is known where it begins for this device.
@@ -78,6 +83,21 @@ impl Sync {
     pub(in crate::driver) fn removed(&mut self, conversation: ConversationId, by: Option<&Person>) {
         if let Some(room) = self.rooms.get_mut(&conversation) {
             room.removed_by = by.cloned();
+        }
+    }
+
+    /// That a member has removed this device is told once the user is known to be in the conversation still: else it is told that
+    /// the user is not, and by whom.
+    pub(in crate::driver) fn hold_removal(&mut self, conversation: ConversationId, event: Event) {
+        self.removals.push((conversation, event));
+    }
+
+    /// The user's conversations are listed.
+    pub(super) fn tell_removals(&mut self, out: &mut Outlet) {
+        for (conversation, event) in std::mem::take(&mut self.removals) {
+            if self.rooms.contains_key(&conversation) {
+                out.tell(event);
+            }
         }
     }
 

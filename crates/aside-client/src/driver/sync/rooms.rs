@@ -78,6 +78,7 @@ impl Sync {
         for conversation in gone {
             self.lose(conversation, None, out).await?;
         }
+        self.tell_removals(out);
         self.wake_waiters();
         Ok(())
     }
@@ -257,6 +258,7 @@ impl Sync {
             let (room, by) = (room.name.clone(), room.removed_by.clone());
             let known = self.store.conversation(conversation).await?;
             let kind = known.map_or(Kind::PublicRoom, |known| known.kind);
+            let reason = reason.or_else(|| (kind.is_private() && !self.approved).then(unapproved));
             out.tell(Event::Unfollowed { conversation, room, kind, by, reason });
         }
         self.unfollow(conversation, Departure::Unlisted).await
@@ -337,4 +339,9 @@ impl Sync {
             };
         }
     }
+}
+
+/// Why no private conversation is listed to this device.
+fn unapproved() -> Error {
+    v1::Error { code: v1::ErrorCode::DeviceNotApproved.into(), ..Default::default() }.into()
 }
