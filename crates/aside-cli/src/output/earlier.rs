@@ -249,7 +249,6 @@ mod tests {
         );
     }
 
-    // cites: PRIV-018
     #[test]
     fn a_name_that_is_said_again_is_not_shown_again() {
         let named = |seq, name: &str, counts| {

@@ -54,7 +54,6 @@ fn messages_are_shown_for_what_they_are() {
     assert!(show(&message(None, true)).contains("can't show"));
 }
 
-// cites: DLOG-016
 #[test]
 fn what_came_from_a_device_that_was_revoked_says_so_and_what_to_do() {
     let late = Entry { kind: Kind::Direct, ..message(Some("hi"), false) };

@@ -80,7 +80,6 @@ fn private_conversations_stand_apart_and_say_what_they_are() {
     insta::assert_snapshot!(screen(&mut state, 80, 24));
 }
 
-// cites: PRIV-018
 #[test]
 fn a_name_that_is_said_again_is_not_shown_again() {
     let mut state = private();
@@ -94,7 +93,6 @@ fn a_name_that_is_said_again_is_not_shown_again() {
     }
 }
 
-// cites: DLOG-016
 #[test]
 fn what_came_from_a_device_that_was_revoked_says_so_and_what_to_do() {
     let mut state = private();
