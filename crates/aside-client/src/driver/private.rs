@@ -40,7 +40,7 @@ pub(super) struct Private {
     /// Whether the capability is in force.
     in_force: bool,
     waiters: Vec<(ConversationId, Goal, Done)>,
-    receipts: HashMap<IdempotencyKey, (Waiter, Bytes)>,
+    receipts: HashMap<IdempotencyKey, (ConversationId, Waiter, Bytes)>,
     /// Device logs that are being fetched, and those of which the next page is due.
     logs: BTreeMap<UserId, Received>,
     pages: Vec<UserId>,
@@ -85,6 +85,16 @@ impl Private {
     pub(super) fn wake_at(&self, now_ms: u64) -> Option<Instant> {
         let at = self.engine.as_ref()?.wake_at()?;
         Some(Instant::now() + Duration::from_millis(at.saturating_sub(now_ms)))
+    }
+
+    /// Nothing goes on in a conversation: who waits for something there is told. Those who wait may have gone.
+    fn stopped(&mut self, conversation: ConversationId) {
+        for (_, (_, waiter, _)) in self.receipts.extract_if(|_, (of, ..)| *of == conversation) {
+            let _ = waiter.send(Err(Error::Tampered));
+        }
+        for (.., waiter) in self.waiters.extract_if(.., |(of, ..)| *of == conversation) {
+            let _ = waiter.send(Err(Error::Tampered));
+        }
     }
 
     pub(super) fn disconnected(&mut self) {
@@ -197,7 +207,7 @@ impl Driver {
         match event {
             private::Event::Read => self.out.refresh(conversation),
             private::Event::Sent { message_id, seq, time_ms } => {
-                if let Some((waiter, payload)) = self.private.receipts.remove(&message_id) {
+                if let Some((_, waiter, payload)) = self.private.receipts.remove(&message_id) {
                     let of = (message_id, conversation);
                     let sent = Outgoing::of(of, &payload, State::Sent, Some(seq));
                     self.out.tell(Event::Outgoing(sent));
@@ -219,6 +229,9 @@ impl Driver {
                 }
             }
             event => {
+                if matches!(event, private::Event::Contradiction { .. }) {
+                    self.private.stopped(conversation);
+                }
                 if let private::Event::Named { profile, .. } = &event {
                     self.sync.name_group(conversation, profile.name(), &mut self.out).await?;
                 }
@@ -257,7 +270,7 @@ impl Driver {
         message_id: IdempotencyKey,
         error: Error,
     ) {
-        let Some((waiter, payload)) = self.private.receipts.remove(&message_id) else {
+        let Some((_, waiter, payload)) = self.private.receipts.remove(&message_id) else {
             self.out.tell(Event::MessageFailed { message_id, conversation, error });
             return;
         };

@@ -71,7 +71,7 @@ impl Driver {
         self.sync.watch(conversation);
         let of = (message_id, conversation);
         self.out.tell(Event::Outgoing(Outgoing::of(of, &payload, State::Queued, None)));
-        self.private.receipts.insert(message_id, (receipt, payload));
+        self.private.receipts.insert(message_id, (conversation, receipt, payload));
     }
 
     /// Takes a private message out that will not be sent, or that was not encrypted yet; none if there is no such private message.
@@ -94,7 +94,7 @@ impl Driver {
             };
             return Ok(Some(Err(error)));
         }
-        if let Some((waiter, _)) = self.private.receipts.remove(&message_id) {
+        if let Some((_, waiter, _)) = self.private.receipts.remove(&message_id) {
             // Whoever waited may have gone.
             let _ = waiter.send(Err(Error::Withdrawn));
         }
