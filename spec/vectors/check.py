@@ -279,6 +279,31 @@ def judge_directs(vector, _file):
     refuse_unless(id.hex() == vector["conversation_id"], "conversation_id")
 
 
+def bucket(size):
+    """The least bucket that holds so many bytes."""
+    buckets = [128, 256, 512, 1024, 2048, *range(4096, 262144 + 1, 4096)]
+    return next((it for it in buckets if it >= size), None)
+
+
+def judge_mls(vector, _file):
+    kind = vector["kind"]
+    if kind == "group_id":
+        group_id = unhex(vector, "conversation_id") + vector["generation"].to_bytes(4, "big")
+        refuse_unless(group_id.hex() == vector["group_id"], "group_id")
+    elif kind == "header":
+        data = sha256(label("mls-header", unhex(vector, "header")))
+        refuse_unless(data.hex() == vector["authenticated_data"], "authenticated_data")
+    elif kind == "bucket":
+        padded = bucket(vector["bytes"] + 1)
+        refuse_unless(padded, "too-long")
+        same("padded_bytes", vector["padded_bytes"], padded)
+    else:
+        padded = unhex(vector, "application_data")
+        ended = padded.rstrip(b"\0")
+        refuse_unless(ended[-1:] == b"\x80" and bucket(len(ended)) == len(padded), "padding")
+        same("content", vector["content"], ended[:-1].hex())
+
+
 def judge_keys(vector, _file):
     point = unhex(vector, "public_key")
     public_key(point)
@@ -1303,6 +1328,7 @@ STATED = {
     "names": ["output", "output_utf8"],
     "idempotency": [],
     "directs": ["conversation_id"],
+    "mls": ["group_id", "authenticated_data", "padded_bytes", "content", "application_data"],
     "recovery": ["phrase", "entropy", "private_key", "public_key"],
     "certificates": ["certificate", "user_id", "device_id", "login_key", "suites"],
     "devices": ["entries", "genesis", "hash", "hashes", "active", "judged.is", "judged.by"]

@@ -64,7 +64,8 @@ pub enum Reason {
     #[error("made for another header")]
     HeaderMismatch,
     /// The commit does something else than its header claims (MLS-015), or a group begins with other leaves (MLS-038).
-    /// *Repair:* the commit is rejected (`CommitRejected`).
+    /// *Repair:* the commit is rejected (`CommitRejected`), and so is one whose Welcome does not fit its header. That a GroupInfo has
+    /// other leaves than the server lists (MLS-039) is no evidence against who made it.
     #[error("the commit does something else than its header claims")]
     ClaimMismatch,
     /// A leaf's certificate is not the one in its user's device log, its device may not be here, or who made the commit,
@@ -86,7 +87,7 @@ pub enum Reason {
     /// MLS-035, MLS-041, MLS-042). *Repair:* the commit is rejected; anything else is ignored.
     #[error("too large")]
     TooLarge,
-    /// The commit, tree or GroupInfo breaks a rule of RFC 9420. *Repair:* the commit is rejected; after one that others
+    /// The commit, tree or GroupInfo breaks a rule of RFC 9420, or a leaf has extensions (MLS-047). *Repair:* the commit is rejected; after one that others
     /// accept, join again.
     #[error("breaks a rule of MLS")]
     Invalid,

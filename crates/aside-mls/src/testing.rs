@@ -13,6 +13,24 @@ use crate::{CredentialRefused, Crypto, Device, Error, Judge, Leaf, Owner, Signin
 
 pub use fuzz::mls_message;
 
+/// The authenticated data of what comes under a clear header (MLS-014).
+#[must_use]
+pub fn authenticated_data(header: &[u8]) -> [u8; 32] {
+    crate::group::header_hash(header)
+}
+
+/// The application data of a content (MLS-020, MLS-021); none if it is too long.
+#[must_use]
+pub fn pad(content: &[u8]) -> Option<Vec<u8>> {
+    crate::padding::pad(content)
+}
+
+/// The content of application data; none if it is padded otherwise (MLS-022).
+#[must_use]
+pub fn unpad(application_data: Vec<u8>) -> Option<Vec<u8>> {
+    crate::padding::unpad(application_data)
+}
+
 /// All who may play: a judge that knows, as if from their device logs, the certificates of those who were enrolled, and who
 /// was revoked. Certificates made by anyone else are refused.
 #[derive(Clone, Default)]

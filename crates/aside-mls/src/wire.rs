@@ -17,8 +17,8 @@ pub const MAX_KEY_PACKAGE_BYTES: usize = 16 * 1024;
 /// Leaves, and the parents between them.
 const MAX_NODES: usize = 2 * MAX_LEAVES as usize - 1;
 
-/// Refuses a `ratchet_tree` extension of more nodes than a group has (MLS-034). A blank one is a single byte, and hundreds of
-/// them in memory.
+/// Refuses a `ratchet_tree` extension of more nodes than a group has (MLS-034), and one with a leaf that has extensions (MLS-047). A
+/// blank node is a single byte, and hundreds of them in memory.
 pub(crate) fn check_tree(extension: &[u8]) -> Result<(), Reason> {
     let mut nodes = Reader(Reader(extension).vector().ok_or(Reason::Malformed)?);
     let mut count = 0;
@@ -27,19 +27,41 @@ pub(crate) fn check_tree(extension: &[u8]) -> Result<(), Reason> {
         if count > MAX_NODES {
             return Err(Reason::TooLarge);
         }
-        nodes.node().ok_or(Reason::Malformed)?;
+        if let Some(leaf) = nodes.node().ok_or(Reason::Malformed)? {
+            leaf.check()?;
+        }
     }
     Ok(())
 }
 
-/// How long the KeyPackage in this MLSMessage may be used, in seconds; none if it ends before it begins, or is not one.
-pub(crate) fn lifetime(key_package: &[u8]) -> Option<u64> {
+/// How long the KeyPackage in this MLSMessage may be used, in seconds. Refuses one that ends before it begins, and one whose leaf has
+/// extensions (MLS-047).
+pub(crate) fn lifetime(key_package: &[u8]) -> Result<u64, Reason> {
+    let leaf = key_package_leaf(key_package).ok_or(Reason::Malformed)?;
+    leaf.check()?;
+    let [not_before, not_after] = leaf.lifetime.ok_or(Reason::Malformed)?;
+    not_after.checked_sub(not_before).ok_or(Reason::Malformed)
+}
+
+fn key_package_leaf(key_package: &[u8]) -> Option<Leaf> {
     const MLS10_KEY_PACKAGE: [u8; 4] = [0, 1, 0, 5];
     let mut reader = Reader(key_package.strip_prefix(&MLS10_KEY_PACKAGE)?);
     let _version_and_suite = reader.take(4)?;
     let _init_key = reader.vector()?;
-    let [not_before, not_after] = reader.leaf()??;
-    not_after.checked_sub(not_before)
+    reader.leaf()
+}
+
+/// What is looked at of a LeafNode.
+struct Leaf {
+    /// If it is a KeyPackage's.
+    lifetime: Option<[u64; 2]>,
+    has_extensions: bool,
+}
+
+impl Leaf {
+    fn check(&self) -> Result<(), Reason> {
+        if self.has_extensions { Err(Reason::Invalid) } else { Ok(()) }
+    }
 }
 
 struct Reader<'a>(&'a [u8]);
@@ -75,25 +97,25 @@ impl<'a> Reader<'a> {
         self.take(length)
     }
 
-    /// An `optional<Node>` (section 12.4.3.3).
-    fn node(&mut self) -> Option<()> {
+    /// An `optional<Node>` (section 12.4.3.3), and the leaf if it is one.
+    fn node(&mut self) -> Option<Option<Leaf>> {
         match (self.byte()?, self.0.first()) {
-            (0, _) => Some(()),
+            (0, _) => Some(None),
             (1, Some(1)) => {
                 self.byte()?;
-                self.leaf().map(|_| ())
+                self.leaf().map(Some)
             }
             (1, Some(2)) => {
                 self.byte()?;
                 let _key_parent_hash_unmerged = [self.vector()?, self.vector()?, self.vector()?];
-                Some(())
+                Some(None)
             }
             _ => None,
         }
     }
 
-    /// A LeafNode (section 7.2); its lifetime, if it is a KeyPackage's.
-    fn leaf(&mut self) -> Option<Option<[u64; 2]>> {
+    /// A LeafNode (section 7.2).
+    fn leaf(&mut self) -> Option<Leaf> {
         let _keys = [self.vector()?, self.vector()?];
         let _credential = (self.take(2)?, self.vector()?);
         for _capability in 0..5 {
@@ -108,7 +130,7 @@ impl<'a> Reader<'a> {
             }
             _ => return None,
         };
-        let _extensions_signature = [self.vector()?, self.vector()?];
-        Some(lifetime)
+        let [extensions, _signature] = [self.vector()?, self.vector()?];
+        Some(Leaf { lifetime, has_extensions: !extensions.is_empty() })
     }
 }

@@ -29,6 +29,8 @@ use mls_rs::{
 use support::{NOW, group_id, her, him};
 
 const SUITE: Suite = Suite::P256Aes128;
+/// An extension for private use (RFC 9420, section 17.3).
+const PRIVATE_USE: u16 = 0xf0a0;
 
 // cites: MLS-008, MLS-023
 #[test]
@@ -211,6 +213,45 @@ fn a_leaf_says_what_the_profile_has() {
         capabilities.credentials.iter().map(|kind| kind.raw_value()).collect();
     assert_eq!(credentials, [1]);
     assert_eq!(hers.members().unwrap()[1].owner, owner(2, 2));
+}
+
+// cites: MLS-047, MLS-048, MLS-023
+#[test]
+fn a_leaf_has_no_extensions_whatever_its_capabilities_list() {
+    let cast = Cast::default();
+    let alice = cast.device::<AwsLc>(1, 1).unwrap();
+    let (bob, carol) = (listing(&cast, 2), listing(&cast, 3));
+    let (mut hers, mut his) = with(&alice, &bob);
+    let mut extended = ExtensionList::new();
+    extended.set(Extension::new(PRIVATE_USE.into(), vec![1]));
+
+    let none = ExtensionList::new;
+    let made = carol.generate_key_package_message(none(), extended.clone(), Some(NOW.into()));
+    let made = made.unwrap();
+    let refused = hers.key_package(&made.to_bytes().unwrap()).err();
+    assert_eq!(refused, Some(Reason::Invalid));
+    hers.key_package(&key_package(&carol).to_bytes().unwrap()).unwrap();
+
+    let builder = his.commit_builder().set_leaf_node_extensions(extended.clone());
+    let renewed = builder.authenticated_data(header_hash(b"")).build().unwrap().commit_message;
+    assert_eq!(receive(&mut hers, &renewed), Err(Reason::Invalid));
+    his.clear_pending_commit();
+    let builder = his.commit_builder().commit_time(NOW.into()).add_member(made).unwrap();
+    let added = builder.authenticated_data(header_hash(b"")).build().unwrap().commit_message;
+    let claim = adds(1, owner(3, 3));
+    let refused = hers.receive_commit(&added.to_bytes().unwrap(), b"", him(), &claim);
+    assert_eq!(refused, Err(Reason::Invalid));
+
+    // Who comes in later would find it in the tree.
+    his.apply_pending_commit().unwrap();
+    let info = his.group_info_message_allowing_ext_commit(true).unwrap().to_bytes().unwrap();
+    let other = cast.device::<AwsLc>(2, 22).unwrap();
+    assert_eq!(other.rejoin(&info, group_id(), 2, None).err(), Some(Reason::Invalid.into()));
+
+    // The group goes on with those whose capabilities list what the profile has not.
+    let (mut hers, mut his) = with(&alice, &bob);
+    let made = his.commit(header_hash(b"")).unwrap().commit_message;
+    receive(&mut hers, &made).unwrap();
 }
 
 // cites: MLS-003, MLS-025
@@ -452,6 +493,26 @@ fn bare(
         .identity_provider(BasicIdentityProvider::new())
         .mls_rules(rules)
         .key_package_lifetime(lifetime)
+        .signing_identity(identity, secret, SUITE.number().into())
+        .build()
+}
+
+/// A user's device, whose leaf lists what the profile does not have: an extension for private use, and GREASE.
+fn listing(cast: &Cast, user: u16) -> Client<impl MlsConfig + use<>> {
+    const GREASE: u16 = 0x0a0a;
+    let (identity, secret) = identity(user, user);
+    cast.enrol(identity.credential.as_basic().unwrap().identifier().to_vec());
+    let options = CommitOptions::new().with_path_required(true);
+    let encryption = EncryptionOptions::new(true, PaddingMode::None);
+    let rules =
+        DefaultMlsRules::new().with_commit_options(options).with_encryption_options(encryption);
+    Client::builder()
+        .crypto_provider(AwsLc::new())
+        .identity_provider(BasicIdentityProvider::new())
+        .mls_rules(rules)
+        .extension_types([PRIVATE_USE.into(), GREASE.into()])
+        .custom_proposal_type(GREASE.into())
+        .key_package_lifetime(KEY_PACKAGE_LIFETIME)
         .signing_identity(identity, secret, SUITE.number().into())
         .build()
 }

@@ -7,7 +7,7 @@ use aside_client::{
     Address, BindingKind, Client, Content, ConversationId, Entry, Error, Event, Events, LogIn,
     Options, Transport, Trust, What, v1,
 };
-use tokio::time::timeout;
+use tokio::{task::unconstrained, time::timeout};
 use zeroize::Zeroizing;
 
 /// Far more than anything here takes: whoever waits so long waits in vain.
@@ -103,6 +103,32 @@ impl Person {
         Ok(())
     }
 
+    /// Takes in what has happened by now.
+    async fn catches_up(&mut self) {
+        let now = Duration::ZERO;
+        while let Ok(Some(event)) = timeout(now, unconstrained(self.events.next())).await {
+            self.take(event);
+        }
+    }
+
+    /// Waits until the client has ended by itself: there is nothing more to be heard.
+    pub(super) async fn is_shut_out(&mut self) -> Result<()> {
+        loop {
+            match timeout(PATIENCE, self.events.next()).await {
+                Err(_) => bail!("{} is not shut out", self.name),
+                Ok(None) => return Ok(()),
+                Ok(Some(event)) => self.take(event),
+            }
+        }
+    }
+
+    /// Whether this was said without this person: it was not heard up to now, and the client has kept nothing of it.
+    pub(super) async fn never_heard(&mut self, room: ConversationId, text: &str) -> Result<bool> {
+        let kept = self.remembers(room).await?;
+        self.catches_up().await;
+        Ok(self.times_heard(text) == 0 && !kept.iter().any(|it| it == text))
+    }
+
     /// How often this was heard.
     pub(super) fn times_heard(&self, text: &str) -> usize {
         self.heard.iter().filter(|(_, _, heard)| heard == text).count()
@@ -123,13 +149,19 @@ impl Person {
         match timeout(PATIENCE, self.events.next()).await {
             Err(_) => bail!("{} waits in vain for {what}", self.name),
             Ok(None) => bail!("{}'s client ended while waiting for {what}", self.name),
-            Ok(Some(Event::Entry(entry))) if is_seen_otherwise(&entry) => {
-                self.noticed.push(Event::Entry(entry));
-            }
-            Ok(Some(Event::Entry(entry))) => self.heard.extend(text_of(entry)),
-            Ok(Some(event)) => self.noticed.push(event),
+            Ok(Some(event)) => self.take(event),
         }
         Ok(())
+    }
+
+    fn take(&mut self, event: Event) {
+        match event {
+            Event::Entry(entry) if is_seen_otherwise(&entry) => {
+                self.noticed.push(Event::Entry(entry));
+            }
+            Event::Entry(entry) => self.heard.extend(text_of(entry)),
+            event => self.noticed.push(event),
+        }
     }
 }
 

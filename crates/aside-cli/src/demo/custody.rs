@@ -6,7 +6,7 @@ use anyhow::{Result, ensure};
 use aside_client::{ConversationId, Event};
 
 use super::{
-    Demo, People, Stage, password, private::PRIVATE, restart, server_data, together::SECRET,
+    Demo, PUBLIC, People, Stage, password, private::PRIVATE, restart, server_data, together::SECRET,
 };
 
 /// A message, and what somebody makes of it in the server's database.
@@ -109,13 +109,17 @@ fn show_private(stage: &mut Stage, home: &Path) -> Result<()> {
         "",
         "there and when, how long it was, roughly, and that a member's change was rejected",
     )?;
-    let mut computers = Vec::new();
+    let mut sealed = true;
     for name in ["alice", "bob", "carol"] {
-        read_all(&home.join(format!("{name}'s computer")), &mut computers)?;
+        let mut computer = Vec::new();
+        read_all(&home.join(format!("{name}'s computer")), &mut computer)?;
+        let found = |text: &str| computer.iter().any(|file| find(file, text).is_some());
+        sealed &= found(PUBLIC) && !PRIVATE.iter().any(|text| found(text));
     }
-    let sealed =
-        !PRIVATE.iter().any(|text| computers.iter().any(|file| find(file, text).is_some()));
-    stage.check(sealed, "nor does it in their own clients' files: there it is sealed")?;
+    stage.check(
+        sealed,
+        "nor does it in their own clients' files, where it finds the public room: there it is sealed",
+    )?;
     Ok(())
 }
 

@@ -32,6 +32,8 @@ use self::{
 use crate::output;
 
 const ROOM: &str = "garden";
+/// What all three read there.
+const PUBLIC: &str = "I am, and I have read what came before.";
 /// Bob's second device.
 const PHONE: &str = "phone";
 /// What one account may say: a burst, then so much a second.
@@ -154,8 +156,8 @@ impl<'a> Demo<'a> {
             self.stage.note(person.name, "registers, joins, and sees:")?;
             self.tell_heard(person, 0)?;
         }
-        self.says(&people.bob, room, "I am, and I have read what came before.").await?;
-        people.all_hear("I am, and I have read what came before.").await?;
+        self.says(&people.bob, room, PUBLIC).await?;
+        people.all_hear(PUBLIC).await?;
         let heard = people.alice.heard.clone();
         self.stage.check(
             heard.len() == 3 && people.all(|person| person.heard == heard),

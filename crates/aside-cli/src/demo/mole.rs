@@ -2,7 +2,8 @@
 
 use anyhow::{Context as _, Result, ensure};
 use aside_client::{
-    BindingKind, ConversationId, Event, Strength, UserId, What, new_recovery_phrase, private,
+    BindingKind, ConversationId, DeviceId, Event, Strength, UserId, What, new_recovery_phrase,
+    private,
     v1::{self, client_frame::Body},
 };
 use prost::Message as _;
@@ -17,6 +18,7 @@ use super::{
 };
 
 pub(super) const LIE: &str = "The mugs are carol's, she only lends them.";
+pub(super) const TRUTH: &str = "They are nobody's, they grow here.";
 pub(super) const AFTER_RUBBISH: &str = "On we go without the mole.";
 pub(super) const AFTER_LIE: &str = "And now for good.";
 
@@ -84,6 +86,8 @@ impl Demo<'_> {
             }
             caught &= person.times_heard(LIE) == 0;
         }
+        self.says(&people.carol, group, TRUTH).await?;
+        people.all_hear(TRUTH).await?;
         self.stage
             .check(
                 caught,
@@ -151,13 +155,14 @@ impl Demo<'_> {
     async fn goes_on_without(
         &mut self,
         people: &mut People,
-        (mallory, wrong): (&Person, private::Reason),
+        (mallory, wrong): (&mut Person, private::Reason),
         group: ConversationId,
         text: &'static str,
     ) -> Result<()> {
-        let user = mallory.client.identity().user;
+        let identity = mallory.client.identity();
+        let (user, device) = (identity.user, identity.device);
         let refused = |event: &Event| is(event, |what| refuses(what, user, wrong));
-        let reset = |event: &Event| is(event, |what| matches!(what, private::Event::Reset { .. }));
+        let reset = |event: &Event| is(event, |what| leaves_out(what, user, device));
         people.bob.notices("the refusal", refused).await?;
         self.warned(&people.bob, refused)?;
         for person in people.each() {
@@ -167,10 +172,12 @@ impl Demo<'_> {
         self.says(&people.carol, group, text).await?;
         people.all_hear(text).await?;
         let leaves = people.alice.client.health(group).await?.leaves;
+        // What was pushed to it before it asks has come when it is answered.
+        mallory.client.rooms(true).await?;
         self.stage.check(
             leaves.len() == 3
                 && leaves.iter().all(|leaf| leaf.user != user)
-                && mallory.times_heard(text) == 0,
+                && mallory.never_heard(group, text).await?,
             "the culprit was named, and the group goes on without mallory; nobody had to do anything",
         )?;
         self.stage.check(same_state(people, group).await?, SAME)?;
@@ -183,6 +190,11 @@ impl Demo<'_> {
 
 fn is_refusal(what: &private::Event) -> bool {
     matches!(what, private::Event::CommitRefused { .. })
+}
+
+fn leaves_out(what: &private::Event, user: UserId, device: DeviceId) -> bool {
+    let private::Event::Reset { culprit: Some(culprit), .. } = what else { return false };
+    (culprit.user, culprit.device) == (user, device)
 }
 
 fn refuses(what: &private::Event, user: UserId, wrong: private::Reason) -> bool {

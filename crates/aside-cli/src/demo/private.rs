@@ -19,7 +19,7 @@ const TO_PHONE: &str = "The lantern is behind the water butt.";
 const WITHOUT_PHONE: &str = "Bob has lost his telephone in the compost.";
 
 /// What nobody but the members may find anywhere.
-pub(super) const PRIVATE: [&str; 11] = [
+pub(super) const PRIVATE: [&str; 12] = [
     NAME,
     FIRST,
     WITHOUT_CAROL,
@@ -27,6 +27,7 @@ pub(super) const PRIVATE: [&str; 11] = [
     TO_PHONE,
     WITHOUT_PHONE,
     mole::LIE,
+    mole::TRUTH,
     mole::AFTER_RUBBISH,
     mole::AFTER_LIE,
     ghost::SAID[0],
@@ -119,15 +120,20 @@ impl Demo<'_> {
             .find_map(|entry| why_unreadable(entry, "its sender"))
             .context("it was not there before")?;
         self.stage.note(PHONE, format!("of what was said before: {before}"))?;
-        self.stage.check(true, "it has come in by itself, and reads what is said from then on")?;
+        self.stage.check(
+            phone.noticed.iter().any(|event| is(event, is_by_itself)),
+            "it has come in by itself, and reads what is said from then on",
+        )?;
         let device = phone.client.identity().device;
         people.bob.client.revoke_device(device).await?;
         self.stage.note("bob", "loses the phone, and revokes it")?;
         self.says(&people.alice, group, WITHOUT_PHONE).await?;
         people.all_hear(WITHOUT_PHONE).await?;
+        phone.is_shut_out().await?;
         let leaves = people.alice.client.health(group).await?.leaves;
         self.stage.check(
             leaves.iter().all(|leaf| leaf.device != device)
+                && phone.times_heard(TO_PHONE) == 1
                 && phone.times_heard(WITHOUT_PHONE) == 0,
             "the next message was encrypted without it, by itself",
         )?;
@@ -186,6 +192,12 @@ pub(super) fn is(event: &Event, wanted: impl Fn(&private::Event) -> bool) -> boo
 pub(super) fn is_told(event: &Event, group: ConversationId) -> bool {
     let Event::Private { conversation, what, .. } = event else { return false };
     *conversation == group && matches!(what, private::Event::Joined { .. })
+}
+
+/// As a new device of a member, let in by nobody.
+fn is_by_itself(what: &private::Event) -> bool {
+    const BY_ITSELF: private::How = private::How::Came(private::Repair::NewDevice);
+    matches!(what, private::Event::Joined { how } if *how == BY_ITSELF)
 }
 
 fn is_profile(event: &Event) -> bool {

@@ -6,7 +6,7 @@ use mls_rs::{
     MlsMessage,
     error::MlsError,
     group::{
-        CommitBuilder, CommitEffect, CommitMessageDescription, ContentType, NewEpoch,
+        CommitBuilder, CommitEffect, CommitMessageDescription, ContentType, NewEpoch, Node,
         ReceivedMessage, proposal::Proposal,
     },
     time::MlsTime,
@@ -23,8 +23,8 @@ impl<P: Crypto> Group<P> {
     /// A KeyPackage for this group's suite, and whose it is.
     ///
     /// # Errors
-    /// If it is not one, is longer than [`MAX_KEY_PACKAGE_BYTES`] (MLS-042), its lifetime is longer than [`KEY_PACKAGE_LIFETIME`] and [`CLOCK_SKEW`] (MLS-037), or the judge does
-    /// not know the leaf.
+    /// If it is not one, is longer than [`MAX_KEY_PACKAGE_BYTES`] (MLS-042), its lifetime is longer than [`KEY_PACKAGE_LIFETIME`] and
+    /// [`CLOCK_SKEW`] (MLS-037), its leaf has extensions (MLS-047), or the judge does not know the leaf.
     pub fn key_package(&self, bytes: &[u8]) -> Result<KeyPackage, Reason> {
         check_length(bytes, MAX_KEY_PACKAGE_BYTES)?;
         let message = parse(bytes)?;
@@ -33,7 +33,7 @@ impl<P: Crypto> Group<P> {
             return Err(Reason::WrongSuite);
         }
         let longest = (KEY_PACKAGE_LIFETIME + CLOCK_SKEW).as_secs();
-        if lifetime(bytes).ok_or(Reason::Malformed)? > longest {
+        if lifetime(bytes)? > longest {
             return Err(Reason::Expired);
         }
         let owner = owner(&self.identities, key_package.signing_identity())?;
@@ -197,6 +197,10 @@ impl<P: Crypto> Group<P> {
         let leaf = 2 * commit.committer as usize;
         if before.nodes().get(leaf) == after.nodes().get(leaf) {
             return Err(Reason::NoPath);
+        }
+        let has_extensions = |node: &Option<Node>| matches!(node, Some(Node::Leaf(leaf)) if !leaf.extensions.is_empty());
+        if after.nodes().iter().any(has_extensions) {
+            return Err(Reason::Invalid);
         }
         if after.total_leaf_count() > MAX_LEAVES { Err(Reason::TooLarge) } else { Ok(()) }
     }

@@ -16,8 +16,8 @@ use super::{
     material::{alice_key, bob_key, counting, flipped, id, key, other_s, sign_labeled},
 };
 
-const DESCRIPTION: &str = "Device certificates as any reader judges them. Reasons: long, malformed, key (of log-in), id, mls-keys, \
-    signature. Where private_key is given, the signature is the one of RFC 6979.";
+const DESCRIPTION: &str = "Device certificates as any reader judges them. Reasons, checked in this order: long, malformed, key (of \
+    log-in), id, mls-keys, signature. Where private_key is given, the signature is the one of RFC 6979.";
 
 pub(super) fn file() -> File {
     File::new(

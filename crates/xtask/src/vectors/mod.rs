@@ -24,6 +24,7 @@ mod labels;
 mod login;
 mod material;
 mod messages;
+mod mls;
 mod names;
 mod recovery;
 mod redaction;
@@ -79,6 +80,7 @@ fn generate() -> Vec<(String, String)> {
         approval::file(),
         franking::file(),
         directs::file(),
+        mls::file(),
         session.file(),
     ];
     let mut generated: Vec<_> = files.iter().map(|f| (f.path(), f.render())).collect();

@@ -5,6 +5,7 @@ mod client;
 mod content;
 mod crypto;
 mod identity;
+mod mls;
 mod replay;
 mod rooms;
 mod server;
