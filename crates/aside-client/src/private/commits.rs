@@ -211,7 +211,7 @@ impl Conversation {
             self.broken = None;
         }
         if is_last && payload.code() == v1::RejectCode::WelcomeInvalid && self.is_in_group() {
-            // Nobody comes in by what the last commit left: the next one leaves another.
+            // Nobody comes in by what the last commit left: the next one leaves another (MLS-045).
             let mut others =
                 self.leaves().into_iter().filter(|leaf| Some(*leaf) != maker && *leaf != by);
             if others.next() == Some(cx.me) && self.renewed_for.times(by) < AT_ONCE {

@@ -231,7 +231,7 @@ pub(super) struct Conversation {
     pub(super) retry_at_ms: Option<u64>,
     /// By whose commits this device was left behind, and so came in anew.
     pub(super) left_behind: LeftBehind,
-    /// For whose rejections this device has made a commit that leaves another way in.
+    /// For whose rejections this device has made a commit that leaves another way in (MLS-045).
     pub(super) renewed_for: LeftBehind,
     /// Whether the tree that a Welcome led to was not held yet against the leaves that the server lists (MLS-046).
     pub(super) is_tree_unproven: bool,

@@ -325,6 +325,7 @@ fn nothing_is_said_in_a_tree_with_leaves_that_nobody_was_shown() {
     assert!(matches!(world.reading(0, said), Some(Reading::Said(_))));
 }
 
+// cites: MLS-045
 #[test]
 fn rejections_of_one_leaf_do_not_make_another_commit_for_ever() {
     let mut world = World::new(Group, 3);
