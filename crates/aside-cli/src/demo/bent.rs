@@ -156,15 +156,11 @@ async fn bend(
         decoder.extend(&chunk[..length]);
         while let Some(body) = decoder.next_body().map_err(io::Error::other)? {
             let mut asked: v1::ClientFrame = frame::decode(body).map_err(io::Error::other)?;
-            let told = asked.body.as_mut().and_then(|body| {
+            if let Some(body) = &mut asked.body {
                 let mut next = next.lock().unwrap_or_else(PoisonError::into_inner);
-                next.take_if(|lie| tell(*lie, body).is_some())
-            });
-            server.write_all(&frame::encode(&asked)).await?;
-            if told == Some(Lie::Message) {
-                // The client would notice by the reply that the server has something else (MSG-009): it gets none.
-                return server.shutdown().await;
+                next.take_if(|lie| tell(*lie, body).is_some());
             }
+            server.write_all(&frame::encode(&asked)).await?;
         }
         server.flush().await?;
     }

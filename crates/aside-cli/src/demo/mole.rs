@@ -2,8 +2,8 @@
 
 use anyhow::{Context as _, Result, ensure};
 use aside_client::{
-    BindingKind, ConversationId, DeviceId, Event, Strength, UserId, What, new_recovery_phrase,
-    private,
+    BindingKind, ConversationId, DeviceId, Error, Event, Strength, UserId, What,
+    new_recovery_phrase, private,
     v1::{self, client_frame::Body},
 };
 use prost::Message as _;
@@ -38,7 +38,7 @@ impl Demo<'_> {
             "alice",
             "adds mallory, who has asked so kindly; but mallory's client is bent to lie",
         )?;
-        self.lying_message(people, (&mallory, &bent), group).await?;
+        self.lying_message(people, (&mut mallory, &bent), group).await?;
         self.rubbish(people, &mut mallory, group).await?;
         self.lets_in(people, &mut mallory, group).await?;
         self.stage.note("alice", "adds mallory once more: it was the cat, she hears")?;
@@ -63,18 +63,23 @@ impl Demo<'_> {
     async fn lying_message(
         &mut self,
         people: &mut People,
-        (mallory, bent): (&Person, &Bent),
+        (mallory, bent): (&mut Person, &Bent),
         group: ConversationId,
     ) -> Result<()> {
         bent.lie(Lie::Message);
-        let seq = mallory.client.send(group, LIE).await?.seq;
+        let sent = mallory.client.send(group, LIE).await;
         ensure!(bent.has_lied(), "nothing was changed");
+        // What is bent is the wire: the client itself finds that the server has another message than it sent, and goes no further
+        // (MSG-009) until it is told to take it all up anew.
+        ensure!(matches!(sent, Err(Error::Tampered)), "a false message is acknowledged: {sent:?}");
+        mallory.noticed.clear();
+        mallory.client.forget(group).await?;
+        mallory.notices("that it is in anew", |event| is_told(event, group)).await?;
         self.stage.note("mallory", "says something under a header with a false tag, so that nobody could prove it by a report")?;
         let mut caught = true;
         for person in people.each() {
-            let entry = |event: &Event| matches!(event, Event::Entry(entry) if entry.seq == seq);
-            person.notices("the message that lies", entry).await?;
-            let shown = person.client.history(group, Some(seq + 1), 1).await?;
+            person.notices("the message that lies", is_unreadable).await?;
+            let shown = person.client.history(group, None, 4).await?;
             let why = shown.iter().find_map(|entry| match &entry.what {
                 What::Unreadable { why, .. } => Some(*why),
                 _ => None,
@@ -140,12 +145,10 @@ impl Demo<'_> {
     ) -> Result<()> {
         let carol = people.carol.client.identity().user;
         bent.lie(Lie::Commit);
-        // Mallory's client never learns that it is done: what comes back is not what it asked for.
-        tokio::select! {
-            outcome = mallory.client.remove_member(group, carol) => outcome?,
-            outcome = people.bob.notices("the refusal", |event| is(event, is_refusal)) => outcome?,
-        }
+        let removed = mallory.client.remove_member(group, carol).await;
         ensure!(bent.has_lied(), "nothing was changed");
+        // As before, its client finds another change in the log than it made.
+        ensure!(matches!(removed, Err(Error::Tampered)), "a false change is taken: {removed:?}");
         self.stage.note("mallory", "removes carol, and says that it only renews its keys: the server, which reads none, takes it")?;
         self.goes_on_without(people, (mallory, private::Reason::HeaderMismatch), group, AFTER_LIE)
             .await
@@ -188,10 +191,6 @@ impl Demo<'_> {
     }
 }
 
-fn is_refusal(what: &private::Event) -> bool {
-    matches!(what, private::Event::CommitRefused { .. })
-}
-
 fn leaves_out(what: &private::Event, user: UserId, device: DeviceId) -> bool {
     let private::Event::Reset { culprit: Some(culprit), .. } = what else { return false };
     (culprit.user, culprit.device) == (user, device)
@@ -200,4 +199,8 @@ fn leaves_out(what: &private::Event, user: UserId, device: DeviceId) -> bool {
 fn refuses(what: &private::Event, user: UserId, wrong: private::Reason) -> bool {
     let private::Event::CommitRefused { by, reason, .. } = what else { return false };
     (by.user, *reason) == (user, wrong)
+}
+
+fn is_unreadable(event: &Event) -> bool {
+    matches!(event, Event::Entry(entry) if matches!(entry.what, What::Unreadable { .. }))
 }
