@@ -8,7 +8,7 @@ use aside_proto::v1;
 use prost::Message as _;
 
 use super::{
-    conversation::{Context, Conversation, Entry, Opened, Outgoing, Stall},
+    conversation::{Context, Conversation, Entry, Opened, Outgoing, Stall, Step},
     event::Event,
     intake::{By, Hold, Taken},
     reading::{Reading, Said, Unreadable},
@@ -83,6 +83,14 @@ impl Conversation {
         by: By,
         at: (u32, u64),
     ) -> Taken<Reading> {
+        let is_other = |it: &Outgoing| {
+            let is_sent = it.sent.is_some() || self.in_flight == Some(Step::Send(by.key));
+            it.message_id == by.key && is_sent && it.payload.as_ref() != Some(&entry.payload)
+        };
+        if self.outgoing.iter().any(is_other) {
+            // All that came before it was asked for was taken in by then.
+            return Err(Hold::Contradiction("what a message says that it acknowledged"));
+        }
         let Some(mine) = self.arrived(cx, by)? else {
             // Sent in a state that is lost: the keys that it used may be used no more (MLS table "own").
             if self.is_at(at) {
@@ -95,9 +103,6 @@ impl Conversation {
             cx.tell(self.id, Event::Sent { message_id, seq: entry.seq, time_ms });
         }
         if mine.payload.as_ref() != Some(&entry.payload) {
-            if mine.sent.is_some() {
-                return Err(Hold::Contradiction("what a message says that it acknowledged"));
-            }
             // Encrypted in a state that is lost, and said before the copy was made.
             if self.is_at(at) {
                 self.lost();
