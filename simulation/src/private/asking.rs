@@ -90,16 +90,22 @@ impl Device {
 
     fn ask_for_engine(&mut self, scene: &mut Scene<'_>) -> Result<bool> {
         let now = scene.clock.now();
-        let owner = self.disk.owner.context("it is somebody")?;
+        let (owner, index) = (self.disk.owner.context("it is somebody")?, self.index);
         let engine = self.engine().context("it has an engine")?;
         let Some((asked, key, body)) = engine.poll_request() else { return Ok(false) };
+        match &body {
+            client_frame::Body::SendPrivate(it) => scene.witness.makes(index, &it.payload),
+            client_frame::Body::SubmitCommit(it) => scene.witness.makes(index, &it.payload),
+            client_frame::Body::EstablishGroup(it) => scene.witness.makes(index, &it.header),
+            _ => {}
+        }
         if let client_frame::Body::SendPrivate(send) = &body {
             let payload = v1::PrivatePayload::decode(&send.payload[..])?;
             let header = v1::PrivateHeader::decode(&payload.header[..])?;
             let id = header.conversation_id[..].try_into()?;
             let leaves = engine.health(id).map(|health| health.leaves).unwrap_or_default();
             if !scene.users[self.user].is_evil {
-                scene.witness.encrypted((self.index, owner), leaves, send)?;
+                scene.witness.encrypted((index, owner), leaves, send)?;
             }
             if scene.is(PrivateSabotage::AckUnsent) && scene.rng.one_in(6) {
                 let sent = v1::Sent { seq: 5, ..v1::Sent::default() };

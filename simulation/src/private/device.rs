@@ -61,6 +61,8 @@ pub(crate) struct Disk {
     pub(crate) rooms: BTreeMap<ConversationId, Room>,
     pub(crate) outbox: VecDeque<(IdempotencyKey, Body)>,
     pub(crate) vault: Vault,
+    /// What was taken in of each conversation by then.
+    pub(crate) taken_in: BTreeMap<ConversationId, u64>,
 }
 
 /// A device log, and what it comes to.
@@ -88,8 +90,8 @@ pub(crate) struct Running {
     pub(crate) followers: BTreeMap<ConversationId, Follower>,
     /// What the engine wants to be kept, and is not on disk.
     pub(crate) unsaved: Option<Writes>,
-    /// At which epochs it was then.
-    pub(crate) places: Vec<Place>,
+    /// What it had taken in of each conversation then.
+    pub(crate) taken_in: BTreeMap<ConversationId, u64>,
     pub(crate) online: Option<Online>,
 }
 
@@ -169,6 +171,7 @@ impl Device {
             rooms: BTreeMap::new(),
             outbox: VecDeque::new(),
             vault: Vault::default(),
+            taken_in: BTreeMap::new(),
         };
         Ok(Self {
             name: format!("{handle}-{number}"),
@@ -266,7 +269,7 @@ impl Device {
             }
         }
         self.disk.vault.write(writes)?;
-        scene.witness.came(self.index, std::mem::take(&mut running.places));
+        self.disk.taken_in = std::mem::take(&mut running.taken_in);
         if let Some(engine) = &mut running.engine {
             engine.written();
         }
@@ -314,7 +317,7 @@ impl Device {
         self.has_forgotten = true;
         let rooms = self.disk.vault.conversations.values();
         let kept: BTreeSet<_> = rooms.flat_map(|kept| kept.outgoing.keys().copied()).collect();
-        witness.forget(self.index, &kept);
+        witness.forget(self.index, self.disk.taken_in.clone(), &kept);
     }
 
     /// Opens a connection: its TLS handshake is done.

@@ -491,10 +491,12 @@ impl Device {
             if let Some((id, from)) = engine.wants_entries() {
                 let entries = self.disk.rooms.get(&id).context("what is wanted is kept")?;
                 let skips = scene.is(PrivateSabotage::SkipCommit);
+                // One by one, each epoch that is passed through is seen.
+                let most = if scene.sabotage.is_none() && scene.rng.one_in(2) { 1 } else { 64 };
                 let shown: Vec<_> = entries
                     .entries
                     .range(from..)
-                    .take(64)
+                    .take(most)
                     .map(|(_, entry)| entry)
                     .filter(|it| !(skips && it.kind() == v1::EntryKind::Commit && it.seq % 5 == 0))
                     .map(|it| aside_client::private::Entry {
@@ -517,11 +519,9 @@ impl Device {
             scene.witness.look_at(engine)?;
             if running.unsaved.is_none() {
                 running.unsaved = engine.take_writes();
-                let places = engine.conversations().filter_map(|id| {
-                    let (generation, epoch, _) = engine.epoch_authenticator(id)?;
-                    Some((id, generation, epoch))
-                });
-                running.places = places.collect();
+                if running.unsaved.is_some() {
+                    running.taken_in = engine.taken_in().collect();
+                }
             }
             if lists {
                 self.list();
@@ -545,6 +545,15 @@ impl Device {
         scene.witness.rejoins += u32::from(matches!(told, Told::Joined { how: How::Came(_) }));
         if scene.users[self.user].is_evil {
             return Ok(());
+        }
+        match told {
+            Told::CommitRefused { seq, .. } => {
+                scene.witness.refused.insert((self.index, id, seq));
+            }
+            Told::SenderDoubted { seq, .. } => {
+                scene.witness.doubted.insert((self.index, id, seq));
+            }
+            _ => {}
         }
         match told {
             Told::Sent { message_id, seq, .. } => {

@@ -81,7 +81,9 @@ impl World {
             }
         }
         let world = Self::of(rng, clock, (users, devices), whole_trace)?;
-        Ok(Self { sabotage, lies, backups, may_suspect: has_evil || lies, ..world })
+        let mut world = Self { sabotage, lies, backups, may_suspect: has_evil || lies, ..world };
+        world.witness.lies = lies;
+        Ok(world)
     }
 
     /// So many users, each with one device that has logged in, and nothing that goes wrong.
