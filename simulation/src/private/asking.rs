@@ -7,7 +7,6 @@ use aside_proto::{
     v1::{self, ErrorCode, client_frame, server_frame::Body},
 };
 use bytes::Bytes;
-use prost::Message as _;
 
 use super::{
     device::{Asked, Device, Scene},
@@ -92,7 +91,7 @@ impl Device {
         let now = scene.clock.now();
         let (owner, index) = (self.disk.owner.context("it is somebody")?, self.index);
         let engine = self.engine().context("it has an engine")?;
-        let Some((asked, key, body)) = engine.poll_request() else { return Ok(false) };
+        let Some((asked, key, mut body)) = engine.poll_request() else { return Ok(false) };
         match &body {
             client_frame::Body::SendPrivate(it) => scene.witness.makes(index, &it.payload),
             client_frame::Body::SubmitCommit(it) => scene.witness.makes(index, &it.payload),
@@ -100,12 +99,8 @@ impl Device {
             _ => {}
         }
         if let client_frame::Body::SendPrivate(send) = &body {
-            let payload = v1::PrivatePayload::decode(&send.payload[..])?;
-            let header = v1::PrivateHeader::decode(&payload.header[..])?;
-            let id = header.conversation_id[..].try_into()?;
-            let leaves = engine.health(id).map(|health| health.leaves).unwrap_or_default();
             if !scene.users[self.user].is_evil {
-                scene.witness.encrypted((index, owner), leaves, send)?;
+                scene.witness.encrypted((index, owner), send)?;
             }
             if scene.is(PrivateSabotage::AckUnsent) && scene.rng.one_in(6) {
                 let sent = v1::Sent { seq: 5, ..v1::Sent::default() };
@@ -115,6 +110,11 @@ impl Device {
                 self.move_engine(scene)?;
                 return Ok(true);
             }
+        }
+        if let client_frame::Body::SendPrivate(send) = &mut body
+            && scene.is(PrivateSabotage::KeysOfBefore)
+        {
+            self.encrypt_by_former(send, &scene.witness.everyone)?;
         }
         if let client_frame::Body::SubmitCommit(_) = &body
             && scene.is(PrivateSabotage::MergeEarly)

@@ -23,6 +23,9 @@ use super::{
 pub(crate) fn check(witness: &Witness, users: &[User], devices: &[Device]) -> Result<()> {
     let honest: Vec<&Device> = devices.iter().filter(|it| !users[it.user].is_evil).collect();
     let logs = Logs::of(devices)?;
+    for device in devices {
+        readings::check_secrecy(witness, &logs, device).context(device.name.clone())?;
+    }
     for device in &honest {
         readings::check(witness, (&honest, &logs), device).context(device.name.clone())?;
         if let Some(engine) = device.seen().filter(|_| !device.is_revoked && device.is_approved()) {

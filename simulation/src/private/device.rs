@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use anyhow::{Context as _, Result};
 use aside_client::private::{self, Engine, Identity, KnownLog, Received, Writes};
 use aside_crypto::{Certificate, DeviceLog, MlsKey, PublicKey, SigningKey};
-use aside_mls::{AwsLc, Owner, Suite};
+use aside_mls::{AwsLc, Owner, Secret, Suite};
 use aside_proto::{
     id::{ConversationId, IdempotencyKey, UserId, uuid_v7},
     v1::{self, client_frame::Body},
@@ -17,7 +17,7 @@ use aside_session::client::{
 
 use super::{
     people::{Everyone, User},
-    sabotage::PrivateSabotage,
+    sabotage::{Former, PrivateSabotage},
     vault::Vault,
     witness::{Fate, Place, Witness},
 };
@@ -45,6 +45,10 @@ pub(crate) struct Device {
     pub(crate) is_revoked: bool,
     /// It was broken, which shows when it starts anew.
     pub(crate) wants_crash: bool,
+    /// The last state of each group that was ever on its disk.
+    pub(crate) states: BTreeMap<(ConversationId, u32), Secret>,
+    /// Of a sabotage.
+    pub(crate) former: Former,
     /// Its disk was ever put back.
     pub(crate) has_forgotten: bool,
 }
@@ -187,6 +191,8 @@ impl Device {
             is_revoked: false,
             wants_crash: false,
             has_forgotten: false,
+            states: BTreeMap::new(),
+            former: Former::default(),
         })
     }
 
@@ -247,6 +253,7 @@ impl Device {
     pub(crate) fn save(&mut self, scene: &mut Scene<'_>) -> Result<()> {
         let running = self.running.as_mut().context("it runs")?;
         let Some(mut writes) = running.unsaved.take() else { return Ok(()) };
+        let taken_in = std::mem::take(&mut running.taken_in);
         for writes in writes.conversations.values() {
             for (key, value) in &writes.outgoing {
                 if value.is_some() {
@@ -268,9 +275,16 @@ impl Device {
                 }
             }
         }
+        if scene.is(PrivateSabotage::KeysOfBefore) {
+            self.keep_former(&writes, &scene.witness.everyone)?;
+        }
+        for (id, writes) in &writes.conversations {
+            let states = writes.groups.iter().filter_map(|(it, state)| Some((it, state.as_ref()?)));
+            self.states.extend(states.map(|(it, state)| ((*id, *it), state.clone())));
+        }
         self.disk.vault.write(writes)?;
-        self.disk.taken_in = std::mem::take(&mut running.taken_in);
-        if let Some(engine) = &mut running.engine {
+        self.disk.taken_in = taken_in;
+        if let Some(engine) = self.engine() {
             engine.written();
         }
         self.audit(scene)

@@ -60,8 +60,8 @@ pub(crate) fn say(
     engine.send(id, key, content.clone())?;
     if !scene.users[device.user].is_evil {
         let (index, conversation, fate) = (device.index, id, Fate::Said);
-        let (leaves, is_forgotten) = Default::default();
-        let message = Message { device: index, conversation, content, fate, leaves, is_forgotten };
+        let is_forgotten = false;
+        let message = Message { device: index, conversation, content, fate, is_forgotten };
         scene.witness.messages.insert(key, message);
     }
     Ok(Some(format!("says {key} in {}", scene.witness.name(id))))

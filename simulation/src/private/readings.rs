@@ -3,7 +3,11 @@
 use anyhow::{Context as _, Result, bail, ensure};
 use aside_client::private::{Reading, Said};
 use aside_mls::Owner;
-use aside_proto::{id::ConversationId, v1::EntryKind};
+use aside_proto::{
+    id::ConversationId,
+    v1::{self, EntryKind},
+};
+use prost::Message as _;
 
 use super::{
     device::{Device, Room},
@@ -23,6 +27,29 @@ pub(super) fn check(
         let kept = device.disk.vault.conversations.get(id);
         let reader = Reader { witness, devices, device, owner, id: *id, room, kept };
         reader.check(logs.steps(*id)).with_context(|| id.to_string())?;
+    }
+    Ok(())
+}
+
+/// Who is no leaf where something is said can't open it with the last that it kept of any group of the conversation's.
+pub(super) fn check_secrecy(witness: &Witness, logs: &Logs<'_>, device: &Device) -> Result<()> {
+    let Some(owner) = device.disk.owner else { return Ok(()) };
+    for ((id, generation), state) in &device.states {
+        let Ok(mut group) = device.mls(&witness.everyone)?.load(state) else { continue };
+        // What it was told of its removal keeps nobody from trying.
+        let _ = group.reject_removal();
+        for step in logs.steps(*id).iter().filter(|step| !step.leaves.contains(&owner)) {
+            let is_message = step.entry.kind() == EntryKind::PrivateMessage;
+            let said = step.entry.sender.filter(|it| witness.messages.contains_key(&it.message_id));
+            let (true, Some(_), Some(by)) = (is_message, said, step.by) else { continue };
+            let payload = v1::PrivatePayload::decode(&step.entry.entry.payload[..])?;
+            let header = v1::PrivateHeader::decode(&payload.header[..])?;
+            if header.generation != u64::from(*generation) || by == owner {
+                continue;
+            }
+            let opened = group.decrypt(&payload.ciphertext, &payload.header, by);
+            ensure!(opened.is_err(), "entry {} of {id} is opened by who was removed", step.seq);
+        }
     }
     Ok(())
 }
@@ -96,7 +123,7 @@ impl Reader<'_> {
         let reading = self.kept.and_then(|kept| kept.readings.get(&seq));
         if let Some(Reading::Said(Said { content, .. })) = reading {
             ensure!(*content == message.content, "entry {seq} is read wrongly");
-            let is_meant = message.leaves.contains(&self.owner) || is_own;
+            let is_meant = step.leaves.contains(&self.owner) || is_own;
             ensure!(is_meant, "entry {seq} is read, and was not for this device");
             return Ok(());
         }

@@ -502,7 +502,7 @@ impl Device {
                     .map(|it| aside_client::private::Entry {
                         seq: it.seq,
                         header: it.header.clone(),
-                        payload: it.entry.payload.clone(),
+                        payload: self.former.shown(&it.entry.payload),
                         chain: it.chain,
                     })
                     .collect();

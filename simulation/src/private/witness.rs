@@ -61,8 +61,6 @@ pub(crate) struct Message {
     pub(crate) conversation: ConversationId,
     pub(crate) content: Bytes,
     pub(crate) fate: Fate,
-    /// The leaves of the group that it was encrypted in last.
-    pub(crate) leaves: BTreeSet<Owner>,
     /// Its device forgot it, or may: its disk was put back, or it was taken back, which is forgotten if that is not on disk.
     pub(crate) is_forgotten: bool,
 }
@@ -207,19 +205,14 @@ impl Witness {
         Ok(())
     }
 
-    /// A device sends a message, to these leaves.
+    /// A device sends a message.
     pub(crate) fn encrypted(
         &mut self,
         (device, by): (usize, Owner),
-        leaves: impl IntoIterator<Item = Owner>,
         send: &v1::SendPrivate,
     ) -> Result<()> {
         let payload = v1::PrivatePayload::decode(&send.payload[..])?;
         let header = v1::PrivateHeader::decode(&payload.header[..])?;
-        let key = IdempotencyKey::try_from(&header.message_id[..])?;
-        if let Some(message) = self.messages.get_mut(&key) {
-            message.leaves = leaves.into_iter().collect();
-        }
         let place = place_of(&header)?;
         let (payload, known) = (send.payload.clone(), &self.used);
         let same = |it: &Bytes| *it == payload;
