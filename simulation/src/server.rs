@@ -399,9 +399,11 @@ impl Served {
             if link.to_client.is_cut() {
                 return Ok(false);
             }
-            match &mut liar {
-                Some(liar) => link.to_client.write(&liar.push(event)),
-                None => link.to_client.write(&event),
+            match (&mut liar, self.session.identity()) {
+                (Some(liar), Some((_, device))) => {
+                    link.to_client.write(&liar.push(device, event));
+                }
+                _ => link.to_client.write(&event),
             }
         }
         Ok(true)

@@ -1,6 +1,6 @@
 //! What a device asks the server for, one request after another.
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use aside_client::private::Received;
 use aside_proto::{
     id::UserId,
@@ -92,14 +92,20 @@ impl Device {
         let (owner, index) = (self.disk.owner.context("it is somebody")?, self.index);
         let engine = self.engine().context("it has an engine")?;
         let Some((asked, key, mut body)) = engine.poll_request() else { return Ok(false) };
+        let is_evil = scene.users[self.user].is_evil;
         match &body {
             client_frame::Body::SendPrivate(it) => scene.witness.makes(index, &it.payload),
             client_frame::Body::SubmitCommit(it) => scene.witness.makes(index, &it.payload),
+            client_frame::Body::RejectCommit(it) if !is_evil => {
+                let id = it.conversation_id[..].try_into()?;
+                let may = scene.witness.causes.rejects((index, owner), id, it.seq);
+                ensure!(may, "it rejects entry {} of {id}, and nobody lies", it.seq);
+            }
             client_frame::Body::EstablishGroup(it) => scene.witness.makes(index, &it.header),
             _ => {}
         }
         if let client_frame::Body::SendPrivate(send) = &body {
-            if !scene.users[self.user].is_evil {
+            if !is_evil {
                 scene.witness.encrypted((index, owner), send)?;
             }
             if scene.is(PrivateSabotage::AckUnsent) && scene.rng.one_in(6) {

@@ -141,8 +141,6 @@ pub(crate) struct Scene<'a> {
     pub(crate) witness: &'a mut Witness,
     pub(crate) users: &'a mut Vec<User>,
     pub(crate) sabotage: Option<PrivateSabotage>,
-    /// Whether somebody lies, so that suspicion is no error.
-    pub(crate) may_suspect: bool,
     /// What happened besides, for the trace.
     pub(crate) notes: Vec<String>,
 }
@@ -327,6 +325,7 @@ impl Device {
     pub(crate) fn put_back(&mut self, witness: &mut Witness) {
         let Some(backup) = self.backup.clone() else { return };
         self.crash(witness);
+        witness.causes.put_back(self.index, self.disk.rooms.keys().copied());
         self.disk = backup;
         self.has_forgotten = true;
         let rooms = self.disk.vault.conversations.values();

@@ -108,7 +108,8 @@ impl<'a> Step<'a> {
     }
 }
 
-fn owners(leaves: &[v1::Leaf]) -> Result<BTreeSet<Owner>> {
+/// Who these are.
+pub(crate) fn owners(leaves: &[v1::Leaf]) -> Result<BTreeSet<Owner>> {
     let owner = |leaf: &v1::Leaf| -> Result<Owner> {
         Ok(Owner { user: leaf.user_id[..].try_into()?, device: leaf.device_id[..].try_into()? })
     };

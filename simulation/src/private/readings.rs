@@ -101,11 +101,13 @@ impl Reader<'_> {
         if step.came.contains(&self.owner) {
             let is_welcomed = step.by != Some(self.owner);
             // The Welcome, or the secrets that it is for, may be gone with the disk, or be held back.
-            let may_lack = is_welcomed && (self.witness.lies || self.witness.was_put_back(place));
+            let may_lack = is_welcomed
+                && (self.witness.causes.was_lied_to(self.owner.device, self.id)
+                    || self.witness.was_put_back(place));
             *standing = Standing { is_astray: may_lack, missed: Vec::new() };
         }
         let forgot = step.by == Some(self.owner) && self.is_forgotten(step);
-        standing.is_astray |= forgot || self.witness.refused.contains(&place);
+        standing.is_astray |= forgot || self.witness.causes.refused.contains(&place);
     }
 
     fn message(&self, step: &Step<'_>, standing: &mut Standing) -> Result<()> {

@@ -134,7 +134,9 @@ impl Device {
                 Ok(())
             }
             Event::ForkCheckMismatch { conversation, epoch, .. } => {
-                ensure!(scene.may_suspect, "the server heard of a fork at epoch {epoch}");
+                let device = self.disk.owner.context("it is somebody")?.device;
+                let may_fork = scene.witness.causes.may_fork(device, conversation);
+                ensure!(may_fork, "the server heard of a fork at epoch {epoch}");
                 let engine = self.engine().into_iter();
                 engine.for_each(|engine| engine.fork_found(conversation, epoch));
                 Ok(())
@@ -161,6 +163,9 @@ impl Device {
 
     fn authenticated(&mut self, owner: Owner, scene: &mut Scene<'_>) -> Result<()> {
         self.disk.owner = Some(owner);
+        if scene.users[self.user].is_evil {
+            scene.witness.causes.evil.insert(owner.user);
+        }
         scene.users[self.user].id = Some(owner.user);
         if self.disk.certificate.is_none() {
             let certificate = self.certify(owner, &scene.witness.everyone)?;
@@ -256,7 +261,8 @@ impl Device {
         error: &anyhow::Error,
         scene: &mut Scene<'_>,
     ) -> Result<()> {
-        ensure!(scene.may_suspect, "the server lies: {error}");
+        let device = self.disk.owner.context("it is somebody")?.device;
+        ensure!(scene.witness.causes.was_lied_to(device, id), "the server lies: {error}");
         scene.notes.push(format!("{} is lied to: {error}", self.name));
         let (Some(running), Some(room)) = (&mut self.running, self.disk.rooms.get(&id)) else {
             return Ok(());
@@ -472,7 +478,9 @@ impl Device {
             }
             Ok(None) => engine.no_log(user),
             Err(error) => {
-                ensure!(scene.may_suspect, "the server lies of a device log: {error}");
+                let device = engine.me().device;
+                let is_lie = scene.witness.causes.was_lied_to_of_logs(device);
+                ensure!(is_lie, "the server lies of a device log: {error}");
                 scene.notes.push(format!("{} is lied to: {error}", self.name));
                 engine.no_log(user);
             }
@@ -546,40 +554,23 @@ impl Device {
         if scene.users[self.user].is_evil {
             return Ok(());
         }
-        match told {
-            Told::CommitRefused { seq, .. } => {
-                scene.witness.refused.insert((self.index, id, seq));
-            }
-            Told::SenderDoubted { seq, .. } => {
-                scene.witness.doubted.insert((self.index, id, seq));
-            }
-            _ => {}
+        if let Told::SenderDoubted { seq, .. } = &told {
+            scene.witness.doubted.insert((self.index, id, *seq));
         }
+        let engine = self.seen().context("it has an engine")?;
+        let joined_at = engine.health(id).and_then(|health| health.last_repair);
+        let place = (id, joined_at.map_or(0, |(_, seq)| seq));
+        let is_explained = scene.witness.causes.explain((self.index, engine.me()), place, &told);
+        ensure!(is_explained, "nothing was done, and {told:?}");
         match told {
             Told::Sent { message_id, seq, .. } => {
                 scene.witness.told(message_id, Fate::Sent(seq))?;
             }
             Told::Failed { message_id, .. } => scene.witness.told(message_id, Fate::Failed)?,
             Told::Contradiction { seq, what } => bail!("entry {seq} is a contradiction: {what}"),
-            Told::Joined { how: How::Came(Repair::StateLost) } if self.has_forgotten => {}
-            // Others have followed a commit before its maker was revoked.
-            Told::Joined { how: How::Came(Repair::Behind) } if scene.witness.was_revoked => {}
-            Told::Joined { how: How::Came(repair @ (Repair::StateLost | Repair::Behind)) } => {
-                ensure!(scene.may_suspect, "it joins again: {repair}");
-            }
-            Told::CommitRefused { .. }
-            | Told::CommitRejected { .. }
-            | Told::RepairFailed { .. }
-            | Told::DeviceLeftOut { .. }
-            | Told::SenderDoubted { .. }
-            | Told::ForkFound { .. }
-            | Told::HistoryDiverges { .. } => {
-                // What a device made that was revoked since is not taken either.
-                let is_ordinary = scene.may_suspect || scene.witness.was_revoked;
-                ensure!(is_ordinary, "nobody lies, and {told:?}");
-                // Its user does what is offered then, once.
-                let offers = matches!(told, Told::RepairFailed { why, .. } if why != Repair::Asked);
-                if let Some(engine) = self.engine().filter(|_| offers) {
+            // Its user does what is offered then, once.
+            Told::RepairFailed { why, .. } if why != Repair::Asked => {
+                if let Some(engine) = self.engine() {
                     engine.rejoin(id);
                 }
             }

@@ -16,7 +16,7 @@ use aside_proto::{
 use bytes::Bytes;
 use prost::Message as _;
 
-use super::people::Everyone;
+use super::{causes::Causes, people::Everyone};
 
 /// A conversation, and where its group is: generation and epoch.
 pub(crate) type Place = (ConversationId, u32, u64);
@@ -31,8 +31,8 @@ pub(crate) struct Witness {
     pub(crate) messages: BTreeMap<IdempotencyKey, Message>,
     /// How often devices came in anew, from outside.
     pub(crate) rejoins: u32,
-    /// Whether a device was revoked.
-    pub(crate) was_revoked: bool,
+    /// What there is to complain of.
+    pub(crate) causes: Causes,
     /// Conversations, as they are called in the trace.
     names: Vec<ConversationId>,
     /// The epoch authenticator of each epoch.
@@ -41,12 +41,8 @@ pub(crate) struct Witness {
     put_back: BTreeMap<usize, Vec<BTreeMap<ConversationId, u64>>>,
     /// How often a device's disk was put back before it made what it sent.
     made: BTreeMap<Bytes, usize>,
-    /// Commits that a device can't follow, or whose Welcomes it can't use, it says.
-    pub(crate) refused: BTreeSet<Told>,
     /// Messages whose senders a device doubts, it says.
     pub(crate) doubted: BTreeSet<Told>,
-    /// Whether the server lies.
-    pub(crate) lies: bool,
     /// What was encrypted by each key of each sender.
     used: BTreeMap<(Place, Owner), BTreeMap<u32, Sealed>>,
     /// Two messages by one key, the later one by a device whose disk was put back: it can only know of what the log has.
@@ -94,14 +90,12 @@ impl Witness {
             everyone: Arc::default(),
             messages: BTreeMap::new(),
             rejoins: 0,
-            was_revoked: false,
+            causes: Causes::default(),
             names: Vec::new(),
             epochs: BTreeMap::new(),
             put_back: BTreeMap::new(),
             made: BTreeMap::new(),
-            refused: BTreeSet::new(),
             doubted: BTreeSet::new(),
-            lies: false,
             used: BTreeMap::new(),
             doubtful: Vec::new(),
             sealed: Vec::new(),
