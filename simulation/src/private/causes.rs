@@ -112,6 +112,11 @@ impl Causes {
         self.refused.contains(&(index, id, seq)) || self.is_suspect(owner, id)
     }
 
+    /// An evil member rejects one.
+    pub(crate) fn rejects_evilly(&mut self, id: ConversationId, seq: u64) {
+        self.rejected.insert((id, seq));
+    }
+
     /// Whether there is a reason for what a device tells, which came in last by this entry.
     pub(crate) fn explain(
         &mut self,
@@ -128,7 +133,10 @@ impl Causes {
                 self.lost.contains(&place)
                     || (self.may_lose.remove(&(index, id)) && self.lost.insert(place))
             }
-            Event::Joined { how: How::Came(Repair::Behind) } => has_refused(self),
+            Event::Joined { how: How::Came(Repair::Behind) } => {
+                // Of a removal that is none, it concludes the same.
+                has_refused(self) || self.was_lied_to(who.device, id)
+            }
             Event::CommitRefused { seq, .. } => {
                 self.refused.insert((index, id, *seq));
                 self.may_refuse(who, id, *seq)

@@ -100,6 +100,13 @@ fn check_groups(
             engine.epoch_authenticator(id).map(|(generation, epoch, _)| (generation, epoch));
         if is_at == Some(at) {
             ensure!(health.leaves.contains(&owner), "it is not among the leaves");
+            let cut_off = |leaf: &&Owner| health.cut_off.contains(leaf);
+            let stay: BTreeSet<_> =
+                health.leaves.iter().filter(|it| !cut_off(it)).copied().collect();
+            ensure!(
+                stay == *logs.leaves(id),
+                "the group of {id} has other leaves than its log says"
+            );
             check_agreement(devices, &health, id, at)?;
             continue;
         }

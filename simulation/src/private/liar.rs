@@ -7,9 +7,10 @@ use aside_crypto::{Certificate, DeviceLog, MlsKey, SUITE_P256, SigningKey};
 use aside_proto::{
     frame,
     id::{ConversationId, DeviceId, UserId},
+    private::Leaf,
     v1::{self, server_frame::Body},
 };
-use aside_session::server::{Command, Outcome};
+use aside_session::server::{Command, Outcome, Refusal};
 use bytes::Bytes;
 use prost::Message as _;
 
@@ -113,9 +114,36 @@ impl Liar {
                 list.summaries.remove(at);
             }
             (Outcome::Reply(Body::DeviceLogs(logs)), _) => self.device_logs(device, logs),
+            (Outcome::Reply(Body::Members(list)), Command::ListMembers { conversation, .. })
+                if !list.members.is_empty()
+                    && self.lie(device, Some(*conversation), "a role that is none") =>
+            {
+                let at = self.rng.below(list.members.len());
+                let roles = [v1::Role::Owner, v1::Role::Admin, v1::Role::Member];
+                list.members[at].role = self.rng.pick(&roles).unwrap_or_default().into();
+            }
             _ => {}
         }
         outcome
+    }
+
+    /// Refuses what could be done: a leaf that is none is to be removed first.
+    pub(crate) fn refuse(
+        &mut self,
+        identity: Option<(UserId, DeviceId)>,
+        command: &Command,
+    ) -> Option<Outcome> {
+        let (user, device) = identity?;
+        let at = match command {
+            Command::SubmitCommit { plan, .. } => plan.conversation,
+            Command::SendPrivate { conversation, .. } => *conversation,
+            _ => return None,
+        };
+        if !self.lie(device, Some(at), "a removal that is none") {
+            return None;
+        }
+        let leaf = Leaf { user, device: DeviceId::new(self.rng.bytes()) };
+        Some(Outcome::Refused(Refusal::devices(v1::ErrorCode::RemovalPending, vec![leaf])))
     }
 
     fn group_info(

@@ -31,6 +31,8 @@ pub(crate) struct Witness {
     pub(crate) messages: BTreeMap<IdempotencyKey, Message>,
     /// How often devices came in anew, from outside.
     pub(crate) rejoins: u32,
+    /// A KeyPackage of each device that publishes them, the latest.
+    pub(crate) packages: BTreeMap<Owner, Bytes>,
     /// What there is to complain of.
     pub(crate) causes: Causes,
     /// Conversations, as they are called in the trace.
@@ -90,6 +92,7 @@ impl Witness {
             everyone: Arc::default(),
             messages: BTreeMap::new(),
             rejoins: 0,
+            packages: BTreeMap::new(),
             causes: Causes::default(),
             names: Vec::new(),
             epochs: BTreeMap::new(),

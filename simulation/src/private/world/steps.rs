@@ -295,6 +295,11 @@ impl World {
                 let header = v1::EstablishHeader::decode(&header[..])?;
                 ((header.conversation_id[..].try_into()?, done.seq), owners(&header.leaves)?)
             }
+            (Command::PublishKeyPackages { key_packages, last_resort, .. }, _) => {
+                let package = last_resort.as_ref().or(key_packages.last());
+                self.witness.packages.extend(package.map(|it| (by, it.clone())));
+                return Ok(());
+            }
             _ => return Ok(()),
         };
         self.witness.causes.changed(place, by, added);
