@@ -296,9 +296,15 @@ impl Server {
         let batch = self.take_batch(rng);
         let mut begun = Vec::new();
         let mut outcomes = Vec::new();
+        let mut refused = Vec::new();
         for (link, ticket, command) in batch {
             let Some(served) = self.served.get(&link) else { continue };
             let identity = served.session.identity();
+            let refusal = self.liar.as_mut().and_then(|liar| liar.refuse(identity, &command));
+            if let Some(outcome) = refusal {
+                refused.push((link, ticket, outcome));
+                continue;
+            }
             let again = self.saboteur.again(&command);
             outcomes.push(self.core.execute(&served.connection, identity, command.clone()));
             begun.push((link, Some(ticket), identity, command));
@@ -308,6 +314,11 @@ impl Server {
             }
         }
         let outcomes = self.runtime.block_on(futures_util::future::join_all(outcomes));
+        for (link, ticket, outcome) in refused {
+            if let Some(served) = self.served.get_mut(&link) {
+                served.answers.push((ticket, outcome));
+            }
+        }
         let mut executed = Vec::new();
         for ((link, ticket, identity, command), outcome) in begun.into_iter().zip(outcomes) {
             let outcome = self.saboteur.twist(outcome);
@@ -399,9 +410,11 @@ impl Served {
             if link.to_client.is_cut() {
                 return Ok(false);
             }
-            match &mut liar {
-                Some(liar) => link.to_client.write(&liar.push(event)),
-                None => link.to_client.write(&event),
+            match (&mut liar, self.session.identity()) {
+                (Some(liar), Some((_, device))) => {
+                    link.to_client.write(&liar.push(device, event));
+                }
+                _ => link.to_client.write(&event),
             }
         }
         Ok(true)

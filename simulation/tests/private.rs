@@ -36,3 +36,13 @@ fn what_is_broken_is_noticed() {
         assert!((1..=WITHIN).any(is_broken), "{sabotage:?} goes unnoticed for {WITHIN} seeds");
     }
 }
+
+#[test]
+fn what_who_was_removed_can_open_is_noticed_as_that() {
+    let sabotage = Some(PrivateSabotage::KeysOfBefore);
+    let is_noticed = |seed| {
+        let broken = run_private(seed, sabotage, false).unwrap().broken;
+        broken.is_some_and(|why| why.contains("is opened by who was removed"))
+    };
+    assert!((1..=WITHIN).any(is_noticed));
+}

@@ -1,13 +1,12 @@
 //! What a device asks the server for, one request after another.
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use aside_client::private::Received;
 use aside_proto::{
     id::UserId,
     v1::{self, ErrorCode, client_frame, server_frame::Body},
 };
 use bytes::Bytes;
-use prost::Message as _;
 
 use super::{
     device::{Asked, Device, Scene},
@@ -90,16 +89,24 @@ impl Device {
 
     fn ask_for_engine(&mut self, scene: &mut Scene<'_>) -> Result<bool> {
         let now = scene.clock.now();
-        let owner = self.disk.owner.context("it is somebody")?;
+        let (owner, index) = (self.disk.owner.context("it is somebody")?, self.index);
         let engine = self.engine().context("it has an engine")?;
-        let Some((asked, key, body)) = engine.poll_request() else { return Ok(false) };
+        let Some((asked, key, mut body)) = engine.poll_request() else { return Ok(false) };
+        let is_evil = scene.users[self.user].is_evil;
+        match &body {
+            client_frame::Body::SendPrivate(it) => scene.witness.makes(index, &it.payload),
+            client_frame::Body::SubmitCommit(it) => scene.witness.makes(index, &it.payload),
+            client_frame::Body::RejectCommit(it) if !is_evil => {
+                let id = it.conversation_id[..].try_into()?;
+                let may = scene.witness.causes.rejects((index, owner), id, it.seq);
+                ensure!(may, "it rejects entry {} of {id}, and nobody lies", it.seq);
+            }
+            client_frame::Body::EstablishGroup(it) => scene.witness.makes(index, &it.header),
+            _ => {}
+        }
         if let client_frame::Body::SendPrivate(send) = &body {
-            let payload = v1::PrivatePayload::decode(&send.payload[..])?;
-            let header = v1::PrivateHeader::decode(&payload.header[..])?;
-            let id = header.conversation_id[..].try_into()?;
-            let leaves = engine.health(id).map(|health| health.leaves).unwrap_or_default();
-            if !scene.users[self.user].is_evil {
-                scene.witness.encrypted((self.index, owner), leaves, send)?;
+            if !is_evil {
+                scene.witness.encrypted((index, owner), send)?;
             }
             if scene.is(PrivateSabotage::AckUnsent) && scene.rng.one_in(6) {
                 let sent = v1::Sent { seq: 5, ..v1::Sent::default() };
@@ -109,6 +116,11 @@ impl Device {
                 self.move_engine(scene)?;
                 return Ok(true);
             }
+        }
+        if let client_frame::Body::SendPrivate(send) = &mut body
+            && scene.is(PrivateSabotage::KeysOfBefore)
+        {
+            self.encrypt_by_former(send, &scene.witness.everyone)?;
         }
         if let client_frame::Body::SubmitCommit(_) = &body
             && scene.is(PrivateSabotage::MergeEarly)
@@ -154,6 +166,10 @@ impl Device {
             {
                 let (code, retry_after_ms) = (ErrorCode::RateLimited.into(), 1);
                 Err(v1::Error { code, retry_after_ms, ..v1::Error::default() })
+            }
+            Ok(Body::Sent(sent)) => {
+                let payload_hash = self.former.acknowledged(&sent.payload_hash);
+                Ok(Body::Sent(v1::Sent { payload_hash, ..sent }))
             }
             result => result,
         }

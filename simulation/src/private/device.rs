@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use anyhow::{Context as _, Result};
 use aside_client::private::{self, Engine, Identity, KnownLog, Received, Writes};
 use aside_crypto::{Certificate, DeviceLog, MlsKey, PublicKey, SigningKey};
-use aside_mls::{AwsLc, Owner, Suite};
+use aside_mls::{AwsLc, Owner, Secret, Suite};
 use aside_proto::{
     id::{ConversationId, IdempotencyKey, UserId, uuid_v7},
     v1::{self, client_frame::Body},
@@ -17,7 +17,7 @@ use aside_session::client::{
 
 use super::{
     people::{Everyone, User},
-    sabotage::PrivateSabotage,
+    sabotage::{Former, PrivateSabotage},
     vault::Vault,
     witness::{Fate, Place, Witness},
 };
@@ -45,6 +45,10 @@ pub(crate) struct Device {
     pub(crate) is_revoked: bool,
     /// It was broken, which shows when it starts anew.
     pub(crate) wants_crash: bool,
+    /// The last state of each group that was ever on its disk.
+    pub(crate) states: BTreeMap<(ConversationId, u32), Secret>,
+    /// Of a sabotage.
+    pub(crate) former: Former,
     /// Its disk was ever put back.
     pub(crate) has_forgotten: bool,
 }
@@ -61,6 +65,8 @@ pub(crate) struct Disk {
     pub(crate) rooms: BTreeMap<ConversationId, Room>,
     pub(crate) outbox: VecDeque<(IdempotencyKey, Body)>,
     pub(crate) vault: Vault,
+    /// What was taken in of each conversation by then.
+    pub(crate) taken_in: BTreeMap<ConversationId, u64>,
 }
 
 /// A device log, and what it comes to.
@@ -88,8 +94,8 @@ pub(crate) struct Running {
     pub(crate) followers: BTreeMap<ConversationId, Follower>,
     /// What the engine wants to be kept, and is not on disk.
     pub(crate) unsaved: Option<Writes>,
-    /// At which epochs it was then.
-    pub(crate) places: Vec<Place>,
+    /// What it had taken in of each conversation then.
+    pub(crate) taken_in: BTreeMap<ConversationId, u64>,
     pub(crate) online: Option<Online>,
 }
 
@@ -135,8 +141,6 @@ pub(crate) struct Scene<'a> {
     pub(crate) witness: &'a mut Witness,
     pub(crate) users: &'a mut Vec<User>,
     pub(crate) sabotage: Option<PrivateSabotage>,
-    /// Whether somebody lies, so that suspicion is no error.
-    pub(crate) may_suspect: bool,
     /// What happened besides, for the trace.
     pub(crate) notes: Vec<String>,
 }
@@ -169,6 +173,7 @@ impl Device {
             rooms: BTreeMap::new(),
             outbox: VecDeque::new(),
             vault: Vault::default(),
+            taken_in: BTreeMap::new(),
         };
         Ok(Self {
             name: format!("{handle}-{number}"),
@@ -184,6 +189,8 @@ impl Device {
             is_revoked: false,
             wants_crash: false,
             has_forgotten: false,
+            states: BTreeMap::new(),
+            former: Former::default(),
         })
     }
 
@@ -244,6 +251,7 @@ impl Device {
     pub(crate) fn save(&mut self, scene: &mut Scene<'_>) -> Result<()> {
         let running = self.running.as_mut().context("it runs")?;
         let Some(mut writes) = running.unsaved.take() else { return Ok(()) };
+        let taken_in = std::mem::take(&mut running.taken_in);
         for writes in writes.conversations.values() {
             for (key, value) in &writes.outgoing {
                 if value.is_some() {
@@ -265,9 +273,16 @@ impl Device {
                 }
             }
         }
+        if scene.is(PrivateSabotage::KeysOfBefore) {
+            self.keep_former(&writes, &scene.witness.everyone)?;
+        }
+        for (id, writes) in &writes.conversations {
+            let states = writes.groups.iter().filter_map(|(it, state)| Some((it, state.as_ref()?)));
+            self.states.extend(states.map(|(it, state)| ((*id, *it), state.clone())));
+        }
         self.disk.vault.write(writes)?;
-        scene.witness.came(self.index, std::mem::take(&mut running.places));
-        if let Some(engine) = &mut running.engine {
+        self.disk.taken_in = taken_in;
+        if let Some(engine) = self.engine() {
             engine.written();
         }
         self.audit(scene)
@@ -310,11 +325,12 @@ impl Device {
     pub(crate) fn put_back(&mut self, witness: &mut Witness) {
         let Some(backup) = self.backup.clone() else { return };
         self.crash(witness);
+        witness.causes.put_back(self.index, self.disk.rooms.keys().copied());
         self.disk = backup;
         self.has_forgotten = true;
         let rooms = self.disk.vault.conversations.values();
         let kept: BTreeSet<_> = rooms.flat_map(|kept| kept.outgoing.keys().copied()).collect();
-        witness.forget(self.index, &kept);
+        witness.forget(self.index, self.disk.taken_in.clone(), &kept);
     }
 
     /// Opens a connection: its TLS handshake is done.

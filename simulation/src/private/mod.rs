@@ -16,16 +16,21 @@
 //! A seed decides all of it but the bytes that MLS draws from the operating system, and nothing is decided by those: streams are cut
 //! into frames, and the [hash](crate::Report::hash) is over the events alone.
 //!
-//! What must hold is in `witness.rs` (while it runs) and `checks.rs` (when all is at rest).
+//! What must hold is in `witness.rs` (while it runs), and in `checks.rs` and `readings.rs` (when all is at rest): these go by what the
+//! log says in clear (`log.rs`), and not by what a device takes to be so. What a device
+//! complains of has to have a cause (`causes.rs`).
 
 mod asking;
+mod causes;
 mod checks;
 mod device;
 mod evil;
 mod liar;
+mod log;
 mod operations;
 mod people;
 mod race;
+mod readings;
 mod sabotage;
 mod turn;
 mod vault;

@@ -3,8 +3,9 @@
 use anyhow::{Context as _, Result};
 use aside_client::private::Goal;
 use aside_crypto::{Certificate, Change, Signer};
+use aside_mls::Owner;
 use aside_proto::{
-    id::{ConversationId, UserId},
+    id::{ConversationId, IdempotencyKey, UserId},
     v1::{self, client_frame::Body},
 };
 use bytes::Bytes;
@@ -60,8 +61,8 @@ pub(crate) fn say(
     engine.send(id, key, content.clone())?;
     if !scene.users[device.user].is_evil {
         let (index, conversation, fate) = (device.index, id, Fate::Said);
-        let (leaves, is_forgotten) = Default::default();
-        let message = Message { device: index, conversation, content, fate, leaves, is_forgotten };
+        let is_forgotten = false;
+        let message = Message { device: index, conversation, content, fate, is_forgotten };
         scene.witness.messages.insert(key, message);
     }
     Ok(Some(format!("says {key} in {}", scene.witness.name(id))))
@@ -145,7 +146,7 @@ fn approve(device: &mut Device, scene: &mut Scene<'_>) -> Result<Option<String>>
     let new: Vec<Certificate> =
         shown.into_iter().filter(|it| !known.contains(&it.device())).collect();
     let Some(certificate) = scene.rng.pick(&new) else { return Ok(None) };
-    sign(device, &log, &Change::Add(certificate), scene);
+    sign(device, &log, &Change::Add(certificate), scene)?;
     Ok(Some("approves a device".to_owned()))
 }
 
@@ -158,9 +159,9 @@ fn revoke(device: &mut Device, scene: &mut Scene<'_>) -> Result<Option<String>> 
     let Some(other) = scene.rng.pick(&others).filter(|_| device.is_approved()) else {
         return Ok(None);
     };
-    scene.witness.was_revoked = true;
     let from = log.head().position + 1;
-    sign(device, &log, &Change::Revoke { device: other, from }, scene);
+    let key = sign(device, &log, &Change::Revoke { device: other, from }, scene)?;
+    scene.witness.causes.revokes(key, Owner { device: other, ..owner });
     Ok(Some("revokes a device".to_owned()))
 }
 
@@ -169,13 +170,14 @@ fn sign(
     log: &aside_crypto::DeviceLog,
     change: &Change,
     scene: &mut Scene<'_>,
-) {
-    let Some(owner) = device.disk.owner else { return };
+) -> Result<IdempotencyKey> {
+    let owner = device.disk.owner.context("it is somebody")?;
     let entry = log.sign_next(Signer::Device(owner.device), &device.login_key, change);
     let from_position = log.head().position + 1;
     let publish = v1::PublishDeviceLog { from_position, entries: vec![entry.into()], replaces: 0 };
     let key = scene.new_key();
     device.intend(key, Body::PublishDeviceLog(publish));
+    Ok(key)
 }
 
 fn withdraw(device: &mut Device, scene: &mut Scene<'_>) -> Result<Option<String>> {

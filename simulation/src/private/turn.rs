@@ -134,7 +134,9 @@ impl Device {
                 Ok(())
             }
             Event::ForkCheckMismatch { conversation, epoch, .. } => {
-                ensure!(scene.may_suspect, "the server heard of a fork at epoch {epoch}");
+                let device = self.disk.owner.context("it is somebody")?.device;
+                let may_fork = scene.witness.causes.may_fork(device, conversation);
+                ensure!(may_fork, "the server heard of a fork at epoch {epoch}");
                 let engine = self.engine().into_iter();
                 engine.for_each(|engine| engine.fork_found(conversation, epoch));
                 Ok(())
@@ -161,6 +163,9 @@ impl Device {
 
     fn authenticated(&mut self, owner: Owner, scene: &mut Scene<'_>) -> Result<()> {
         self.disk.owner = Some(owner);
+        if scene.users[self.user].is_evil {
+            scene.witness.causes.evil.insert(owner.user);
+        }
         scene.users[self.user].id = Some(owner.user);
         if self.disk.certificate.is_none() {
             let certificate = self.certify(owner, &scene.witness.everyone)?;
@@ -256,7 +261,8 @@ impl Device {
         error: &anyhow::Error,
         scene: &mut Scene<'_>,
     ) -> Result<()> {
-        ensure!(scene.may_suspect, "the server lies: {error}");
+        let device = self.disk.owner.context("it is somebody")?.device;
+        ensure!(scene.witness.causes.was_lied_to(device, id), "the server lies: {error}");
         scene.notes.push(format!("{} is lied to: {error}", self.name));
         let (Some(running), Some(room)) = (&mut self.running, self.disk.rooms.get(&id)) else {
             return Ok(());
@@ -472,7 +478,9 @@ impl Device {
             }
             Ok(None) => engine.no_log(user),
             Err(error) => {
-                ensure!(scene.may_suspect, "the server lies of a device log: {error}");
+                let device = engine.me().device;
+                let is_lie = scene.witness.causes.was_lied_to_of_logs(device);
+                ensure!(is_lie, "the server lies of a device log: {error}");
                 scene.notes.push(format!("{} is lied to: {error}", self.name));
                 engine.no_log(user);
             }
@@ -491,16 +499,18 @@ impl Device {
             if let Some((id, from)) = engine.wants_entries() {
                 let entries = self.disk.rooms.get(&id).context("what is wanted is kept")?;
                 let skips = scene.is(PrivateSabotage::SkipCommit);
+                // One by one, each epoch that is passed through is seen.
+                let most = if scene.sabotage.is_none() && scene.rng.one_in(2) { 1 } else { 64 };
                 let shown: Vec<_> = entries
                     .entries
                     .range(from..)
-                    .take(64)
+                    .take(most)
                     .map(|(_, entry)| entry)
                     .filter(|it| !(skips && it.kind() == v1::EntryKind::Commit && it.seq % 5 == 0))
                     .map(|it| aside_client::private::Entry {
                         seq: it.seq,
                         header: it.header.clone(),
-                        payload: it.entry.payload.clone(),
+                        payload: self.former.shown(&it.entry.payload),
                         chain: it.chain,
                     })
                     .collect();
@@ -517,11 +527,9 @@ impl Device {
             scene.witness.look_at(engine)?;
             if running.unsaved.is_none() {
                 running.unsaved = engine.take_writes();
-                let places = engine.conversations().filter_map(|id| {
-                    let (generation, epoch, _) = engine.epoch_authenticator(id)?;
-                    Some((id, generation, epoch))
-                });
-                running.places = places.collect();
+                if running.unsaved.is_some() {
+                    running.taken_in = engine.taken_in().collect();
+                }
             }
             if lists {
                 self.list();
@@ -546,31 +554,23 @@ impl Device {
         if scene.users[self.user].is_evil {
             return Ok(());
         }
+        if let Told::SenderDoubted { seq, .. } = &told {
+            scene.witness.doubted.insert((self.index, id, *seq));
+        }
+        let engine = self.seen().context("it has an engine")?;
+        let joined_at = engine.health(id).and_then(|health| health.last_repair);
+        let place = (id, joined_at.map_or(0, |(_, seq)| seq));
+        let is_explained = scene.witness.causes.explain((self.index, engine.me()), place, &told);
+        ensure!(is_explained, "nothing was done, and {told:?}");
         match told {
             Told::Sent { message_id, seq, .. } => {
                 scene.witness.told(message_id, Fate::Sent(seq))?;
             }
             Told::Failed { message_id, .. } => scene.witness.told(message_id, Fate::Failed)?,
             Told::Contradiction { seq, what } => bail!("entry {seq} is a contradiction: {what}"),
-            Told::Joined { how: How::Came(Repair::StateLost) } if self.has_forgotten => {}
-            // Others have followed a commit before its maker was revoked.
-            Told::Joined { how: How::Came(Repair::Behind) } if scene.witness.was_revoked => {}
-            Told::Joined { how: How::Came(repair @ (Repair::StateLost | Repair::Behind)) } => {
-                ensure!(scene.may_suspect, "it joins again: {repair}");
-            }
-            Told::CommitRefused { .. }
-            | Told::CommitRejected { .. }
-            | Told::RepairFailed { .. }
-            | Told::DeviceLeftOut { .. }
-            | Told::SenderDoubted { .. }
-            | Told::ForkFound { .. }
-            | Told::HistoryDiverges { .. } => {
-                // What a device made that was revoked since is not taken either.
-                let is_ordinary = scene.may_suspect || scene.witness.was_revoked;
-                ensure!(is_ordinary, "nobody lies, and {told:?}");
-                // Its user does what is offered then, once.
-                let offers = matches!(told, Told::RepairFailed { why, .. } if why != Repair::Asked);
-                if let Some(engine) = self.engine().filter(|_| offers) {
+            // Its user does what is offered then, once.
+            Told::RepairFailed { why, .. } if why != Repair::Asked => {
+                if let Some(engine) = self.engine() {
                     engine.rejoin(id);
                 }
             }

@@ -16,10 +16,13 @@ use aside_proto::{
 use bytes::Bytes;
 use prost::Message as _;
 
-use super::people::Everyone;
+use super::{causes::Causes, people::Everyone};
 
 /// A conversation, and where its group is: generation and epoch.
 pub(crate) type Place = (ConversationId, u32, u64);
+
+/// A device, and an entry of a conversation.
+pub(crate) type Told = (usize, ConversationId, u64);
 
 /// What is seen.
 pub(crate) struct Witness {
@@ -28,20 +31,24 @@ pub(crate) struct Witness {
     pub(crate) messages: BTreeMap<IdempotencyKey, Message>,
     /// How often devices came in anew, from outside.
     pub(crate) rejoins: u32,
-    /// Whether a device was revoked.
-    pub(crate) was_revoked: bool,
+    /// A KeyPackage of each device that publishes them, the latest.
+    pub(crate) packages: BTreeMap<Owner, Bytes>,
+    /// What there is to complain of.
+    pub(crate) causes: Causes,
     /// Conversations, as they are called in the trace.
     names: Vec<ConversationId>,
     /// The epoch authenticator of each epoch.
     epochs: BTreeMap<Place, Secret>,
-    /// At which epochs devices were, and did not lose it since.
-    at: BTreeSet<(usize, Place)>,
+    /// What the disks of devices had taken in of each conversation when they were copied that were put back since.
+    put_back: BTreeMap<usize, Vec<BTreeMap<ConversationId, u64>>>,
+    /// How often a device's disk was put back before it made what it sent.
+    made: BTreeMap<Bytes, usize>,
+    /// Messages whose senders a device doubts, it says.
+    pub(crate) doubted: BTreeSet<Told>,
     /// What was encrypted by each key of each sender.
     used: BTreeMap<(Place, Owner), BTreeMap<u32, Sealed>>,
     /// Two messages by one key, the later one by a device whose disk was put back: it can only know of what the log has.
     pub(crate) doubtful: Vec<[Bytes; 2]>,
-    /// How often the disks of devices were put back.
-    lives: BTreeMap<usize, u32>,
     /// What nobody could look into yet.
     sealed: Vec<Sealed>,
 }
@@ -52,8 +59,6 @@ pub(crate) struct Message {
     pub(crate) conversation: ConversationId,
     pub(crate) content: Bytes,
     pub(crate) fate: Fate,
-    /// The leaves of the group that it was encrypted in last.
-    pub(crate) leaves: BTreeSet<Owner>,
     /// Its device forgot it, or may: its disk was put back, or it was taken back, which is forgotten if that is not on disk.
     pub(crate) is_forgotten: bool,
 }
@@ -78,7 +83,7 @@ pub(crate) struct Sealed {
     pub(crate) by: Owner,
     pub(crate) payload: Bytes,
     /// How often its device's disk was put back before.
-    life: u32,
+    life: usize,
 }
 
 impl Witness {
@@ -87,13 +92,15 @@ impl Witness {
             everyone: Arc::default(),
             messages: BTreeMap::new(),
             rejoins: 0,
-            was_revoked: false,
+            packages: BTreeMap::new(),
+            causes: Causes::default(),
             names: Vec::new(),
             epochs: BTreeMap::new(),
-            at: BTreeSet::new(),
+            put_back: BTreeMap::new(),
+            made: BTreeMap::new(),
+            doubted: BTreeSet::new(),
             used: BTreeMap::new(),
             doubtful: Vec::new(),
-            lives: BTreeMap::new(),
             sealed: Vec::new(),
         }
     }
@@ -125,23 +132,43 @@ impl Witness {
         Ok(())
     }
 
-    /// A device's disk is at these epochs.
-    pub(crate) fn came(&mut self, device: usize, places: Vec<Place>) {
-        self.at.extend(places.into_iter().map(|place| (device, place)));
-    }
-
-    /// Whether a device was there, and still has what it read there.
-    pub(crate) fn was_at(&self, device: usize, place: Place) -> bool {
-        self.at.contains(&(device, place))
-    }
-
-    /// A device's disk was put back.
-    pub(crate) fn forget(&mut self, device: usize, kept: &BTreeSet<IdempotencyKey>) {
-        self.at.retain(|(of, _)| *of != device);
-        *self.lives.entry(device).or_default() += 1;
+    /// A device's disk was put back to where it had taken in so much, and had these messages.
+    pub(crate) fn forget(
+        &mut self,
+        device: usize,
+        taken_in: BTreeMap<ConversationId, u64>,
+        kept: &BTreeSet<IdempotencyKey>,
+    ) {
+        self.put_back.entry(device).or_default().push(taken_in);
         for (key, message) in &mut self.messages {
             message.is_forgotten |= message.device == device && !kept.contains(key);
         }
+    }
+
+    /// How often a device's disk was put back.
+    fn life(&self, device: usize) -> usize {
+        self.put_back.get(&device).map_or(0, Vec::len)
+    }
+
+    /// A device sends what will be the payload of an entry.
+    pub(crate) fn makes(&mut self, device: usize, payload: &Bytes) {
+        let life = self.life(device);
+        self.made.entry(payload.clone()).or_insert(life);
+    }
+
+    /// Whether a device's disk was ever put back to where it had not taken in an entry.
+    pub(crate) fn was_put_back(&self, entry: Told) -> bool {
+        self.was_put_back_since(0, entry)
+    }
+
+    /// Whether that was so after it had made the entry itself.
+    pub(crate) fn is_forgotten(&self, entry: Told, payload: &Bytes) -> bool {
+        self.made.get(payload).is_some_and(|life| self.was_put_back_since(*life, entry))
+    }
+
+    fn was_put_back_since(&self, life: usize, (device, id, seq): Told) -> bool {
+        let put_back = self.put_back.get(&device).into_iter().flatten().skip(life);
+        put_back.into_iter().any(|taken_in| taken_in.get(&id).is_none_or(|last| *last < seq))
     }
 
     /// A device stopped: what was not on its disk is gone.
@@ -175,19 +202,14 @@ impl Witness {
         Ok(())
     }
 
-    /// A device sends a message, to these leaves.
+    /// A device sends a message.
     pub(crate) fn encrypted(
         &mut self,
         (device, by): (usize, Owner),
-        leaves: impl IntoIterator<Item = Owner>,
         send: &v1::SendPrivate,
     ) -> Result<()> {
         let payload = v1::PrivatePayload::decode(&send.payload[..])?;
         let header = v1::PrivateHeader::decode(&payload.header[..])?;
-        let key = IdempotencyKey::try_from(&header.message_id[..])?;
-        if let Some(message) = self.messages.get_mut(&key) {
-            message.leaves = leaves.into_iter().collect();
-        }
         let place = place_of(&header)?;
         let (payload, known) = (send.payload.clone(), &self.used);
         let same = |it: &Bytes| *it == payload;
@@ -196,7 +218,7 @@ impl Witness {
                 .get(&(place, by))
                 .is_some_and(|used| used.values().any(|it| same(&it.payload)));
         if !is_known {
-            let life = self.lives.get(&device).copied().unwrap_or_default();
+            let life = self.life(device);
             self.sealed.push(Sealed { place, by, payload, life });
         }
         Ok(())

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use super::{
     checks,
     device::{Device, Scene},
-    liar::Liar,
+    liar::{Liar, Lie},
     operations,
     people::User,
     sabotage::PrivateSabotage,
@@ -49,8 +49,6 @@ pub(crate) struct World {
     lies: bool,
     /// Whether disks are put back.
     backups: bool,
-    /// Whether somebody lies, or did: the server or a member.
-    may_suspect: bool,
     /// How many commits each device has submitted.
     pub(super) commits: BTreeMap<DeviceId, u32>,
     data: TempDir,
@@ -81,7 +79,7 @@ impl World {
             }
         }
         let world = Self::of(rng, clock, (users, devices), whole_trace)?;
-        Ok(Self { sabotage, lies, backups, may_suspect: has_evil || lies, ..world })
+        Ok(Self { sabotage, lies, backups, ..world })
     }
 
     /// So many users, each with one device that has logged in, and nothing that goes wrong.
@@ -120,7 +118,6 @@ impl World {
             sabotage: None,
             lies: false,
             backups: false,
-            may_suspect: false,
             commits: BTreeMap::new(),
             data: data.context("making a directory for databases")?,
         })
@@ -254,22 +251,13 @@ impl World {
         index: usize,
         act: impl FnOnce(&mut Device, &mut Link, &mut Scene<'_>) -> Result<T>,
     ) -> Result<T> {
-        let Self {
-            devices, links, rng, clock, witness, users, sabotage, trace, may_suspect, ..
-        } = self;
-        let may_suspect = *may_suspect;
+        self.hear_lies();
+        let Self { devices, links, rng, clock, witness, users, sabotage, trace, .. } = self;
         let device = &mut devices[index];
         let mut offline = Link::default();
         let link = device.link().and_then(|link| links.get_mut(&link)).unwrap_or(&mut offline);
-        let mut scene = Scene {
-            clock,
-            rng,
-            witness,
-            users,
-            sabotage: *sabotage,
-            may_suspect,
-            notes: Vec::new(),
-        };
+        let mut scene =
+            Scene { clock, rng, witness, users, sabotage: *sabotage, notes: Vec::new() };
         let done = act(device, link, &mut scene).with_context(|| device.name.clone());
         for note in scene.notes {
             trace.note(clock.now().monotonic_ms, note);
@@ -279,6 +267,16 @@ impl World {
             self.crash_device(index);
         }
         done
+    }
+
+    /// What the server has said that is not so.
+    pub(super) fn hear_lies(&mut self) {
+        let liar = self.server.as_mut().and_then(|server| server.liar.as_mut());
+        for Lie { what, to, of } in liar.map(|it| std::mem::take(&mut it.told)).unwrap_or_default()
+        {
+            self.witness.causes.lied(to, of);
+            self.note(format_args!("the server tells {what}"));
+        }
     }
 
     fn start_server(&mut self) -> Result<()> {
@@ -292,6 +290,7 @@ impl World {
 
     /// In order, or without a word to anyone.
     fn stop_server(&mut self, in_order: bool) {
+        self.hear_lies();
         match self.server.take() {
             Some(server) if in_order => server.stop(),
             server => drop(server),

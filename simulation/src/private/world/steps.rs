@@ -1,13 +1,17 @@
 //! The events: which can happen now, and what each does.
 
 use anyhow::Result;
-use aside_session::server::Command;
+use aside_mls::Owner;
+use aside_proto::v1::{self, server_frame::Body};
+use aside_session::server::{Command, Outcome};
+use prost::Message as _;
 
 use super::World;
 use crate::{
     flow::{Flow, flows, forget},
     link::Link,
-    private::operations::OPERATIONS,
+    private::{log::owners, operations::OPERATIONS},
+    server::Executed,
 };
 
 /// Something that can happen.
@@ -259,16 +263,46 @@ impl World {
                 *self.commits.entry(device).or_default() += 1;
             }
         }
-        let Self { server: Some(server), .. } = self else { return Ok(()) };
-        let lies = server.liar.as_mut().map(|liar| std::mem::take(&mut liar.notes));
-        self.note(format_args!("the server carries out {}", names.join(", ")));
-        for lie in lies.into_iter().flatten() {
-            self.note(format_args!("the server tells {lie}"));
+        for it in &executed {
+            self.see_done(it)?;
         }
+        self.note(format_args!("the server carries out {}", names.join(", ")));
+        self.hear_lies();
         // Whatever was pushed.
         for id in self.links.keys().copied().collect::<Vec<_>>() {
             self.turn_server(id)?;
         }
+        Ok(())
+    }
+
+    /// Notes what the server has done that others may complain of.
+    fn see_done(&mut self, done: &Executed) -> Result<()> {
+        let (Some((user, device)), Outcome::Reply(reply)) = (done.identity, &done.outcome) else {
+            return Ok(());
+        };
+        let by = Owner { user, device };
+        let (place, added) = match (&done.command, reply) {
+            (Command::PublishDeviceLog { key, .. }, Body::DeviceLogPublished(_)) => {
+                self.witness.causes.published(*key);
+                return Ok(());
+            }
+            (Command::SubmitCommit { payload, .. }, Body::Committed(done)) => {
+                let payload = v1::CommitPayload::decode(&payload[..])?;
+                let header = v1::CommitHeader::decode(&payload.header[..])?;
+                ((header.conversation_id[..].try_into()?, done.seq), owners(&header.added)?)
+            }
+            (Command::EstablishGroup { header, .. }, Body::GroupEstablished(done)) => {
+                let header = v1::EstablishHeader::decode(&header[..])?;
+                ((header.conversation_id[..].try_into()?, done.seq), owners(&header.leaves)?)
+            }
+            (Command::PublishKeyPackages { key_packages, last_resort, .. }, _) => {
+                let package = last_resort.as_ref().or(key_packages.last());
+                self.witness.packages.extend(package.map(|it| (by, it.clone())));
+                return Ok(());
+            }
+            _ => return Ok(()),
+        };
+        self.witness.causes.changed(place, by, added);
         Ok(())
     }
 
