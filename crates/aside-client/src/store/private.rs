@@ -291,15 +291,17 @@ impl Store {
         rows.iter().map(sought).collect()
     }
 
-    /// The Content of a message: its payload, or what that turned out to say; empty if it is gone, or was not read.
-    pub(crate) async fn content_of(&self, kept: &Kept) -> Result<Bytes, StateError> {
+    /// The Content of a message: its payload, or what that turned out to say; none if it is gone, or was not read.
+    pub(crate) async fn content_of(&self, kept: &Kept) -> Result<Option<Bytes>, StateError> {
         let header = v1::EntryHeader::decode(&kept.header[..]).unwrap_or_default();
         if header.kind() != v1::EntryKind::PrivateMessage {
-            return Ok(Bytes::copy_from_slice(&kept.payload));
+            // No payload is empty (LOG-012). What a private message says may be (FRANK-003).
+            let payload = Some(&kept.payload[..]).filter(|payload| !payload.is_empty());
+            return Ok(payload.map(Bytes::copy_from_slice));
         }
         match self.reading(kept.conversation, kept.seq).await? {
-            Some(Reading::Said(said)) => Ok(said.content),
-            _ => Ok(Bytes::new()),
+            Some(Reading::Said(said)) => Ok(Some(said.content)),
+            _ => Ok(None),
         }
     }
 

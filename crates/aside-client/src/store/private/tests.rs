@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 
 use super::*;
 use crate::{
-    Kind, Unlock,
+    Content, Kind, Unlock, What,
     private::Said,
     store::{NewEntry, StoredSignature},
 };
@@ -30,14 +30,14 @@ fn secret(text: &str) -> Secret {
 
 /// A reading that says so.
 fn said(text: &str) -> Secret {
-    let said = Said {
-        content: secret(text).to_vec().into(),
-        franking_key: [7; 32],
-        position: 1,
-        approved: true,
-        role: v1::Role::Member,
-    };
-    Reading::Said(said).encode()
+    content(&secret(text), true)
+}
+
+/// A reading with this content.
+fn content(content: &[u8], approved: bool) -> Secret {
+    let content = Bytes::copy_from_slice(content);
+    let (franking_key, role) = ([7; 32], v1::Role::Member);
+    Reading::Said(Said { content, franking_key, position: 1, approved, role }).encode()
 }
 
 fn id(byte: u8) -> IdempotencyKey {
@@ -377,12 +377,7 @@ async fn an_entry_knows_what_it_turned_out_to_be_whichever_came_first() {
     };
     let body = Some(v1::content::Body::Edit(edit));
     let edit = v1::Content { body, ..Default::default() }.encode_to_vec();
-    let said = |approved| {
-        let (franking_key, role) = ([7; 32], v1::Role::Member);
-        let said = Said { content: edit.clone().into(), franking_key, position: 1, approved, role };
-        Reading::Said(said).encode()
-    };
-    let readings = [(2, said(true)), (3, said(false))].into();
+    let readings = [(2, content(&edit, true)), (3, content(&edit, false))].into();
     let readings =
         in_conversation(HERE, ConversationWrites { readings, ..ConversationWrites::default() });
     for first in ["reading", "entry"] {
@@ -406,6 +401,29 @@ async fn an_entry_knows_what_it_turned_out_to_be_whichever_came_first() {
         ];
         assert_eq!(known, expected, "the {first} came first");
     }
+}
+
+// cites: FRANK-003, MSG-011
+#[tokio::test]
+async fn an_empty_content_is_one_that_is_not_understood_and_no_redacted_one() {
+    let (_dir, store) = new_store().await;
+    store.set_conversation(HERE, "", true).await.unwrap();
+    let of_field_1000 = [0xC0, 0x3E, 1];
+    let readings = [(1, content(b"", true)), (2, content(&of_field_1000, true))];
+    let readings = readings.into_iter().chain([(3, content(b"", true))]).collect();
+    let writes = ConversationWrites { readings, ..ConversationWrites::default() };
+    store.keep_private(&in_conversation(HERE, writes)).await.unwrap();
+    store.keep(HERE, &entries(3, vec![3]), None, &[]).await.unwrap();
+    let kept = store.entries_from(HERE, 1, 3).await.unwrap();
+    let shown = crate::view::entries(&store, "", kept).await.unwrap();
+    let contents: Vec<_> = shown
+        .into_iter()
+        .map(|entry| match entry.what {
+            What::Message { content, .. } => content,
+            what => panic!("{what:?}"),
+        })
+        .collect();
+    assert_eq!(contents, [Content::Unknown, Content::Unknown, Content::Redacted]);
 }
 
 #[tokio::test]
