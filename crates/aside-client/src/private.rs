@@ -132,7 +132,8 @@ pub enum SendError {
 }
 
 impl Engine {
-    /// Takes up what was kept.
+    /// Takes up what was kept. Of each user the last of `logs` is the one that is pinned; before it may come those in whose place it
+    /// came, the oldest first: what they approved was approved (MLS-025).
     ///
     /// # Errors
     /// [`StateError::Damaged`].

@@ -20,6 +20,10 @@ use crate::{Error, StateError, store::Store};
 /// Entries are a little longer than their statements, which [`MAX_LOG_BYTES`] is about.
 const MAX_RECEIVED_BYTES: usize = 2 * MAX_LOG_BYTES;
 
+/// Logs of a user that are remembered after others came in their place: each change was accepted by hand (TRUST-004), and what the
+/// ones before approved is removed from groups soon.
+pub(crate) const MAX_FORMER: usize = 8;
+
 /// A log that was judged, and is kept. Its first entry and its last are what is pinned (TRUST-001).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KnownLog {

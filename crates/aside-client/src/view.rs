@@ -368,9 +368,7 @@ impl<'a> Viewer<'a> {
         Sender { user, device, message_id }: Sender,
     ) -> Result<Said, StateError> {
         let content = self.store.content_of(kept).await?;
-        // No payload is empty (LOG-012).
-        let content = Some(&content[..]).filter(|content| !content.is_empty());
-        Ok(Said::new(kept.seq, (user, device, message_id), content))
+        Ok(Said::new(kept.seq, (user, device, message_id), content.as_deref()))
     }
 
     async fn person(&mut self, user: UserId) -> Result<Person, StateError> {

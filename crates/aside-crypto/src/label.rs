@@ -57,6 +57,8 @@ pub const MLS_HEADER: &str = "mls-header";
 pub const STORE_VALUE: &str = "store-value";
 /// Associated data of the sealed data key of a client's store: guard, salt, cost.
 pub const STORE_KEY: &str = "store-key";
+/// Message of HMAC, the key being a client's data key: no fields. It gives the key of pseudonyms for what messages refer to.
+pub const STORE_REFERENCE: &str = "store-reference";
 
 /// Hashed: the lower user id, the higher one.
 pub const DIRECT: &str = "direct";

@@ -10,6 +10,8 @@ use aside_crypto::{Certificate, DeviceLog, Standing};
 use aside_mls::{CredentialRefused, Judge, Leaf, Owner};
 use aside_proto::id::UserId;
 
+use crate::trust::MAX_FORMER;
+
 /// The device logs of all whom this device talks with, as they are pinned.
 #[derive(Default)]
 pub(super) struct Logs(Mutex<Known>);
@@ -17,7 +19,7 @@ pub(super) struct Logs(Mutex<Known>);
 #[derive(Default)]
 struct Known {
     logs: HashMap<UserId, DeviceLog>,
-    /// Those in whose place another identity came: their devices are still told, so that they can be removed.
+    /// Those in whose place another identity came, the last few: their devices are still told, so that they can be removed.
     former: HashMap<UserId, Vec<DeviceLog>>,
     /// What certificates were found to be: MLS asks about all of a group's again and again.
     judged: HashMap<Vec<u8>, Judged>,
@@ -55,7 +57,9 @@ impl Logs {
         if let Some(before) = known.logs.insert(user, log)
             && before.identity() != identity
         {
-            known.former.entry(user).or_default().push(before);
+            let former = known.former.entry(user).or_default();
+            former.push(before);
+            former.drain(..former.len().saturating_sub(MAX_FORMER));
         }
     }
 

@@ -1,3 +1,4 @@
+mod identities;
 mod troubles;
 mod world;
 
@@ -14,8 +15,8 @@ const fn user_of(number: u8) -> UserId {
     UserId::new([number; 16])
 }
 
-/// The engine of a user's only device, which is online, and its user's device log.
-fn device(number: u8) -> (Engine, DeviceLog) {
+/// A user's only device, and its user's device log.
+fn identity(number: u8) -> (Certificate, SigningKey, DeviceLog) {
     let (user, device) = (user_of(number), DeviceId::new([100 + number; 16]));
     let login_key = aside_crypto::SigningKey::from_bytes(&[number; 32]).unwrap();
     let key = SigningKey::generate::<AwsLc>(Suite::P256Aes128).unwrap();
@@ -25,6 +26,15 @@ fn device(number: u8) -> (Engine, DeviceLog) {
     let phrase = RecoveryPhrase::generate(Strength::Bits128, &mut |bytes| bytes.fill(number));
     let genesis = DeviceLog::sign_genesis(&phrase.account_key(), &certificate);
     let log = DeviceLog::begin(user, &genesis).unwrap();
+    (certificate, key, log)
+}
+
+/// The engine of a device, which is online.
+fn start(
+    (certificate, key): (Certificate, SigningKey),
+    stored: Stored,
+    logs: Vec<DeviceLog>,
+) -> Engine {
     let identity = Identity { certificate, keys: vec![key] };
     let mut drawn = 0_u8;
     let random = Box::new(move |bytes: &mut [u8]| {
@@ -32,13 +42,14 @@ fn device(number: u8) -> (Engine, DeviceLog) {
         drawn = drawn.wrapping_add(1);
         bytes.fill(drawn);
     });
-    let mut engine = Engine::new(identity, Stored::default(), [], random).unwrap();
+    let mut engine = Engine::new(identity, stored, logs, random).unwrap();
     engine.online(limits::DEFAULT, 1_750_000_000_000);
-    (engine, log)
+    engine
 }
 
 fn engine() -> (Engine, DeviceLog) {
-    device(1)
+    let (certificate, key, log) = identity(1);
+    (start((certificate, key), Stored::default(), Vec::new()), log)
 }
 
 #[test]

@@ -130,7 +130,7 @@ async fn begin(
 }
 
 /// Moves what the write-ahead log has into the database and empties it: what it had before is not to be found in it any more.
-async fn wipe_log(pool: &SqlitePool) -> Result<(), StateError> {
+pub(super) async fn wipe_log(pool: &SqlitePool) -> Result<(), StateError> {
     sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(pool).await?;
     Ok(())
 }

@@ -191,10 +191,15 @@ impl Store {
         seq: u64,
     ) -> Result<Vec<Kept>, StateError> {
         let sql = kept_entries!(
-            "WHERE conversation_id = ?1 AND (e.seq = ?2 OR e.refers = ?2) ORDER BY e.seq = ?2 DESC, e.seq DESC LIMIT ?3"
+            "WHERE conversation_id = ?1 AND (e.seq = ?2 OR e.refers IN (?2, ?3)) ORDER BY e.seq = ?2 DESC, e.seq DESC LIMIT ?4"
         );
-        let most = u32::try_from(MAX_ENTRIES).unwrap_or(u32::MAX);
-        let rows = self.page(sql, (conversation, seq), most).await?;
+        let rows = sqlx::query(sql)
+            .bind(&conversation.as_bytes()[..])
+            .bind(signed(seq))
+            .bind(self.sealer.reference(conversation, seq))
+            .bind(i64::try_from(MAX_ENTRIES).unwrap_or(i64::MAX))
+            .fetch_all(&self.pool)
+            .await?;
         rows.iter().rev().map(kept).collect()
     }
 
@@ -297,7 +302,7 @@ async fn insert(
     let kind = entry.accepted.kind();
     let kinds = [v1::EntryKind::Message, v1::EntryKind::PrivateMessage];
     let said = entry.accepted.sender.filter(|_| kinds.contains(&kind));
-    // What a private one refers to, its ciphertext does not tell.
+    // What a private one refers to, its ciphertext does not tell: see `references`.
     let refers = said
         .filter(|_| kind == v1::EntryKind::Message)
         .and_then(|_| Body::read(&entry.accepted.entry.payload)?.target())

@@ -4,61 +4,61 @@ use aside_crypto::{Certificate, DeviceLog};
 use aside_mls::{DefaultCrypto, SigningKey, Suite};
 use aside_proto::{id::UserId, v1::DeviceLogPart};
 use prost::Message as _;
-use sqlx::{Row as _, sqlite::SqliteRow};
+use sqlx::{Row as _, Sqlite, Transaction, sqlite::SqliteRow};
 
 use super::{Home, StateError, Store, seal::Place};
-use crate::trust::KnownLog;
+use crate::trust::{KnownLog, MAX_FORMER};
 
 impl Store {
     /// What is known of a user's device log (TRUST-001).
     pub(crate) async fn device_log(&self, user: UserId) -> Result<Option<KnownLog>, StateError> {
         let sql = "SELECT log, verified FROM device_logs WHERE user_id = ?";
         let row = sqlx::query(sql).bind(&user.as_bytes()[..]).fetch_optional(&self.pool).await?;
-        let Some(row) = row else { return Ok(None) };
-        let log: &[u8] = row.try_get("log")?;
-        let part =
-            DeviceLogPart::decode(log).map_err(|_| StateError::Damaged("a kept device log"))?;
-        Ok(Some(KnownLog { entries: part.entries, verified: row.try_get("verified")? }))
+        row.as_ref().map(known_log).transpose()
     }
 
-    /// The device logs that are known.
+    /// The device logs that are known. Of each user the last is the one that is pinned; before it come those in whose place it came,
+    /// the oldest first.
     pub(crate) async fn device_logs(&self) -> Result<Vec<DeviceLog>, StateError> {
-        let rows = sqlx::query("SELECT user_id FROM device_logs").fetch_all(&self.pool).await?;
-        let mut logs = Vec::with_capacity(rows.len());
-        for row in rows {
+        let sql = "SELECT user_id, log, 0 AS verified, id FROM former_device_logs \
+                   UNION ALL SELECT user_id, log, verified, NULL FROM device_logs ORDER BY id NULLS LAST";
+        let log = |row: &SqliteRow| {
             let user = UserId::new(super::array(row.try_get("user_id")?, "a user id")?);
-            if let Some(known) = self.device_log(user).await? {
-                logs.push(known.replay(user)?);
-            }
-        }
-        Ok(logs)
+            known_log(row)?.replay(user)
+        };
+        sqlx::query(sql).fetch_all(&self.pool).await?.iter().map(log).collect()
     }
 
     /// Keeps `now` of a user's device log if `was` is what is kept still; whether it was. What was judged on what another call has
-    /// replaced meanwhile has to be judged anew.
+    /// replaced meanwhile has to be judged anew. One of another identity stays, for what it approved (MLS-025).
     pub(crate) async fn keep_device_log(
         &self,
         user: UserId,
         was: Option<&KnownLog>,
         now: &KnownLog,
     ) -> Result<bool, StateError> {
-        let kept = match was {
-            None => {
-                let sql = "INSERT INTO device_logs (log, verified, user_id) VALUES (?, ?, ?) \
-                           ON CONFLICT DO NOTHING";
-                bind_log(sqlx::query(sql), user, now).execute(&self.pool).await?
-            }
-            Some(was) => {
-                let sql = "UPDATE device_logs SET log = ?, verified = ? WHERE user_id = ? \
-                           AND log = ? AND verified = ?";
-                bind_log(sqlx::query(sql), user, now)
-                    .bind(encode(user, was))
-                    .bind(was.verified)
-                    .execute(&self.pool)
-                    .await?
-            }
+        let Some(was) = was else {
+            let sql = "INSERT INTO device_logs (log, verified, user_id) VALUES (?, ?, ?) \
+                       ON CONFLICT DO NOTHING";
+            let kept = bind_log(sqlx::query(sql), user, now).execute(&self.pool).await?;
+            return Ok(kept.rows_affected() > 0);
         };
-        Ok(kept.rows_affected() > 0)
+        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+        let sql = "UPDATE device_logs SET log = ?, verified = ? WHERE user_id = ? \
+                   AND log = ? AND verified = ?";
+        let kept = bind_log(sqlx::query(sql), user, now)
+            .bind(encode(user, was))
+            .bind(was.verified)
+            .execute(&mut *transaction)
+            .await?;
+        if kept.rows_affected() == 0 {
+            return Ok(false);
+        }
+        if was.entries.first() != now.entries.first() {
+            keep_former(&mut transaction, user, was).await?;
+        }
+        transaction.commit().await?;
+        Ok(true)
     }
 
     /// This device's certificate, if one was made.
@@ -132,7 +132,34 @@ impl Store {
     }
 }
 
-type Query<'q> = sqlx::query::Query<'q, sqlx::Sqlite, sqlx::sqlite::SqliteArguments>;
+/// Keeps a log in whose place another came; no more than the last few of a user.
+async fn keep_former(
+    transaction: &mut Transaction<'_, Sqlite>,
+    user: UserId,
+    was: &KnownLog,
+) -> Result<(), StateError> {
+    sqlx::query("INSERT INTO former_device_logs (user_id, log) VALUES (?, ?)")
+        .bind(&user.as_bytes()[..])
+        .bind(encode(user, was))
+        .execute(&mut **transaction)
+        .await?;
+    let sql = "DELETE FROM former_device_logs WHERE user_id = ?1 AND id NOT IN \
+               (SELECT id FROM former_device_logs WHERE user_id = ?1 ORDER BY id DESC LIMIT ?2)";
+    sqlx::query(sql)
+        .bind(&user.as_bytes()[..])
+        .bind(i64::try_from(MAX_FORMER).unwrap_or(i64::MAX))
+        .execute(&mut **transaction)
+        .await?;
+    Ok(())
+}
+
+fn known_log(row: &SqliteRow) -> Result<KnownLog, StateError> {
+    let part = DeviceLogPart::decode(row.try_get::<&[u8], _>("log")?)
+        .map_err(|_| StateError::Damaged("a kept device log"))?;
+    Ok(KnownLog { entries: part.entries, verified: row.try_get("verified")? })
+}
+
+type Query<'q> = sqlx::query::Query<'q, Sqlite, sqlx::sqlite::SqliteArguments>;
 
 fn bind_log<'q>(query: Query<'q>, user: UserId, log: &KnownLog) -> Query<'q> {
     query.bind(encode(user, log)).bind(log.verified).bind(user.as_bytes().to_vec())

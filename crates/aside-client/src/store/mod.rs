@@ -15,6 +15,7 @@ mod members;
 mod outbox;
 mod private;
 mod redactions;
+mod references;
 mod seal;
 mod search;
 mod watermarks;
@@ -178,7 +179,9 @@ impl Store {
         // One connection, opened when it is needed first: most commits need not wait for the disk.
         let durable = SqlitePoolOptions::new().max_connections(1).connect_lazy_with(durable(path));
         let sealer = data_key::unlock(&pool, key_home, unlock).await?;
-        Ok(Self { pool, durable, sealer, home })
+        let store = Self { pool, durable, sealer, home };
+        store.hide_references().await?;
+        Ok(store)
     }
 
     /// What guards the data key of the state in `dir`; none if it was not opened by a version that seals. Needs no key.

@@ -114,7 +114,7 @@ impl Store {
                 let sealed = self.sealer.seal(Place::Reading(id, *seq), &reading.encode());
                 put_reading(transaction, (number, id), *seq, sealed).await?;
             }
-            note_reading(transaction, id, *seq, &kept.unwrap_or(reading)).await?;
+            self.note_reading(transaction, id, *seq, &kept.unwrap_or(reading)).await?;
         }
         for (message, value) in &writes.outgoing {
             let place = Place::Outgoing(id, *message);
@@ -271,35 +271,38 @@ impl Store {
         before_seq: u64,
         limit: u32,
     ) -> Result<Vec<Sought>, StateError> {
-        let sql = "SELECT r.seq, reading, header, \
-                   EXISTS (SELECT 1 FROM entries a WHERE a.conversation = e.conversation AND a.refers = e.seq) AS referred \
-                   FROM private_readings r JOIN private_conversations p ON p.id = r.conversation \
+        let sql = "SELECT r.seq, reading, header FROM private_readings r JOIN private_conversations p ON p.id = r.conversation \
                    JOIN conversations c ON c.conversation_id = p.conversation_id \
                    JOIN entries e ON e.conversation = c.id AND e.seq = r.seq \
                    WHERE p.conversation_id = ? AND r.seq < ? AND e.payload_hash IS NULL ORDER BY r.seq DESC LIMIT ?";
         let rows = self.page(sql, (conversation, before_seq), limit).await?;
+        let seqs = rows.iter().map(|row| Ok(unsigned(row.try_get("seq")?)));
+        let referred =
+            self.referred(conversation, seqs.collect::<Result<_, StateError>>()?).await?;
         let sought = |row: &SqliteRow| {
             let seq = unsigned(row.try_get("seq")?);
             let header: &[u8] = row.try_get("header")?;
             Ok(Sought {
                 seq,
                 time_ms: v1::EntryHeader::decode(header).unwrap_or_default().time_ms,
-                referred: row.try_get("referred")?,
+                referred: referred.contains(&seq),
                 reading: self.opened(Place::Reading(conversation, seq), row, "reading")?,
             })
         };
         rows.iter().map(sought).collect()
     }
 
-    /// The Content of a message: its payload, or what that turned out to say; empty if it is gone, or was not read.
-    pub(crate) async fn content_of(&self, kept: &Kept) -> Result<Bytes, StateError> {
+    /// The Content of a message: its payload, or what that turned out to say; none if it is gone, or was not read.
+    pub(crate) async fn content_of(&self, kept: &Kept) -> Result<Option<Bytes>, StateError> {
         let header = v1::EntryHeader::decode(&kept.header[..]).unwrap_or_default();
         if header.kind() != v1::EntryKind::PrivateMessage {
-            return Ok(Bytes::copy_from_slice(&kept.payload));
+            // No payload is empty (LOG-012). What a private message says may be (FRANK-003).
+            let payload = Some(&kept.payload[..]).filter(|payload| !payload.is_empty());
+            return Ok(payload.map(Bytes::copy_from_slice));
         }
         match self.reading(kept.conversation, kept.seq).await? {
-            Some(Reading::Said(said)) => Ok(said.content),
-            _ => Ok(Bytes::new()),
+            Some(Reading::Said(said)) => Ok(Some(said.content)),
+            _ => Ok(None),
         }
     }
 
@@ -335,8 +338,40 @@ impl Store {
         for row in rows {
             let seq = unsigned(row.try_get("seq")?);
             let reading = self.opened(Place::Reading(conversation, seq), &row, "reading")?;
-            note_reading(transaction, conversation, seq, &Reading::decode(&reading)?).await?;
+            let reading = Reading::decode(&reading)?;
+            self.note_reading(transaction, conversation, seq, &reading).await?;
         }
+        Ok(())
+    }
+
+    /// Writes down, at the entry, whether it is to be taken for its sender's, and what it refers to.
+    async fn note_reading(
+        &self,
+        transaction: &mut Transaction<'_, Sqlite>,
+        id: ConversationId,
+        seq: u64,
+        reading: &Reading,
+    ) -> Result<(), StateError> {
+        let (signature, refers) = match reading {
+            Reading::Said(said) => {
+                let target = Body::read(&said.content).and_then(|body| body.target());
+                let signature = match said.approved {
+                    true => StoredSignature::Verified,
+                    false => StoredSignature::Invalid,
+                };
+                (signature, target.map(|to| self.sealer.reference(id, to.seq)))
+            }
+            Reading::Unreadable(_) => (StoredSignature::Invalid, None),
+        };
+        let sql = "UPDATE entries SET signature = ?, refers = ? WHERE seq = ? AND payload_hash IS NULL \
+                   AND conversation = (SELECT id FROM conversations WHERE conversation_id = ?)";
+        sqlx::query(sql)
+            .bind(signature as i64)
+            .bind(refers)
+            .bind(signed(seq))
+            .bind(&id.as_bytes()[..])
+            .execute(&mut **transaction)
+            .await?;
         Ok(())
     }
 
@@ -408,36 +443,6 @@ async fn put_reading(
         .bind(conversation)
         .bind(signed(seq))
         .bind(reading)
-        .bind(&id.as_bytes()[..])
-        .execute(&mut **transaction)
-        .await?;
-    Ok(())
-}
-
-/// Writes down, at the entry, whether it is to be taken for its sender's, and what it refers to.
-async fn note_reading(
-    transaction: &mut Transaction<'_, Sqlite>,
-    id: ConversationId,
-    seq: u64,
-    reading: &Reading,
-) -> Result<(), StateError> {
-    let (signature, refers) = match reading {
-        Reading::Said(said) => {
-            let target = Body::read(&said.content).and_then(|body| body.target());
-            let signature = match said.approved {
-                true => StoredSignature::Verified,
-                false => StoredSignature::Invalid,
-            };
-            (signature, target.and_then(|to| i64::try_from(to.seq).ok()))
-        }
-        Reading::Unreadable(_) => (StoredSignature::Invalid, None),
-    };
-    let sql = "UPDATE entries SET signature = ?, refers = ? WHERE seq = ? AND payload_hash IS NULL \
-               AND conversation = (SELECT id FROM conversations WHERE conversation_id = ?)";
-    sqlx::query(sql)
-        .bind(signature as i64)
-        .bind(refers)
-        .bind(signed(seq))
         .bind(&id.as_bytes()[..])
         .execute(&mut **transaction)
         .await?;

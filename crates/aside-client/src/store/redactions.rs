@@ -55,7 +55,8 @@ impl Store {
                 author = Some(user);
                 continue;
             }
-            let of = match Body::read(&self.content_of(&kept).await?) {
+            let content = self.content_of(&kept).await?;
+            let of = match content.and_then(|content| Body::read(&content)) {
                 Some(Body::Edit { to, .. }) => to.message_id,
                 _ => None,
             };

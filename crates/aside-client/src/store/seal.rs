@@ -5,6 +5,13 @@
 //! sealed = u8(1) ‖ nonce (12) ‖ ciphertext ‖ tag (16)      associated data: Label("store-value", table, conversation, key of the row)
 //! ```
 //!
+//! What has to be found without being opened, which message another one refers to, stands there under a pseudonym (STORE-006):
+//!
+//! ```text
+//! reference = the first 8 bytes of HMAC-SHA256(key, conversation ‖ u64(seq)), the highest bit set
+//! key       = HMAC-SHA256(data key, Label("store-reference"))
+//! ```
+//!
 //! Nonces are random. Among 2^32 values under one key the chance that any two share one is 2^-33, below what SP 800-38D (8.3)
 //! allows; that many are a hundred values a second for sixteen months, and one store has one device's. A counter would begin again
 //! where a backup was put back, so it is no better.
@@ -15,6 +22,8 @@ use aes_gcm::{Aes256Gcm, KeyInit as _, Nonce, Tag, aead::AeadInOut as _};
 use aside_crypto::label::{self, labeled};
 use aside_mls::Secret;
 use aside_proto::id::{ConversationId, IdempotencyKey};
+use hmac::{Hmac, Mac as _};
+use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use super::StateError;
@@ -30,11 +39,22 @@ const TAG_BYTES: usize = 16;
 pub(super) type Key = Zeroizing<[u8; 32]>;
 
 /// Seals and opens under one key.
-pub(super) struct Sealer(Box<Aes256Gcm>);
+pub(super) struct Sealer {
+    values: Box<Aes256Gcm>,
+    references: Key,
+}
 
 impl Sealer {
     pub(super) fn new(key: &Key) -> Self {
-        Self(Box::new(Aes256Gcm::new((&**key).into())))
+        let references = Key::new(hmac(key, &[&labeled(label::STORE_REFERENCE, &[])]));
+        Self { values: Box::new(Aes256Gcm::new((&**key).into())), references }
+    }
+
+    /// What stands for a message of a private conversation where others refer to it. It is below zero, which no seq is.
+    pub(super) fn reference(&self, conversation: ConversationId, seq: u64) -> i64 {
+        let mac = hmac(&self.references, &[conversation.as_bytes(), &seq.to_be_bytes()]);
+        let (first, _) = mac.split_first_chunk().expect("32 bytes are more than 8");
+        i64::from_be_bytes(*first) | i64::MIN
     }
 
     /// Seals what is to stand at this place.
@@ -55,7 +75,7 @@ impl Sealer {
         sealed.extend_from_slice(&nonce);
         sealed.extend_from_slice(value);
         let tag = self
-            .0
+            .values
             .encrypt_inout_detached(
                 &Nonce::from(nonce),
                 associated_data,
@@ -73,7 +93,7 @@ impl Sealer {
         let nonce: [u8; NONCE_BYTES] = nonce.try_into().ok()?;
         let (ciphertext, tag) = rest.split_last_chunk::<TAG_BYTES>()?;
         let mut value = Zeroizing::new(ciphertext.to_vec());
-        let opened = self.0.decrypt_inout_detached(
+        let opened = self.values.decrypt_inout_detached(
             &Nonce::from(nonce),
             associated_data,
             value.as_mut_slice().into(),
@@ -81,6 +101,12 @@ impl Sealer {
         );
         opened.is_ok().then_some(value)
     }
+}
+
+fn hmac(key: &Key, message: &[&[u8]]) -> [u8; 32] {
+    let mut mac = Hmac::<Sha256>::new_from_slice(&key[..]).expect("HMAC takes keys of any length");
+    message.iter().for_each(|part| mac.update(part));
+    mac.finalize().into_bytes().into()
 }
 
 impl fmt::Debug for Sealer {
@@ -209,6 +235,18 @@ mod tests {
             }
             assert!(sealer.open(place, &[&sealed[..], &[0]].concat()).is_err());
         }
+    }
+
+    // cites: STORE-006
+    #[test]
+    fn a_reference_tells_messages_apart_and_needs_the_key() {
+        let all = [(1, HERE, 1), (1, HERE, 2), (1, THERE, 1), (2, HERE, 1)];
+        let references =
+            all.map(|(key, conversation, seq)| sealer(key).reference(conversation, seq));
+        assert!(references.iter().all(|reference| *reference < 0));
+        let distinct: std::collections::BTreeSet<_> = references.into_iter().collect();
+        assert_eq!(distinct.len(), all.len());
+        assert_eq!(sealer(1).reference(HERE, 1), references[0]);
     }
 
     #[test]

@@ -1,4 +1,6 @@
-use aside_crypto::SigningKey;
+use aside_crypto::{
+    Certificate, DeviceLog, MlsKey, RecoveryPhrase, SUITE_P256, SigningKey, Strength,
+};
 use aside_proto::{
     id::{ConversationId, DeviceId, IdempotencyKey, UserId},
     v1,
@@ -10,6 +12,7 @@ use aside_session::client::{
 use prost::Message as _;
 
 use super::*;
+use crate::trust::KnownLog;
 
 const ROOM: ConversationId = ConversationId::new([9; 16]);
 
@@ -244,13 +247,12 @@ async fn a_certificate_and_its_keys_go_with_the_device() {
     let store = store(data.path()).await;
     let login_key = store.account().await.unwrap().device_key;
     let issue = |keys: &[aside_mls::SigningKey]| {
-        let public = keys.iter().map(|key| aside_crypto::MlsKey {
-            suite: key.suite().number(),
-            public_key: key.public().to_vec(),
-        });
+        let public = keys
+            .iter()
+            .map(|key| MlsKey { suite: key.suite().number(), public_key: key.public().to_vec() });
         let Identity { user, device, .. } = identity();
         let public: Vec<_> = public.collect();
-        aside_crypto::Certificate::issue(user, device, &login_key, &public).unwrap()
+        Certificate::issue(user, device, &login_key, &public).unwrap()
     };
     let keys = [crate::random::mls_keys(), crate::random::mls_keys()];
     let [first, second] = keys.each_ref().map(|keys| issue(keys));
@@ -274,8 +276,8 @@ async fn a_device_log_is_kept_by_whoever_has_seen_what_is_kept() {
     let data = tempfile::tempdir().unwrap();
     let first = store(data.path()).await;
     let (user, entries) = (UserId::new([5; 16]), vec![vec![1].into(), vec![2].into()]);
-    let log = crate::trust::KnownLog { entries, verified: false };
-    let verified = crate::trust::KnownLog { verified: true, ..log.clone() };
+    let log = KnownLog { entries, verified: false };
+    let verified = KnownLog { verified: true, ..log.clone() };
     assert_eq!(first.device_log(user).await.unwrap(), None);
     assert!(first.keep_device_log(user, None, &log).await.unwrap());
     assert!(!first.keep_device_log(user, None, &verified).await.unwrap());
@@ -284,4 +286,36 @@ async fn a_device_log_is_kept_by_whoever_has_seen_what_is_kept() {
     first.close().await;
     let again = store(data.path()).await.device_log(user).await.unwrap();
     assert_eq!(again, Some(verified));
+}
+
+// cites: MLS-025
+#[tokio::test]
+async fn the_last_logs_that_others_replaced_are_kept() {
+    let data = tempfile::tempdir().unwrap();
+    let store = store(data.path()).await;
+    let (user, device) = (UserId::new([5; 16]), DeviceId::new([6; 16]));
+    let login_key = SigningKey::from_bytes(&[7; 32]).unwrap();
+    let public_key = login_key.public_key().as_bytes().to_vec();
+    let mls_key = MlsKey { suite: SUITE_P256, public_key };
+    let certificate = Certificate::issue(user, device, &login_key, &[mls_key]).unwrap();
+    let logs: Vec<_> = (0..12)
+        .map(|number| {
+            let phrase =
+                RecoveryPhrase::generate(Strength::Bits128, &mut |bytes| bytes.fill(number));
+            let genesis = DeviceLog::sign_genesis(&phrase.account_key(), &certificate);
+            KnownLog { entries: vec![genesis.into()], verified: false }
+        })
+        .collect();
+    assert!(store.keep_device_log(user, None, &logs[0]).await.unwrap());
+    let verified = KnownLog { verified: true, ..logs[0].clone() };
+    assert!(store.keep_device_log(user, Some(&logs[0]), &verified).await.unwrap());
+    assert_eq!(store.device_logs().await.unwrap().len(), 1, "it is the same identity's");
+    assert!(store.keep_device_log(user, Some(&verified), &logs[1]).await.unwrap());
+    for (was, now) in logs[1..].iter().zip(&logs[2..]) {
+        assert!(store.keep_device_log(user, Some(was), now).await.unwrap());
+        assert!(!store.keep_device_log(user, Some(was), now).await.unwrap(), "too late");
+    }
+    let heads = |logs: Vec<DeviceLog>| logs.iter().map(DeviceLog::head).collect::<Vec<_>>();
+    let expected = logs[3..].iter().map(|log| log.replay(user).unwrap()).collect();
+    assert_eq!(heads(store.device_logs().await.unwrap()), heads(expected), "eight, and the last");
 }

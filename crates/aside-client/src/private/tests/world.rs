@@ -32,6 +32,9 @@ pub(super) struct Peer {
     /// Whether the server gives its user's device log to nobody else.
     pub(super) is_log_withheld: bool,
     log: DeviceLog,
+    identity: (Certificate, SigningKey),
+    /// What it would find if it started again.
+    kept: StoredConversation,
     readings: BTreeMap<u64, aside_mls::Secret>,
     packages: VecDeque<Bytes>,
     welcomes: Vec<v1::InboxWelcome>,
@@ -80,6 +83,33 @@ impl World {
         world.append(0, [0; 16], EntryKind::ConversationCreated, created.encode_to_vec());
         world.settle();
         world
+    }
+
+    /// The user of a device begins anew with another one, and the server hands out no other log from now on; gives the one before.
+    pub(super) fn begin_anew(&mut self, at: usize) -> DeviceLog {
+        let (user, device) = (self.peers[at].me().user, DeviceId::new([200; 16]));
+        let login_key = aside_crypto::SigningKey::from_bytes(&[200; 32]).unwrap();
+        let keys = self.peers[at].identity.0.mls_keys().to_vec();
+        let certificate = Certificate::issue(user, device, &login_key, &keys).unwrap();
+        let phrase = RecoveryPhrase::generate(Strength::Bits128, &mut |bytes| bytes.fill(200));
+        let genesis = DeviceLog::sign_genesis(&phrase.account_key(), &certificate);
+        let log = DeviceLog::begin(user, &genesis).unwrap();
+        std::mem::replace(&mut self.peers[at].log, log)
+    }
+
+    /// A device starts again, with what it kept of the conversation, these logs that were replaced, and everybody's as it is now.
+    pub(super) fn restart(&mut self, at: usize, former: &[DeviceLog]) {
+        let now = self.peers.iter().map(|peer| peer.log.clone());
+        let logs = former.iter().cloned().chain(now).collect();
+        let peer = &mut self.peers[at];
+        let conversations = [(self.id, std::mem::take(&mut peer.kept))].into();
+        let stored = Stored { conversations, ..Stored::default() };
+        peer.engine = start(peer.identity.clone(), stored, logs);
+    }
+
+    /// How many devices are in the group, as the server has it.
+    pub(super) fn leaves(&self) -> usize {
+        self.info.leaves.len()
     }
 
     /// Lets everything happen that can.
@@ -177,8 +207,13 @@ impl World {
         }
         engine.work().unwrap();
         if let Some(mut writes) = engine.take_writes() {
-            let readings = writes.conversations.remove(&id).unwrap_or_default().readings;
-            peer.readings.extend(readings);
+            let writes = writes.conversations.remove(&id).unwrap_or_default();
+            peer.kept.record = writes.record.or_else(|| peer.kept.record.take());
+            for (generation, state) in writes.groups {
+                peer.kept.groups.remove(&generation);
+                peer.kept.groups.extend(state.map(|state| (generation, state)));
+            }
+            peer.readings.extend(writes.readings);
             engine.written();
         }
         while let Some((_, event)) = engine.poll_event() {
@@ -351,9 +386,10 @@ impl World {
 
 impl Peer {
     fn new(number: u8) -> Self {
-        let (engine, log) = device(number);
+        let (certificate, key, log) = identity(number);
+        let identity = (certificate, key);
         Self {
-            engine,
+            engine: start(identity.clone(), Stored::default(), Vec::new()),
             told: Vec::new(),
             garbled: BTreeSet::new(),
             is_cut_off: false,
@@ -365,6 +401,8 @@ impl Peer {
             swallows: None,
             is_log_withheld: false,
             log,
+            identity,
+            kept: StoredConversation::default(),
             readings: BTreeMap::new(),
             packages: VecDeque::new(),
             welcomes: Vec::new(),

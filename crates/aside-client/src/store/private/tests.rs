@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 
 use super::*;
 use crate::{
-    Kind, Unlock,
+    Content, Kind, Unlock, What,
     private::Said,
     store::{NewEntry, StoredSignature},
 };
@@ -30,14 +30,14 @@ fn secret(text: &str) -> Secret {
 
 /// A reading that says so.
 fn said(text: &str) -> Secret {
-    let said = Said {
-        content: secret(text).to_vec().into(),
-        franking_key: [7; 32],
-        position: 1,
-        approved: true,
-        role: v1::Role::Member,
-    };
-    Reading::Said(said).encode()
+    content(&secret(text), true)
+}
+
+/// A reading with this content.
+fn content(content: &[u8], approved: bool) -> Secret {
+    let content = Bytes::copy_from_slice(content);
+    let (franking_key, role) = ([7; 32], v1::Role::Member);
+    Reading::Said(Said { content, franking_key, position: 1, approved, role }).encode()
 }
 
 fn id(byte: u8) -> IdempotencyKey {
@@ -224,6 +224,9 @@ async fn one_process_encrypts_and_another_reads() {
     store.keep_private(&readings_of([4])).await.unwrap();
 }
 
+/// A seq that nothing else in a file looks like.
+const REFERRED: u64 = 0x1C6E_5B0A_93D7_42F8;
+
 /// Whether any file of the state holds these bytes.
 fn holds(dir: &Path, bytes: &[u8]) -> bool {
     std::fs::read_dir(dir).unwrap().any(|file| {
@@ -240,14 +243,36 @@ async fn no_file_holds_what_is_secret() {
     store.keep_private(&everything()).await.unwrap();
     store.set_private_conversation(HERE, PLAIN, Kind::Group).await.unwrap();
     store.rename_conversation(HERE, &format!("{PLAIN}tea")).await.unwrap();
+    let answer = v1::Content {
+        body: Some(v1::content::Body::Text(v1::Text {
+            body: PLAIN.to_owned(),
+            ..Default::default()
+        })),
+        reply_to: Some(v1::MessageRef { seq: REFERRED, message_id: vec![1; 16].into() }),
+    };
+    let readings = [(2, content(&answer.encode_to_vec(), true))].into();
+    let writes = ConversationWrites { readings, ..ConversationWrites::default() };
+    store.keep_private(&in_conversation(HERE, writes)).await.unwrap();
+    store.keep(HERE, &entries(3, vec![3]), None, &[]).await.unwrap();
     let check = || {
         assert!(holds(dir.path(), HERE.as_bytes()), "what tells the rows is there");
         assert!(!holds(dir.path(), PLAIN.as_bytes()) && !holds(dir.path(), &device_key[..]));
+        assert!(!holds(dir.path(), &REFERRED.to_be_bytes()), "nor what is answered");
     };
     check();
     store.close().await;
     check();
     let store = open(dir.path()).await;
+    let about = store.entries_about(HERE, REFERRED).await.unwrap();
+    assert_eq!(about.iter().map(|kept| kept.seq).collect::<Vec<_>>(), [2], "it is found");
+    // As an earlier version kept it.
+    let sql = "UPDATE entries SET refers = ? WHERE refers IS NOT NULL";
+    sqlx::query(sql).bind(REFERRED as i64).execute(&store.pool).await.unwrap();
+    assert!(holds(dir.path(), &REFERRED.to_be_bytes()));
+    store.close().await;
+    let store = open(dir.path()).await;
+    check();
+    assert_eq!(store.entries_about(HERE, REFERRED).await.unwrap(), about);
     // As it is listed again.
     store.set_private_conversation(HERE, "another", Kind::Group).await.unwrap();
     let known = store.conversation(HERE).await.unwrap().unwrap();
@@ -377,12 +402,8 @@ async fn an_entry_knows_what_it_turned_out_to_be_whichever_came_first() {
     };
     let body = Some(v1::content::Body::Edit(edit));
     let edit = v1::Content { body, ..Default::default() }.encode_to_vec();
-    let said = |approved| {
-        let (franking_key, role) = ([7; 32], v1::Role::Member);
-        let said = Said { content: edit.clone().into(), franking_key, position: 1, approved, role };
-        Reading::Said(said).encode()
-    };
-    let readings = [(2, said(true)), (3, said(false))].into();
+    let readings = [(1, content(b"", true)), (2, content(&edit, true)), (3, content(&edit, false))];
+    let readings = readings.into();
     let readings =
         in_conversation(HERE, ConversationWrites { readings, ..ConversationWrites::default() });
     for first in ["reading", "entry"] {
@@ -400,12 +421,38 @@ async fn an_entry_knows_what_it_turned_out_to_be_whichever_came_first() {
         let mut known: Vec<_> = about.iter().map(|kept| (kept.seq, kept.signature)).collect();
         known.sort_by_key(|(seq, _)| *seq);
         let expected = [
-            (1, StoredSignature::Unsigned),
+            (1, StoredSignature::Verified),
             (2, StoredSignature::Verified),
             (3, StoredSignature::Invalid),
         ];
         assert_eq!(known, expected, "the {first} came first");
+        let said = store.said_before(HERE, u64::MAX, 9).await.unwrap();
+        let referred: Vec<_> = said.iter().map(|sought| (sought.seq, sought.referred)).collect();
+        assert_eq!(referred, [(3, false), (2, false), (1, true)], "the {first} came first");
     }
+}
+
+// cites: FRANK-003, MSG-011
+#[tokio::test]
+async fn an_empty_content_is_one_that_is_not_understood_and_no_redacted_one() {
+    let (_dir, store) = new_store().await;
+    store.set_conversation(HERE, "", true).await.unwrap();
+    let of_field_1000 = [0xC0, 0x3E, 1];
+    let readings = [(1, content(b"", true)), (2, content(&of_field_1000, true))];
+    let readings = readings.into_iter().chain([(3, content(b"", true))]).collect();
+    let writes = ConversationWrites { readings, ..ConversationWrites::default() };
+    store.keep_private(&in_conversation(HERE, writes)).await.unwrap();
+    store.keep(HERE, &entries(3, vec![3]), None, &[]).await.unwrap();
+    let kept = store.entries_from(HERE, 1, 3).await.unwrap();
+    let shown = crate::view::entries(&store, "", kept).await.unwrap();
+    let contents: Vec<_> = shown
+        .into_iter()
+        .map(|entry| match entry.what {
+            What::Message { content, .. } => content,
+            what => panic!("{what:?}"),
+        })
+        .collect();
+    assert_eq!(contents, [Content::Unknown, Content::Unknown, Content::Redacted]);
 }
 
 #[tokio::test]
