@@ -29,3 +29,18 @@ fn what_a_replaced_identity_approved_is_removed_by_whoever_starts_again() {
         assert_eq!((health.last_repair, health.broken), (None, None));
     }
 }
+
+/// Who was never shown the identity of before can't tell its devices from somebody who reads along, and says nothing to them.
+// cites: MLS-025, MLS-027
+#[test]
+fn nothing_is_said_to_whom_no_known_identity_approved() {
+    let mut world = World::new(Group, 3);
+    world.begin_anew(LAST);
+    world.peers[LAST].sees_up_to = Some(world.head());
+    world.restart(0, &[]);
+    let head = world.head();
+    world.say(0, "to whom?");
+    world.settle();
+    assert_eq!(world.head(), head, "nothing is sent");
+    assert_eq!(world.peers[0].engine.health(ROOM).unwrap().waiting, 1);
+}
