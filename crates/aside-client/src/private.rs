@@ -55,7 +55,7 @@ use aside_proto::{
 use bytes::Bytes;
 
 use self::{
-    conversation::{Context, Conversation, Outgoing},
+    conversation::{Context, Conversation, Doubted, Outgoing},
     inbox::Inbox,
     judge::Logs,
     packages::Packages,
@@ -194,11 +194,17 @@ impl Engine {
             conversation.restore(&self.device, record)?;
         }
         if let Some((_, state)) = kept.groups.last_key_value() {
-            // A leaf of whom no log is known any more: the state is of no use, and the device joins anew.
+            // Of no use: the device joins anew.
             match self.device.load(state) {
                 Ok(group) => conversation.group = Some(group),
                 Err(_) => conversation.repair = Some(Repair::StateLost),
             }
+        }
+        for (seq, bytes) in kept.doubted {
+            let doubted = Doubted::read(&bytes)?;
+            // Its user's log may have gone on since.
+            conversation.judge_again.insert(doubted.by.user);
+            conversation.doubted.insert(seq, doubted);
         }
         for (message_id, bytes) in kept.outgoing {
             let outgoing = Outgoing::read(message_id, &bytes)?;

@@ -142,11 +142,12 @@ impl<P: Crypto> Device<P> {
         let (group, _) = client.join_group(None, &welcome, None).map_err(refused)?;
         let signer = group.member_at_index(info.sender()).ok_or(Reason::Invalid)?;
         let refused = |CredentialRefused| Reason::CredentialRefused;
-        self.identities(suite).admit(&signer.signing_identity).map_err(refused)?;
-        let group = self.group(group, suite, id);
-        if !group.members()?.iter().any(|it| (it.leaf, it.owner) == (info.sender(), by)) {
+        let identities = self.identities(suite);
+        identities.admit(&signer.signing_identity).map_err(refused)?;
+        if identities.owner(&signer.signing_identity).map_err(refused)? != by {
             return Err(Reason::SenderMismatch.into());
         }
+        let group = self.group(group, suite, id);
         if epoch == 1 {
             check_first_leaves(&group, info.sender(), commit)?;
         }

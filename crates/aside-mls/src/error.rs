@@ -87,12 +87,12 @@ pub enum Reason {
     /// MLS-035, MLS-041, MLS-042). *Repair:* the commit is rejected; anything else is ignored.
     #[error("too large")]
     TooLarge,
-    /// The commit, tree or GroupInfo breaks a rule of RFC 9420, or a leaf has extensions (MLS-047). *Repair:* the commit is rejected; after one that others
-    /// accept, join again.
+    /// The commit, tree or GroupInfo breaks a rule of RFC 9420, or a leaf has extensions (MLS-047). *Repair:* the commit is rejected;
+    /// after one that others accept, join again.
     #[error("breaks a rule of MLS")]
     Invalid,
-    /// A KeyPackage outside of its lifetime (MLS-016), or of a longer one than the profile has (MLS-037). *Repair:* it is left out; its device publishes new ones when it is
-    /// next online.
+    /// A KeyPackage outside of its lifetime (MLS-016), or of a longer one than the profile has (MLS-037). *Repair:* it is left out;
+    /// its device publishes new ones when it is next online.
     #[error("outside of its lifetime")]
     Expired,
     /// A Welcome for a KeyPackage whose secrets this device does not have. *Repair:* join again.

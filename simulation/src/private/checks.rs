@@ -6,8 +6,8 @@ use anyhow::{Context as _, Result, ensure};
 use aside_client::private::{Engine, Health};
 use aside_mls::Owner;
 use aside_proto::{
-    id::{ConversationId, IdempotencyKey},
-    v1::ConversationKind,
+    id::{ConversationId, IdempotencyKey, UserId},
+    v1::{ConversationKind, Role},
 };
 use bytes::Bytes;
 
@@ -19,8 +19,13 @@ use super::{
     witness::{Fate, Message, Witness},
 };
 
-/// All of it.
-pub(crate) fn check(witness: &Witness, users: &[User], devices: &[Device]) -> Result<()> {
+/// All of it; and what holds only of those who have had something to say since the server lied no longer.
+pub(crate) fn check(
+    witness: &Witness,
+    users: &[User],
+    devices: &[Device],
+    all_spoke: bool,
+) -> Result<()> {
     let honest: Vec<&Device> = devices.iter().filter(|it| !users[it.user].is_evil).collect();
     let logs = Logs::of(devices)?;
     for device in devices {
@@ -29,7 +34,8 @@ pub(crate) fn check(witness: &Witness, users: &[User], devices: &[Device]) -> Re
     for device in &honest {
         readings::check(witness, (&honest, &logs), device).context(device.name.clone())?;
         if let Some(engine) = device.seen().filter(|_| !device.is_revoked && device.is_approved()) {
-            check_groups((&honest, &logs), device, engine).context(device.name.clone())?;
+            let group = Groups { witness, devices: &honest, logs: &logs, all_spoke };
+            group.check(device, engine).context(device.name.clone())?;
         }
     }
     let is_there = |payload: &Bytes| logs.entries().any(|it| it.entry.payload == *payload);
@@ -85,59 +91,72 @@ fn may_wait(device: &Device, health: &Health) -> bool {
     !device.is_approved() || !is_in || is_alone
 }
 
-/// A device is in the group of each of its conversations, at the epoch that the log is at, unless nobody can let it in.
-fn check_groups(
-    (devices, logs): (&[&Device], &Logs<'_>),
-    device: &Device,
-    engine: &Engine,
-) -> Result<()> {
-    let owner = device.disk.owner.context("it is somebody")?;
-    for id in device.joined() {
-        ensure!(engine.follows(id), "{id} is not followed");
-        let health = engine.health(id).context("it is followed")?;
-        let Some(at) = health.at else { continue };
-        let is_at =
-            engine.epoch_authenticator(id).map(|(generation, epoch, _)| (generation, epoch));
-        if is_at == Some(at) {
-            ensure!(health.leaves.contains(&owner), "it is not among the leaves");
-            let cut_off = |leaf: &&Owner| health.cut_off.contains(leaf);
-            let stay: BTreeSet<_> =
-                health.leaves.iter().filter(|it| !cut_off(it)).copied().collect();
+/// What the groups of devices are held against.
+struct Groups<'a> {
+    witness: &'a Witness,
+    devices: &'a [&'a Device],
+    logs: &'a Logs<'a>,
+    all_spoke: bool,
+}
+
+impl Groups<'_> {
+    /// A device is in the group of each of its conversations, at the epoch that the log is at, unless nobody can let it in.
+    fn check(&self, device: &Device, engine: &Engine) -> Result<()> {
+        let Self { witness, devices, logs, all_spoke } = self;
+        let owner = device.disk.owner.context("it is somebody")?;
+        for id in device.joined() {
+            ensure!(engine.follows(id), "{id} is not followed");
+            let health = engine.health(id).context("it is followed")?;
+            let Some(at) = health.at else { continue };
+            let is_at =
+                engine.epoch_authenticator(id).map(|(generation, epoch, _)| (generation, epoch));
+            if is_at == Some(at) {
+                ensure!(health.leaves.contains(&owner), "it is not among the leaves");
+                let cut_off = |leaf: &&Owner| health.cut_off.contains(leaf);
+                let stay: BTreeSet<_> =
+                    health.leaves.iter().filter(|it| !cut_off(it)).copied().collect();
+                // A Welcome may lead to others, until something is said there (MLS-046).
+                ensure!(
+                    !all_spoke || stay == *logs.leaves(id),
+                    "the group of {id} has other leaves than its log says"
+                );
+                check_agreement(devices, &health, id, at)?;
+                continue;
+            }
+            let insiders: Vec<(Owner, Health)> = devices
+                .iter()
+                .filter_map(|other| {
+                    let engine = other.seen().filter(|_| !other.is_revoked)?;
+                    let health = engine.health(id)?;
+                    let is_in = engine
+                        .epoch_authenticator(id)
+                        .is_some_and(|(generation, epoch, _)| (generation, epoch) == at);
+                    Some((other.disk.owner?, health)).filter(|_| is_in)
+                })
+                .collect();
+            let is_direct = device.disk.rooms[&id].kind == ConversationKind::Direct;
+            let has_leaf = insiders
+                .iter()
+                .any(|(_, health)| health.leaves.iter().any(|it| it.user == owner.user));
+            // Of a GROUP, who has no device left there is let in by somebody who says so, and not by itself.
+            let may_come = has_leaf || is_direct;
+            // If nobody is in it, there has to be nobody who could be.
+            let could_be = |it: &&Device| !it.is_revoked && it.is_approved();
+            let leaves = logs.leaves(id);
+            let is_leaf = |it: &&&Device| it.disk.owner.is_some_and(|it| leaves.contains(&it));
+            let is_over = insiders.is_empty() && !devices.iter().filter(is_leaf).any(could_be);
+            // Or it was made by somebody evil so that nobody else ever could be, as they are told.
+            let is_evil = |(user, _): &(UserId, Role)| witness.causes.evil.contains(user);
+            let mut owners = health.members.iter().filter(|(_, role)| *role == Role::Owner);
+            let is_none = insiders.is_empty() && health.broken.is_some() && owners.all(is_evil);
             ensure!(
-                stay == *logs.leaves(id),
-                "the group of {id} has other leaves than its log says"
+                is_over || is_none || (!may_come && !insiders.is_empty()),
+                "it is outside of {id}, with {} insiders: {health:?}",
+                insiders.len()
             );
-            check_agreement(devices, &health, id, at)?;
-            continue;
         }
-        let insiders: Vec<(Owner, Health)> = devices
-            .iter()
-            .filter_map(|other| {
-                let engine = other.seen().filter(|_| !other.is_revoked)?;
-                let health = engine.health(id)?;
-                let is_in = engine
-                    .epoch_authenticator(id)
-                    .is_some_and(|(generation, epoch, _)| (generation, epoch) == at);
-                Some((other.disk.owner?, health)).filter(|_| is_in)
-            })
-            .collect();
-        let is_direct = device.disk.rooms[&id].kind == ConversationKind::Direct;
-        let has_leaf =
-            insiders.iter().any(|(_, health)| health.leaves.iter().any(|it| it.user == owner.user));
-        // Of a GROUP, who has no device left there is let in by somebody who says so, and not by itself.
-        let may_come = has_leaf || is_direct;
-        // If nobody is in it, there has to be nobody who could be.
-        let could_be = |it: &&Device| !it.is_revoked && it.is_approved();
-        let leaves = logs.leaves(id);
-        let is_leaf = |it: &&&Device| it.disk.owner.is_some_and(|it| leaves.contains(&it));
-        let is_over = insiders.is_empty() && !devices.iter().filter(is_leaf).any(could_be);
-        ensure!(
-            is_over || (!may_come && !insiders.is_empty()),
-            "it is outside of {id}, with {} insiders: {health:?}",
-            insiders.len()
-        );
+        Ok(())
     }
-    Ok(())
 }
 
 /// Those in a group see the same leaves.

@@ -100,9 +100,12 @@ impl Reader<'_> {
         let place = (self.device.index, self.id, step.seq);
         if step.came.contains(&self.owner) {
             let is_welcomed = step.by != Some(self.owner);
-            // The Welcome, or the secrets that it is for, may be gone with the disk, or be held back.
+            // The Welcome, or the secrets that it is for, may be gone with the disk, or be held back; and a device that was revoked has
+            // no inbox.
             let may_lack = is_welcomed
-                && (self.witness.causes.was_lied_to(self.owner.device, self.id)
+                && (self.device.is_revoked
+                    || !self.device.is_approved()
+                    || self.witness.causes.was_lied_to(self.owner.device, self.id)
                     || self.witness.was_put_back(place));
             *standing = Standing { is_astray: may_lack, missed: Vec::new() };
         }

@@ -21,6 +21,7 @@ pub(crate) struct Kept {
     record: Option<Secret>,
     pub(crate) groups: BTreeMap<u32, Secret>,
     pub(crate) outgoing: BTreeMap<IdempotencyKey, Secret>,
+    doubted: BTreeMap<u64, Secret>,
     pub(crate) readings: BTreeMap<u64, Reading>,
 }
 
@@ -36,8 +37,11 @@ impl Vault {
             put(&mut kept.outgoing, writes.outgoing);
             for (seq, reading) in writes.readings {
                 let before = kept.readings.insert(seq, Reading::decode(&reading)?);
-                ensure!(before.is_none(), "entry {seq} is read twice, and was {before:?}");
+                let was_doubted = kept.doubted.contains_key(&seq);
+                let is_first = before.is_none() || was_doubted;
+                ensure!(is_first, "entry {seq} is read twice, and was {before:?}");
             }
+            put(&mut kept.doubted, writes.doubted);
         }
         Ok(())
     }
@@ -47,6 +51,7 @@ impl Vault {
         let conversation = |kept: &Kept| StoredConversation {
             record: kept.record.clone(),
             groups: kept.groups.clone(),
+            doubted: kept.doubted.clone().into_iter().collect(),
             outgoing: kept.outgoing.clone().into_iter().collect(),
         };
         Stored {

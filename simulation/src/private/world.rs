@@ -10,6 +10,7 @@ use aside_proto::{id::DeviceId, limits, v1};
 use aside_server::Config;
 use tempfile::TempDir;
 
+use self::steps::Weather;
 use super::{
     checks,
     device::{Device, Scene},
@@ -27,6 +28,8 @@ use crate::{
     trace::Trace,
 };
 
+/// Events before trouble begins, in a world that grows first.
+const CALM_EVENTS: u32 = 300;
 /// Events after which a healed network must have come to rest.
 const MOST_TO_REST: u32 = 20_000;
 /// How often what waits for a time alone is waited for before that.
@@ -49,6 +52,10 @@ pub(crate) struct World {
     lies: bool,
     /// Whether disks are put back.
     backups: bool,
+    /// Whether trouble begins when there are groups, and something was said in them; else it begins at once, and meets their beginnings.
+    grows: bool,
+    /// Whether everyone has had something to say since the world healed.
+    all_spoke: bool,
     /// How many commits each device has submitted.
     pub(super) commits: BTreeMap<DeviceId, u32>,
     data: TempDir,
@@ -79,7 +86,8 @@ impl World {
             }
         }
         let world = Self::of(rng, clock, (users, devices), whole_trace)?;
-        Ok(Self { sabotage, lies, backups, ..world })
+        let grows = seed % 2 == 1;
+        Ok(Self { sabotage, lies, backups, grows, ..world })
     }
 
     /// So many users, each with one device that has logged in, and nothing that goes wrong.
@@ -118,26 +126,36 @@ impl World {
             sabotage: None,
             lies: false,
             backups: false,
+            grows: false,
+            all_spoke: false,
             commits: BTreeMap::new(),
             data: data.context("making a directory for databases")?,
         })
     }
 
-    /// All log in for the first time; then so many events with all that can go wrong; then the world heals, and everything that must
-    /// hold is checked; then everyone says something in each conversation, which all hear; then once more after everyone has started
-    /// anew.
+    /// All log in for the first time, and perhaps begin to talk; then so many events with all that can go wrong; then the world heals,
+    /// and everything that must hold is checked; then everyone says something in each conversation, which all hear; then once more
+    /// after everyone has started anew.
     pub(crate) fn run(&mut self, events: u32) -> Result<()> {
         let lies = std::mem::take(&mut self.lies);
         self.start_server()?;
         self.come_to_rest()?;
+        if self.grows {
+            for _ in 0..CALM_EVENTS {
+                self.step(Weather::Calm)?;
+            }
+            self.come_to_rest()?;
+        }
+        self.note("the storm begins");
         self.lies = lies;
         self.server.iter_mut().flat_map(|it| &mut it.liar).for_each(|liar| liar.lies = lies);
         for _ in 0..events {
-            self.step(true)?;
+            self.step(Weather::Storm)?;
         }
         self.heal()?;
         self.come_to_rest()?;
         self.check("at rest")?;
+        self.all_spoke = true;
         self.say_everywhere()?;
         self.come_to_rest()?;
         self.check("after the last word")?;
@@ -148,7 +166,7 @@ impl World {
 
     fn check(&mut self, when: &'static str) -> Result<()> {
         self.note(when);
-        checks::check(&self.witness, &self.users, &self.devices).context(when)
+        checks::check(&self.witness, &self.users, &self.devices, self.all_spoke).context(when)
     }
 
     /// What happened.
@@ -199,7 +217,7 @@ impl World {
     fn rest_within(&mut self, events: u32) -> Result<()> {
         let mut wakes_left = MOST_WAKES;
         for _ in 0..events {
-            if self.step(false)? {
+            if self.step(Weather::Rest)? {
                 continue;
             }
             let wakes = self.devices.iter().filter_map(|it| it.seen()?.wake_at()).min();

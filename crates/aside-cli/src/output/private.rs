@@ -251,9 +251,9 @@ fn leaves_behind(culprit: &Person, times: u32) -> String {
     let by = culprit.to_string();
     let by = neutralise_line(&by);
     format!(
-        "changes by a device of {by}, which this device can't follow, have left it behind {}. It comes in anew by itself, but \
-         only after a while: a minute at first, an hour at most; /rejoin does it at once. Ask {by} by another way what happened; if it goes \
-         on, an admin can remove {by}.",
+        "changes by a device of {by}, which this device can't follow, have left it behind {}. It comes in, or begins the group anew, by \
+         itself, but only after a while: a minute at first, an hour at most; /rejoin does it at once. Ask {by} by another way what \
+         happened; if it goes on, an admin can remove {by}.",
         count(times as usize, "time")
     )
 }

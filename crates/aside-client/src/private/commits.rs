@@ -47,13 +47,14 @@ impl Conversation {
         let pending = self.roster.cut_off.clone();
         self.roster.committed((seq, by.owner), at, &claim.added, &claim.removed);
         if taken {
-            let leaves = self.leaves();
-            let put_out = claim.removed.iter().filter(|gone| !pending.contains(gone));
-            let gone = put_out.filter(|gone| leaves.iter().all(|leaf| leaf.user != gone.user));
-            self.roster.went(gone.map(|gone| gone.user));
             self.report_epoch();
             self.broken = None;
             self.hand.ask_again();
+        }
+        if let Some(leaves) = self.known_leaves().filter(|_| taken) {
+            let put_out = claim.removed.iter().filter(|gone| !pending.contains(gone));
+            let gone = put_out.filter(|gone| leaves.iter().all(|leaf| leaf.user != gone.user));
+            self.roster.went(gone.map(|gone| gone.user));
             self.hand.packages.retain(|owner, _| !leaves.contains(owner));
             let stayed: BTreeSet<_> = leaves.difference(&claim.added).copied().collect();
             let maker = (!header.is_external).then_some(by.owner);

@@ -18,7 +18,6 @@ use super::{
     inbox::Inbox,
     judge::Logs,
     left_behind::LeftBehind,
-    messages::Doubted,
     naming::Naming,
     reading::Reading,
     roster::Roster,
@@ -114,6 +113,12 @@ pub(super) struct Opened {
     /// The head of the sender's device log, as it states.
     pub(super) position: u32,
     pub(super) hash: Hash,
+}
+
+/// A message that was opened, and is not shown: the log by which its sender is judged was not to be had.
+pub(super) struct Doubted {
+    pub(super) by: Owner,
+    pub(super) opened: Opened,
 }
 
 /// A commit that can't be followed.
@@ -235,8 +240,8 @@ pub(super) struct Conversation {
     pub(super) renewed_for: LeftBehind,
     /// Whether the tree that a Welcome led to was not held yet against the leaves that the server lists (MLS-046).
     pub(super) is_tree_unproven: bool,
-    /// Messages that were opened, and are not shown: the log by which their sender is judged was not to be had.
-    pub(super) doubted: Doubted,
+    /// Messages whose senders can't be judged, by seq.
+    pub(super) doubted: BTreeMap<u64, Doubted>,
     /// Users whose device logs say more by now.
     pub(super) judge_again: BTreeSet<UserId>,
     /// What was told last of a repair that did not work.
@@ -314,7 +319,7 @@ impl Conversation {
             left_behind: LeftBehind::default(),
             renewed_for: LeftBehind::default(),
             is_tree_unproven: false,
-            doubted: Doubted::default(),
+            doubted: BTreeMap::new(),
             judge_again: BTreeSet::new(),
             told_broken: None,
             refused: None,
@@ -400,12 +405,22 @@ impl Conversation {
         at.is_some() && at == self.roster.at && is_certain && holds
     }
 
-    /// The leaves of the group that this device is in.
-    pub(super) fn leaves(&self) -> BTreeSet<Owner> {
+    /// The leaves of the group that this device is in; none if it is in no group, or no log is known of one of them.
+    pub(super) fn known_leaves(&self) -> Option<BTreeSet<Owner>> {
         #[cfg(test)]
         self.listings.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        let members = self.group.as_ref().and_then(|group| group.members().ok());
-        members.unwrap_or_default().into_iter().map(|member| member.owner).collect()
+        let members = self.group.as_ref()?.members().ok()?;
+        Some(members.into_iter().map(|member| member.owner).collect())
+    }
+
+    /// The leaves, as far as they can be told.
+    pub(super) fn leaves(&self) -> BTreeSet<Owner> {
+        self.known_leaves().unwrap_or_default()
+    }
+
+    /// Whether a repair was tried where the log is now, and did not work.
+    pub(super) fn is_broken_here(&self) -> bool {
+        self.broken.is_some_and(|(.., at)| at == self.roster.at)
     }
 
     /// Which from the entry on can be read from what is kept.

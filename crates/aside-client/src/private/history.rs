@@ -37,9 +37,9 @@ impl History {
         head.map(|(seq, chain)| (*seq, Bytes::copy_from_slice(chain))).unwrap_or_default()
     }
 
-    /// Whether an entry was taken in not long ago.
-    pub(super) fn remembers(&self, seq: u64) -> bool {
-        self.chain.contains_key(&seq)
+    /// The chain value at an entry that was taken in not long ago.
+    pub(super) fn at(&self, seq: u64) -> Option<&Hash> {
+        self.chain.get(&seq)
     }
 
     /// A device has seen another history; whether that is news.
@@ -54,7 +54,7 @@ impl History {
     /// Whether what the header of entry `seq` states can't be of the history that is seen here. What it states of an entry that is not
     /// remembered is not known to be true or false.
     pub(super) fn differs(&self, seq: u64, head_seq: u64, chain: &[u8]) -> bool {
-        let here = self.chain.get(&head_seq);
+        let here = self.at(head_seq);
         head_seq >= seq || here.is_some_and(|here| here[..] != *chain)
     }
 }

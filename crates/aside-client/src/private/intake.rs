@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use aside_mls::{ClaimedChange, Group, Owner, Reason};
 use aside_proto::{
     id::{IdempotencyKey, UserId},
-    v1::{self, EntryKind, client_frame::Body},
+    v1::{self, EntryKind},
 };
 use aside_session::client::log::Sender;
 
@@ -87,7 +87,8 @@ impl Conversation {
         if self.cursor > 0 && self.group.is_some() {
             self.drop_group(cx);
             self.repair.get_or_insert(Repair::Behind);
-            (self.refused, self.removal, self.submitted) = (None, None, None);
+            (self.refused, self.removal) = (None, None);
+            self.drop_submitted();
         }
     }
 
@@ -169,8 +170,15 @@ impl Conversation {
     /// This device is in the group no longer.
     pub(super) fn out(&mut self, cx: &mut Context<'_>) {
         self.drop_group(cx);
-        (self.removal, self.refused, self.repair, self.submitted) = (None, None, None, None);
+        (self.removal, self.refused, self.repair) = (None, None, None);
         (self.reject, self.report) = (None, None);
+        self.drop_submitted();
+    }
+
+    /// What was made of the group that is over is over. But to come in from outside is of where the group was when the server was
+    /// asked, which may be further on than the log was taken in: what became of that, the log says, or the server.
+    pub(super) fn drop_submitted(&mut self) {
+        self.submitted.take_if(|submitted| submitted.repair.is_none());
     }
 
     pub(super) fn established(
@@ -205,17 +213,16 @@ impl Conversation {
         let culprit = header.culprit.as_ref().and_then(owner);
         // What is wrong with the Welcome is still to be said.
         let reject = self.reject.filter(|(of, _)| *of == seq);
-        // This device may have come in from outside, before it knew that it was added.
-        let external = self.submitted.take_if(|submitted| {
-            let leads_to =
-                submitted.group.as_ref().map(|group| (group.id().generation, group.epoch()));
-            leads_to == Some((generation, 2)) && matches!(submitted.body, Body::SubmitCommit(_))
-        });
         if let Some(refused) = self.refused.filter(|_| by.owner == cx.me) {
             self.left_behind.came(refused.by, cx.now_ms);
         }
         self.out(cx);
-        (self.reject, self.submitted) = (reject, external);
+        self.reject = reject;
+        // What leads into a group that is over leads nowhere.
+        let leads_to = |group: &Group| (group.id().generation, group.epoch());
+        self.submitted.take_if(|submitted| {
+            submitted.group.as_ref().is_some_and(|group| leads_to(group) < (generation, 2))
+        });
         if before.is_some_and(|before| before > 0) {
             cx.tell(self.id, Event::Reset { by: by.owner, culprit });
         }
@@ -314,10 +321,9 @@ impl Conversation {
 
     /// Says of what was asked for and is so by now that it is.
     pub(super) fn settle_goals(&mut self, cx: &mut Context<'_>) {
-        if !self.is_in_group() {
-            return;
-        }
-        let users: BTreeSet<_> = self.leaves().iter().map(|leaf| leaf.user).collect();
+        let leaves = if self.is_in_group() { self.known_leaves() } else { None };
+        let Some(leaves) = leaves else { return };
+        let users: BTreeSet<_> = leaves.iter().map(|leaf| leaf.user).collect();
         let reached = |goal: &Goal| match goal {
             Goal::Add(user) => users.contains(user),
             Goal::Remove(user) => !users.contains(user),

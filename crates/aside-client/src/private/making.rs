@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use aside_crypto::Envelope;
-use aside_mls::{Change, Error as MlsError, Owner, Suite};
+use aside_mls::{Change, Error as MlsError, Owner, Reason, Suite};
 use aside_proto::{
     id::{IdempotencyKey, UserId},
     v1::{self, ConversationKind, client_frame::Body},
@@ -13,7 +13,7 @@ use prost::Message as _;
 
 use super::{
     conversation::{Context, Conversation, Request, Stall, Step, Submitted},
-    event::{Event, Goal},
+    event::{Event, Goal, Repair},
     intake::Hold,
     record::leaf,
 };
@@ -201,8 +201,12 @@ impl Conversation {
         if !wanted && (is_turn_to_come || (!may_lack && self.roster.cut_off.is_empty())) {
             return Ok(None);
         }
+        let Some(leaves) = self.known_leaves() else {
+            // The log of a leaf's user was replaced, and is not kept: nothing that could be made is sure.
+            let why = (Repair::Behind, Reason::CredentialRefused);
+            return Ok(self.break_down(cx, why, &BTreeSet::new()));
+        };
         self.settle_goals(cx);
-        let leaves = self.leaves();
         if self.is_tree_unproven {
             return self.prove_tree(cx, &leaves);
         }

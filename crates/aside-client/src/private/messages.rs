@@ -1,14 +1,12 @@
 //! Messages: whose they are, what they say, and why they can not be read.
 
-use std::collections::BTreeMap;
-
 use aside_crypto::{Envelope, Judgement, LogHead, StatedHeadError};
 use aside_mls::{Owner, Reason};
 use aside_proto::v1;
 use prost::Message as _;
 
 use super::{
-    conversation::{Context, Conversation, Entry, Opened, Outgoing, Stall, Step},
+    conversation::{Context, Conversation, Doubted, Entry, Opened, Outgoing, Stall, Step},
     event::Event,
     intake::{By, Hold, Taken},
     reading::{Reading, Said, Unreadable},
@@ -16,9 +14,6 @@ use super::{
 
 /// Messages that are kept in case their senders can be judged later; of more the oldest stay unreadable.
 const MOST_DOUBTED: usize = 64;
-
-/// What was said by whom, by entry.
-pub(super) type Doubted = BTreeMap<u64, (Owner, Opened)>;
 
 impl Conversation {
     pub(super) fn message(&mut self, cx: &mut Context<'_>, entry: &Entry, by: By) -> Taken {
@@ -160,9 +155,13 @@ impl Conversation {
         cx.tell(self.id, Event::SenderDoubted { seq, sender: by });
         if unreadable == Unreadable::LogHeldBack {
             // Its key is used up: what it says is had here alone.
-            self.doubted.insert(seq, (by, opened));
-            if self.doubted.len() > MOST_DOUBTED {
-                self.doubted.pop_first();
+            let doubted = Doubted { by, opened };
+            cx.conversation(self.id).doubted.insert(seq, Some(doubted.record()));
+            self.doubted.insert(seq, doubted);
+            if self.doubted.len() > MOST_DOUBTED
+                && let Some((oldest, _)) = self.doubted.pop_first()
+            {
+                cx.conversation(self.id).doubted.insert(oldest, None);
             }
         }
         Ok(Reading::Unreadable(unreadable))
@@ -171,15 +170,16 @@ impl Conversation {
     /// Shows what could not be shown since its sender's log was held back, if it is there by now.
     pub(super) fn judge_doubted(&mut self, cx: &mut Context<'_>) {
         let users = std::mem::take(&mut self.judge_again);
-        let due = self.doubted.iter().filter(|(_, (by, _))| users.contains(&by.user));
+        let due = self.doubted.iter().filter(|(_, it)| users.contains(&it.by.user));
         let judged: Vec<_> = due
-            .filter_map(|(seq, (by, opened))| match judge(cx, *by, opened) {
+            .filter_map(|(seq, it)| match judge(cx, it.by, &it.opened) {
                 Some(Ok((position, approved))) => Some((*seq, position, approved)),
                 _ => None,
             })
             .collect();
         for (seq, position, approved) in &judged {
-            let Some((by, opened)) = self.doubted.remove(seq) else { continue };
+            let Some(Doubted { by, opened }) = self.doubted.remove(seq) else { continue };
+            cx.conversation(self.id).doubted.insert(*seq, None);
             let (content, franking_key) = (opened.content, opened.franking_key);
             let role = self.roster.role(by.user);
             let (position, approved) = (*position, *approved);

@@ -124,6 +124,10 @@ impl Conversation {
 
     /// MLS-046: nothing is made in a group that a Welcome led to before its leaves are those that all are shown.
     pub(super) fn prove_tree(&mut self, cx: &mut Context<'_>, leaves: &BTreeSet<Owner>) -> Made {
+        if self.is_broken_here() {
+            // The server does not say.
+            return Ok(None);
+        }
         let Some(info) = self.latest_info() else { return Ok(Some(self.ask_for_info())) };
         self.info = None;
         let Some(listed) = Listed::of(&info) else {

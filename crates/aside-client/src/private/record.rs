@@ -11,7 +11,7 @@ use bytes::Bytes;
 use prost::Message as _;
 
 use super::{
-    conversation::{Conversation, Opened, Outgoing, Refused, Removal, Submitted},
+    conversation::{Conversation, Doubted, Opened, Outgoing, Refused, Removal, Submitted},
     event::{Goal, Repair},
     intake::reject_code,
     naming::{self, Naming},
@@ -161,6 +161,14 @@ struct OpenedRecord {
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
+struct DoubtedRecord {
+    #[prost(message, optional, tag = "1")]
+    by: Option<v1::Leaf>,
+    #[prost(message, optional, tag = "2")]
+    opened: Option<OpenedRecord>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
 struct OutgoingRecord {
     #[prost(bytes = "bytes", tag = "1")]
     content: Bytes,
@@ -296,7 +304,10 @@ impl Conversation {
                 .kept()
                 .map(|(by, count, at_ms)| LeftBehindRecord { by: Some(leaf(by)), count, at_ms })
                 .collect(),
-            chain: Some(self.history.head()).filter(|it| it.0 == self.cursor).unwrap_or_default().1,
+            chain: self
+                .history
+                .at(self.cursor)
+                .map_or_else(Bytes::new, |chain| Bytes::copy_from_slice(chain)),
             diverged: self.history.diverged.iter().map(|(by, seq)| maker(*seq, *by)).collect(),
             is_tree_unproven: self.is_tree_unproven,
         };
@@ -414,6 +425,21 @@ impl Opened {
             position: record.position,
             hash: record.hash[..].try_into().map_err(|_| DAMAGED)?,
         })
+    }
+}
+
+impl Doubted {
+    /// The bytes to keep.
+    pub(super) fn record(&self) -> Secret {
+        let (by, opened) = (Some(leaf(self.by)), Some(self.opened.record()));
+        Secret::new(DoubtedRecord { by, opened }.encode_to_vec())
+    }
+
+    /// What was kept.
+    pub(super) fn read(bytes: &[u8]) -> Result<Self, StateError> {
+        let DoubtedRecord { by, opened } = DoubtedRecord::decode(bytes).map_err(|_| DAMAGED)?;
+        let by = by.as_ref().and_then(owner).ok_or(DAMAGED)?;
+        Ok(Self { by, opened: Opened::read(opened.ok_or(DAMAGED)?)? })
     }
 }
 

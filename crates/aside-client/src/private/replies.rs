@@ -213,7 +213,7 @@ impl Conversation {
         let Some(outgoing) = self.outgoing.iter_mut().find(waits) else { return };
         // It comes after what it builds on; and it is nothing of what was taken in, or it would wait no longer.
         let is_later = outgoing.head_seq().is_some_and(|head| sent.seq > head);
-        let may_be = is_later && !is_taken && !self.history.remembers(sent.seq);
+        let may_be = is_later && !is_taken && self.history.at(sent.seq).is_none();
         if !may_be || outgoing.payload_hash()[..] != sent.payload_hash[..] {
             (self.contradicted, self.is_dirty) = (true, true);
             let (seq, what) = (sent.seq, "a message that it acknowledged");
@@ -252,7 +252,9 @@ impl Conversation {
             Step::Reject => self.reject = None,
             Step::Report => self.report = None,
             Step::Info => {
-                let repair = self.repair.unwrap_or(Repair::NewDevice);
+                let by_default =
+                    if self.is_in_group() { Repair::NoWelcome } else { Repair::NewDevice };
+                let repair = self.repair.unwrap_or(by_default);
                 self.broken = Some((repair, Reason::NotAMember, self.roster.at));
             }
         }

@@ -15,10 +15,16 @@ const fn user_of(number: u8) -> UserId {
     UserId::new([number; 16])
 }
 
+/// Of a user's first device.
+fn login_key(user: UserId) -> aside_crypto::SigningKey {
+    let [number, ..] = *user.as_bytes();
+    aside_crypto::SigningKey::from_bytes(&[number; 32]).unwrap()
+}
+
 /// A user's only device, and its user's device log.
 fn identity(number: u8) -> (Certificate, SigningKey, DeviceLog) {
     let (user, device) = (user_of(number), DeviceId::new([100 + number; 16]));
-    let login_key = aside_crypto::SigningKey::from_bytes(&[number; 32]).unwrap();
+    let login_key = login_key(user);
     let key = SigningKey::generate::<AwsLc>(Suite::P256Aes128).unwrap();
     let (suite, public_key) = (key.suite().number(), key.public().to_vec());
     let keys = [MlsKey { suite, public_key }];

@@ -26,6 +26,8 @@ pub struct ConversationWrites {
     pub groups: BTreeMap<u32, Option<Secret>>,
     /// What entries turned out to say, by seq: an encoded reading, put in place of an earlier one.
     pub readings: BTreeMap<u64, Secret>,
+    /// Messages that were opened, and whose senders can't be judged yet, by seq.
+    pub doubted: BTreeMap<u64, Option<Secret>>,
     /// Messages of this device that wait, or whose entry does, by id.
     pub outgoing: BTreeMap<IdempotencyKey, Option<Secret>>,
 }
@@ -48,6 +50,8 @@ pub struct StoredConversation {
     pub record: Option<Secret>,
     /// States of its MLS groups, by generation.
     pub groups: BTreeMap<u32, Secret>,
+    /// Of [`ConversationWrites::doubted`].
+    pub doubted: Vec<(u64, Secret)>,
     /// Messages that wait, in the order in which they were first put.
     pub outgoing: Vec<(IdempotencyKey, Secret)>,
 }

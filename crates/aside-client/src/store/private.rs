@@ -116,6 +116,11 @@ impl Store {
             }
             self.note_reading(transaction, id, *seq, &kept.unwrap_or(reading)).await?;
         }
+        for (seq, value) in &writes.doubted {
+            let place = Place::Doubted(id, *seq);
+            let value = value.as_ref().map(|value| self.sealer.seal(place, value));
+            put_doubted(transaction, number, *seq, value).await?;
+        }
         for (message, value) in &writes.outgoing {
             let place = Place::Outgoing(id, *message);
             let value = value.as_ref().map(|value| self.sealer.seal(place, value));
@@ -183,6 +188,13 @@ impl Store {
             let (id, generation) = (conversation(&row)?, row.try_get("generation")?);
             let state = self.opened(Place::Group(id, generation), &row, "state")?;
             all.entry(id).or_default().groups.insert(generation, state);
+        }
+        let sql = "SELECT conversation_id, seq, message \
+                   FROM private_doubted d JOIN private_conversations c ON c.id = d.conversation ORDER BY seq";
+        for row in sqlx::query(sql).fetch_all(&mut **transaction).await? {
+            let (id, seq) = (conversation(&row)?, unsigned(row.try_get("seq")?));
+            let value = self.opened(Place::Doubted(id, seq), &row, "message")?;
+            all.entry(id).or_default().doubted.push((seq, value));
         }
         let sql = "SELECT conversation_id, message_id, message \
                    FROM private_outgoing o JOIN private_conversations c ON c.id = o.conversation ORDER BY o.id";
@@ -446,6 +458,29 @@ async fn put_reading(
         .bind(&id.as_bytes()[..])
         .execute(&mut **transaction)
         .await?;
+    Ok(())
+}
+
+/// Puts a message whose sender is in doubt, unless it was redacted: then it has no reading.
+async fn put_doubted(
+    transaction: &mut Transaction<'_, Sqlite>,
+    conversation: i64,
+    seq: u64,
+    value: Option<Vec<u8>>,
+) -> Result<(), StateError> {
+    let query = match value {
+        Some(value) => {
+            let sql = "INSERT INTO private_doubted (conversation, seq, message) SELECT ?1, ?2, ?3 \
+                       WHERE EXISTS (SELECT 1 FROM private_readings WHERE conversation = ?1 AND seq = ?2) \
+                       ON CONFLICT (conversation, seq) DO UPDATE SET message = excluded.message";
+            sqlx::query(sql).bind(conversation).bind(signed(seq)).bind(value)
+        }
+        None => {
+            let sql = "DELETE FROM private_doubted WHERE conversation = ? AND seq = ?";
+            sqlx::query(sql).bind(conversation).bind(signed(seq))
+        }
+    };
+    query.execute(&mut **transaction).await?;
     Ok(())
 }
 

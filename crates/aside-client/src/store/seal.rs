@@ -129,6 +129,7 @@ pub(super) enum Place<'a> {
     Name(ConversationId),
     Group(ConversationId, u32),
     Reading(ConversationId, u64),
+    Doubted(ConversationId, u64),
     Outgoing(ConversationId, IdempotencyKey),
 }
 
@@ -147,6 +148,9 @@ impl Place<'_> {
             }
             Self::Reading(id, seq) => {
                 ("private_readings", (Some(id), seq.to_be_bytes().to_vec().into()))
+            }
+            Self::Doubted(id, seq) => {
+                ("private_doubted", (Some(id), seq.to_be_bytes().to_vec().into()))
             }
             Self::Outgoing(id, message) => {
                 ("private_outgoing", (Some(id), message.as_bytes().to_vec().into()))
@@ -167,6 +171,7 @@ impl Place<'_> {
             Self::Name(_) => "the name of a private conversation",
             Self::Group(..) => "the state of a group",
             Self::Reading(..) => "a private message",
+            Self::Doubted(..) => "a private message of a sender in doubt",
             Self::Outgoing(..) => "a private message to be sent",
         }
     }

@@ -22,10 +22,11 @@ enum Step {
     Save(usize),
     StartDevice(usize),
     StartServer,
-    // From here on, only until the world heals.
+    // Life, before the world heals.
     Operate(usize),
     DoEvil(usize),
     PassTime,
+    // Trouble, in a storm.
     HangUp(usize),
     Cut(u64),
     Stall(u64),
@@ -37,13 +38,26 @@ enum Step {
     PutBack(usize),
 }
 
+/// What may happen at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Weather {
+    /// Nothing but what brings things forward.
+    Rest,
+    /// Users do something, besides.
+    Calm,
+    /// And there is trouble.
+    Storm,
+}
+
 impl World {
     /// Lets one thing happen; false if nothing can.
-    pub(super) fn step(&mut self, with_trouble: bool) -> Result<bool> {
+    pub(super) fn step(&mut self, weather: Weather) -> Result<bool> {
         self.clock.pass(1);
         let mut steps = self.progress();
-        if with_trouble {
-            steps.extend(self.life());
+        if weather != Weather::Rest {
+            steps.extend(self.life(weather));
+        }
+        if weather == Weather::Storm {
             steps.extend(self.trouble());
         }
         let Some(step) = self.rng.weighted(&steps) else { return Ok(false) };
@@ -84,13 +98,15 @@ impl World {
     }
 
     /// What users do, and time.
-    fn life(&self) -> Vec<(u32, Step)> {
+    fn life(&self, weather: Weather) -> Vec<(u32, Step)> {
         let mut steps = Vec::new();
+        // Evil is tried less often than anything else, except where there is a group to be broken.
+        let evil = if self.grows && weather == Weather::Storm { 30 } else { 10 };
         for (index, device) in self.devices.iter().enumerate() {
             if device.seen().is_some() && !device.is_revoked {
                 steps.push((60, Step::Operate(index)));
                 if self.users[device.user].is_evil {
-                    steps.push((10, Step::DoEvil(index)));
+                    steps.push((evil, Step::DoEvil(index)));
                 }
             }
         }

@@ -38,9 +38,50 @@ fn nothing_is_said_to_whom_no_known_identity_approved() {
     world.begin_anew(LAST);
     world.peers[LAST].sees_up_to = Some(world.head());
     world.restart(0, &[]);
+    world.told(0);
     let head = world.head();
     world.say(0, "to whom?");
+    assert!(world.peers[0].engine.want(ROOM, Goal::Remove(user_of(3))));
     world.settle();
+    world.pass(60_000);
     assert_eq!(world.head(), head, "nothing is sent");
-    assert_eq!(world.peers[0].engine.health(ROOM).unwrap().waiting, 1);
+    let health = world.peers[0].engine.health(ROOM).unwrap();
+    let why = (Repair::Behind, Reason::CredentialRefused);
+    assert_eq!((health.waiting, health.broken), (1, Some(why)));
+    let told = world.told(0);
+    let failed = |it: &&Event| matches!(it, Event::RepairFailed { .. });
+    assert_eq!(told.iter().filter(failed).count(), 1, "which is told once: {told:?}");
+    let is_done = told.iter().any(|it| matches!(it, Event::Done { .. }));
+    assert!(!is_done, "nobody is removed: {told:?}");
+}
+
+/// What was opened can't be opened again: it waits for the log by which its sender is judged, and survives a new start.
+// cites: TRUST-006, DLOG-016
+#[test]
+fn what_was_said_by_whose_log_was_held_back_is_shown_once_the_log_is_there() {
+    for is_restarted in [false, true] {
+        let mut world = World::new(Group, 2);
+        world.peers[1].is_log_withheld = true;
+        world.approve_another(1);
+        world.told(0);
+        world.say(1, "there is more to my log");
+        world.settle();
+        let (seq, sender) = (world.head(), world.peers[1].me());
+        let doubted = Some(Reading::Unreadable(Unreadable::LogHeldBack));
+        assert_eq!(world.reading(0, seq), doubted);
+        assert!(world.has_doubts(0));
+        assert!(world.told(0).contains(&Event::SenderDoubted { seq, sender }));
+        if is_restarted {
+            // By the log as it is by then.
+            world.restart(0, &[]);
+        } else {
+            world.peers[1].is_log_withheld = false;
+            world.peers[0].engine.log_changed(sender.user);
+        }
+        world.settle();
+        let Some(Reading::Said(said)) = world.reading(0, seq) else { panic!("it is shown now") };
+        assert_eq!((&said.content[..], said.approved), (&b"there is more to my log"[..], true));
+        assert!(world.told(0).contains(&Event::Read));
+        assert!(!world.has_doubts(0), "nothing more is to be judged");
+    }
 }

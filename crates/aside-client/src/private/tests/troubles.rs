@@ -137,7 +137,29 @@ fn where_the_server_knows_of_no_conversation_its_list_is_asked_for_and_nothing_e
     assert!(world.head() > head && world.is_in(0) && world.is_in(LAST), "or it would");
 }
 
-// cites: MLS-036
+/// Nothing is pushed to a device outside of a group, so what it comes in by may be of a later moment than all that it has taken in.
+// cites: MLS-012
+#[test]
+fn who_comes_in_before_the_log_is_read_to_there_comes_in_once() {
+    let mut world = World::made(Group, 3);
+    world.peers[LAST].sees_up_to = Some(world.head());
+    for user in 2..=3 {
+        assert!(world.peers[0].engine.want(ROOM, Goal::Add(user_of(user))));
+        world.settle();
+    }
+    let head = world.head();
+    world.forget(LAST);
+    world.settle();
+    assert_eq!(world.head(), head + 1, "it commits, and has taken in nothing yet");
+    world.peers[LAST].sees_up_to = None;
+    world.settle();
+    assert!(world.is_in(LAST) && world.is_in(0));
+    let told = world.told(LAST);
+    let joined: Vec<_> = told.iter().filter(|it| matches!(it, Event::Joined { .. })).collect();
+    assert_eq!(joined, [&Event::Joined { how: How::Came(Repair::NewDevice) }]);
+    assert_eq!(world.head(), head + 1);
+}
+
 // cites: MLS-036
 #[test]
 fn who_is_removed_by_a_commit_that_one_rejects_is_out_once_others_go_on_from_it() {
@@ -323,6 +345,31 @@ fn nothing_is_said_in_a_tree_with_leaves_that_nobody_was_shown() {
     let said = world.head();
     assert_eq!(said, head + 2, "it comes in anew, and says it");
     assert!(matches!(world.reading(0, said), Some(Reading::Said(_))));
+}
+
+/// A server that refuses to say is not asked again and again.
+// cites: MLS-046
+#[test]
+fn nothing_is_said_in_a_tree_that_the_server_does_not_confirm() {
+    let mut world = World::made(Group, 3);
+    for user in 2..=3 {
+        assert!(world.peers[0].engine.want(ROOM, Goal::Add(user_of(user))));
+        world.settle();
+    }
+    let head = world.head();
+    world.peers[LAST].is_kept_in_the_dark = true;
+    world.say(LAST, "is it as I see it?");
+    world.settle();
+    let last = &world.peers[LAST].engine;
+    assert_eq!(world.head(), head, "it is not said");
+    let why = (Repair::NoWelcome, Reason::NotAMember);
+    assert_eq!(last.health(ROOM).unwrap().broken, Some(why));
+    let wait = last.wake_at().expect("it asks again") - world.now_ms;
+    assert!((50_000..=60_000).contains(&wait), "{wait}");
+    world.peers[LAST].is_kept_in_the_dark = false;
+    world.pass(wait);
+    assert_eq!(world.head(), head + 1, "it is");
+    assert_eq!(world.peers[LAST].engine.health(ROOM).unwrap().broken, None);
 }
 
 // cites: MLS-045

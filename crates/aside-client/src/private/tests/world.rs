@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use aside_crypto::{chain_next, chain_start, payload_hash};
+use aside_crypto::{Change, Signer, chain_next, chain_start, payload_hash};
 use aside_proto::v1::{EntryKind, ErrorCode, client_frame, server_frame::Body as Reply};
 use prost::Message as _;
 
@@ -19,6 +19,8 @@ pub(super) struct Peer {
     pub(super) is_cut_off: bool,
     /// Whether the server permits it no commit.
     pub(super) is_forbidden: bool,
+    /// Whether the server does not say how the group stands.
+    pub(super) is_kept_in_the_dark: bool,
     /// Whether the server says that there is no such conversation for it.
     pub(super) is_out: bool,
     /// Whether the server lists the conversation to it.
@@ -97,6 +99,19 @@ impl World {
         std::mem::replace(&mut self.peers[at].log, log)
     }
 
+    /// The user of a device approves another one, of which only this one knows while its log is withheld.
+    pub(super) fn approve_another(&mut self, at: usize) {
+        let peer = &mut self.peers[at];
+        let Owner { user, device } = peer.me();
+        let another = aside_crypto::SigningKey::from_bytes(&[201; 32]).unwrap();
+        let keys = peer.identity.0.mls_keys();
+        let certificate = Certificate::issue(user, DeviceId::new([201; 16]), &another, keys);
+        let change = Change::Add(certificate.unwrap());
+        let entry = peer.log.sign_next(Signer::Device(device), &login_key(user), &change);
+        peer.log.apply(&entry).unwrap();
+        peer.engine.learn(peer.log.clone());
+    }
+
     /// A device starts again, with what it kept of the conversation, these logs that were replaced, and everybody's as it is now.
     pub(super) fn restart(&mut self, at: usize, former: &[DeviceLog]) {
         let now = self.peers.iter().map(|peer| peer.log.clone());
@@ -105,6 +120,13 @@ impl World {
         let conversations = [(self.id, std::mem::take(&mut peer.kept))].into();
         let stored = Stored { conversations, ..Stored::default() };
         peer.engine = start(peer.identity.clone(), stored, logs);
+    }
+
+    /// A device has heard of the conversation, and begins with nothing of it.
+    pub(super) fn forget(&mut self, at: usize) {
+        self.peers[at].kept = StoredConversation::default();
+        self.peers[at].sees_up_to = Some(0);
+        self.restart(at, &[]);
     }
 
     /// How many devices are in the group, as the server has it.
@@ -164,6 +186,11 @@ impl World {
         self.peers[at].readings.get(&seq).map(|kept| Reading::decode(kept).unwrap())
     }
 
+    /// Whether a message is kept until its sender can be judged.
+    pub(super) fn has_doubts(&self, at: usize) -> bool {
+        !self.peers[at].kept.doubted.is_empty()
+    }
+
     fn key(&mut self) -> [u8; 16] {
         let mut random = [0; 10];
         self.now_ms += 1;
@@ -214,6 +241,10 @@ impl World {
                 peer.kept.groups.extend(state.map(|state| (generation, state)));
             }
             peer.readings.extend(writes.readings);
+            for (seq, doubted) in writes.doubted {
+                peer.kept.doubted.retain(|(of, _)| *of != seq);
+                peer.kept.doubted.extend(doubted.map(|doubted| (seq, doubted)));
+            }
             engine.written();
         }
         while let Some((_, event)) = engine.poll_event() {
@@ -286,6 +317,10 @@ impl World {
                 Reply::CommitRejected(v1::CommitRejected { seq })
             }
             Body::ReportForkCheck(_) => Reply::ForkCheckReported(v1::ForkCheckReported {}),
+            Body::GetGroupInfo(_) if self.peers[at].is_kept_in_the_dark => {
+                let code = ErrorCode::NotPermitted.into();
+                return Err(Box::new(v1::Error { code, ..v1::Error::default() }));
+            }
             Body::GetGroupInfo(_) => Reply::GroupInfo(self.info.clone()),
             body => panic!("the engine asks {body:?}"),
         })
@@ -394,6 +429,7 @@ impl Peer {
             garbled: BTreeSet::new(),
             is_cut_off: false,
             is_forbidden: false,
+            is_kept_in_the_dark: false,
             is_out: false,
             is_listed: true,
             sees_up_to: None,

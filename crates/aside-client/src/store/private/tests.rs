@@ -61,6 +61,7 @@ fn everything() -> Writes {
         groups: [(0, Some(secret(&format!("group 0 {name}")))), (1, Some(secret("group 1")))]
             .into(),
         readings: (1..=3).map(|seq| (seq, said(&format!("reading {seq} {name}")))).collect(),
+        doubted: [(1, Some(secret("doubted 1"))), (3, Some(secret("doubted 3")))].into(),
         outgoing: [(id(7), Some(secret("said first"))), (id(9), Some(secret("said then")))].into(),
     };
     Writes {
@@ -79,12 +80,20 @@ fn in_conversation(id: ConversationId, writes: ConversationWrites) -> Writes {
 }
 
 fn readings_of(seqs: impl IntoIterator<Item = u64>) -> Writes {
-    let readings = seqs.into_iter().map(|seq| (seq, said(&format!("reading {seq}")))).collect();
-    in_conversation(HERE, ConversationWrites { readings, ..ConversationWrites::default() })
+    let readings: BTreeMap<_, _> =
+        seqs.into_iter().map(|seq| (seq, said(&format!("reading {seq}")))).collect();
+    let doubted = readings.keys().map(|seq| (*seq, Some(secret("doubted")))).collect();
+    let writes = ConversationWrites { readings, doubted, ..ConversationWrites::default() };
+    in_conversation(HERE, writes)
 }
 
 async fn kept_readings(store: &Store) -> Vec<u64> {
     store.readings(HERE, 0, u64::MAX).await.unwrap().into_keys().collect()
+}
+
+async fn kept_doubted(store: &Store) -> Vec<u64> {
+    let stored = store.private().await.unwrap();
+    stored.conversations[&HERE].doubted.iter().map(|(seq, _)| *seq).collect()
 }
 
 // cites: STORE-001
@@ -98,6 +107,8 @@ async fn what_was_kept_is_given_back() {
     let then = ConversationWrites {
         groups: [(1, None), (2, Some(secret("group 2")))].into(),
         readings: [(2, said("reading 2 anew"))].into(),
+        // The one is settled, and of the other there is no reading any more.
+        doubted: [(1, None), (4, Some(secret("doubted 4")))].into(),
         outgoing: [
             (id(7), Some(secret("said anew"))),
             (id(3), Some(secret("said last"))),
@@ -118,6 +129,7 @@ async fn what_was_kept_is_given_back() {
     assert_eq!(here.record, Some(secret("record here")));
     assert_eq!(here.groups, [(0, secret("group 0 here")), (2, secret("group 2"))].into());
     assert_eq!(here.outgoing, [(id(7), secret("said anew")), (id(3), secret("said last"))]);
+    assert_eq!(here.doubted, [(3, secret("doubted 3"))]);
     let there = &stored.conversations[&THERE];
     assert_eq!(there.outgoing, [(id(7), secret("said first")), (id(9), secret("said then"))]);
     let readings = store.readings(HERE, 2, 3).await.unwrap();
@@ -128,9 +140,9 @@ async fn what_was_kept_is_given_back() {
     let left = store.private().await.unwrap();
     assert_eq!(left.conversations.into_keys().collect::<Vec<_>>(), [THERE]);
     let rows = "SELECT (SELECT count(*) FROM private_groups) + (SELECT count(*) FROM private_readings) \
-                + (SELECT count(*) FROM private_outgoing)";
+                + (SELECT count(*) FROM private_doubted) + (SELECT count(*) FROM private_outgoing)";
     let rows: i64 = sqlx::query_scalar(rows).fetch_one(&store.pool).await.unwrap();
-    assert_eq!(rows, 2 + 3 + 2, "those of the other");
+    assert_eq!(rows, 2 + 3 + 2 + 2, "those of the other");
 }
 
 // cites: STORE-001
@@ -178,6 +190,7 @@ async fn a_write_that_fails_changes_nothing_wherever_it_does() {
         ("private_key_packages", "new.reference = x'06'"),
         ("private_groups", "new.generation = 1"),
         ("private_readings", "new.seq = 3"),
+        ("private_doubted", "new.seq = 3"),
         ("private_outgoing", "new.conversation = 2"),
     ] {
         let last = last.replace("x'06'", &format!("x'{}'", "06".repeat(32)));
@@ -294,6 +307,7 @@ async fn values_that_were_moved_or_cut_are_damage() {
         "UPDATE private_conversations SET conversation_id = zeroblob(16) WHERE id = 1",
         "UPDATE private_device SET record = (SELECT record FROM private_conversations LIMIT 1)",
         "UPDATE private_key_packages SET key_package = (SELECT min(key_package) FROM private_key_packages)",
+        "UPDATE private_doubted SET message = (SELECT min(message) FROM private_doubted)",
         "UPDATE private_outgoing SET message = (SELECT min(message) FROM private_outgoing)",
     ];
     for sql in damage {
@@ -362,6 +376,7 @@ async fn a_reading_goes_with_its_message_in_whatever_order_they_came() {
         // It does not come back, and what is left can be read.
         store.keep_private(&readings_of(1..=5)).await.unwrap();
         assert_eq!(store.readings(HERE, 0, 9).await.unwrap().len(), 3);
+        assert_eq!(kept_doubted(&store).await, [3, 4, 5], "{name}");
         let left = store.entries_from(HERE, 1, 2).await.unwrap();
         assert!(left.iter().all(|kept| kept.payload.is_empty() && kept.payload_hash.is_some()));
         store.close().await;
@@ -382,6 +397,7 @@ async fn a_reading_goes_before_its_entry_is_there() {
     assert_eq!(kept_readings(&store).await, [3, 4]);
     store.keep(HERE, &entries, None, &[]).await.unwrap();
     assert_eq!(kept_readings(&store).await, [3, 4]);
+    assert_eq!(kept_doubted(&store).await, [3, 4]);
 }
 
 #[tokio::test]
