@@ -14,6 +14,8 @@ pub const CLIENT_MAX_FRAME_BYTES: usize = 16 * 1024 * 1024;
 pub const MIN_PAYLOAD_BYTES: u32 = 16 * 1024;
 /// MSG-006: what SendMessage adds to its payload in a frame, at most: ids, salt, signature, field keys and lengths.
 pub const MESSAGE_OVERHEAD_BYTES: u32 = 512;
+/// DEVLOG-012: what a DeviceLogs frame has room for besides an entry.
+pub const DEVICE_LOGS_OVERHEAD_BYTES: u32 = 1024;
 /// IDEM-005: the least `idempotency_window_s`, 30 days.
 pub const MIN_IDEMPOTENCY_WINDOW_S: u64 = 30 * 24 * 3600;
 /// IDEM-003: how far a key's time may be ahead of the server's clock.

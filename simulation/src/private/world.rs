@@ -133,9 +133,9 @@ impl World {
         })
     }
 
-    /// All log in for the first time, and perhaps begin to talk; then so many events with all that can go wrong; then the world heals,
-    /// and everything that must hold is checked; then everyone says something in each conversation, which all hear; then once more
-    /// after everyone has started anew.
+    /// All log in for the first time, and perhaps begin to talk; then so many events with all that can go wrong, or twice as many where
+    /// there is more to be broken; then the world heals, and everything that must hold is checked; then everyone says something in each
+    /// conversation, which all hear; then once more after everyone has started anew.
     pub(crate) fn run(&mut self, events: u32) -> Result<()> {
         let lies = std::mem::take(&mut self.lies);
         self.start_server()?;
@@ -149,6 +149,7 @@ impl World {
         self.note("the storm begins");
         self.lies = lies;
         self.server.iter_mut().flat_map(|it| &mut it.liar).for_each(|liar| liar.lies = lies);
+        let events = if self.grows { 2 * events } else { events };
         for _ in 0..events {
             self.step(Weather::Storm)?;
         }

@@ -71,7 +71,7 @@ pub(super) fn judge(limits: &v1::Limits, request: &Admitted) -> Verdict {
         Body::IssueToken(r) => tokens::issue_token(request.key(), r).into(),
         Body::ListTokens(v1::ListTokens {}) => Verdict::Execute(Command::ListTokens),
         Body::RevokeToken(r) => tokens::revoke_token(request.key(), r).into(),
-        Body::PublishDeviceLog(r) => private::publish_device_log(request.key(), r).into(),
+        Body::PublishDeviceLog(r) => private::publish_device_log(limits, request.key(), r).into(),
         Body::FetchDeviceLogs(r) => private::fetch_device_logs(limits, r).into(),
         Body::PublishKeyPackages(r) => {
             private::publish_key_packages(limits, request.key(), r).into()

@@ -26,6 +26,7 @@ list![
     without_a_leaf_of_an_owner_any_leaf_begins_anew,
     a_group_without_leaves_is_begun_anew,
     an_external_commit_brings_its_own_device,
+    nobody_brings_in_a_user_who_has_no_leaf,
     an_external_commit_leaves_what_is_cut_off,
     forks_are_told,
 ];
@@ -332,7 +333,8 @@ async fn an_owner_leaves_out_whom_it_likes(lab: Lab) {
     reset(&[alice, bob]).await.must();
     // Carol has no leaf, and is a member as before.
     assert_eq!(lab.roles(carol.user, group).await.len(), 3);
-    let back = lab.external(carol, group, (2, 1), &[]);
+    let mut back = lab.commit(alice, group, 1, (&[carol], &[]));
+    back.plan.base.generation = 2;
     lab.store.submit_commit(back).await.must();
 }
 
@@ -430,6 +432,20 @@ async fn an_external_commit_brings_its_own_device(lab: Lab) {
     let gone = Effect::LeafRemoved { device: phone.device, conversation: group };
     assert!(!lab.effects().contains(&gone));
     assert_eq!(lab.info(phone, group).await.leaves.len(), 3);
+}
+
+// cites: DS-034
+async fn nobody_brings_in_a_user_who_has_no_leaf(lab: Lab) {
+    let (alice, bob) = (lab.approved("alice").await, lab.approved("bob").await);
+    lab.store.open_direct(lab.opening(alice, bob.user)).await.must();
+    let direct = direct_id(alice.user, bob.user);
+    lab.store.establish_group(lab.establishing(alice, direct, (1, 1), &[alice])).await.must();
+    let refused = lab.store.submit_commit(lab.external(bob, direct, (1, 1), &[])).await;
+    assert_refused!(refused, Refused::RosterMismatch);
+    // Let in, it can; and from then on each of its user's devices.
+    lab.store.submit_commit(lab.commit(alice, direct, 1, (&[bob], &[]))).await.must();
+    let phone = lab.second(bob).await;
+    lab.store.submit_commit(lab.external(phone, direct, (1, 2), &[])).await.must();
 }
 
 // cites: DS-013, DS-018, DS-027, DS-033

@@ -518,9 +518,9 @@ async fn a_revoked_device_is_cut_off_everywhere(lab: Lab) {
     external.welcomes.clear();
     lab.store.submit_commit(external).await.must();
     assert_eq!(lab.info(phone, groups[1]).await.pending_removals, [v1::Leaf::from(leaf(bob))]);
-    // Bob stays a member: only the leaf is gone, and another device may come.
+    // Bob stays a member: only the leaf is gone, and another device is let in.
     lab.store.submit_commit(lab.commit(alice, groups[0], 1, (&[], &[bob]))).await.must();
-    lab.store.submit_commit(lab.external(phone, groups[0], (1, 2), &[])).await.must();
+    lab.store.submit_commit(lab.commit(alice, groups[0], 2, (&[phone], &[]))).await.must();
 
     let change = ChangePassword {
         key: lab.key(),

@@ -57,7 +57,7 @@ enum Answer {
     Refused(&'static str),
 }
 
-// cites: DS-011, DS-012, DS-013, DS-015, DS-018, DS-019, DS-032, DS-033, PRIV-007, PRIV-011, PRIV-013, PRIV-015, PRIV-016
+// cites: DS-011, DS-012, DS-013, DS-015, DS-018, DS-019, DS-032, DS-033, DS-034, PRIV-007, PRIV-011, PRIV-013, PRIV-015, PRIV-016
 async fn random_commits_do_what_the_model_says(mut lab: Lab) {
     let mut runner = TestRunner::new(Config::default());
     let steps = vec(step(), 1..30);
@@ -245,7 +245,8 @@ impl Model {
                 if at != self.epoch {
                     return Answer::Refused("wrong epoch");
                 }
-                if *again != self.leaves.contains_key(&device) && !again {
+                let has_leaf = self.leaves.keys().any(|leaf| USERS[*leaf] == user);
+                if !has_leaf || *again != self.leaves.contains_key(&device) {
                     return Answer::Refused("roster");
                 }
                 self.commit(device, role, (&own, &removed), true)

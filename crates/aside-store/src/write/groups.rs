@@ -360,7 +360,7 @@ impl Context<'_> {
     }
 }
 
-/// DS-012, DS-018: a leaf commits; by an external commit a device comes that is none, or that was one.
+/// DS-012, DS-018, DS-034: a leaf commits; by an external commit a device comes that is none, or that was one, of a user who has one.
 fn check_sender(
     who: &Who,
     membership: &Membership,
@@ -372,7 +372,9 @@ fn check_sender(
     }
     let own = Leaf { user: who.user, device: who.device };
     let old: Vec<Leaf> = seated.iter().map(|seat| seat.leaf).filter(|leaf| *leaf == own).collect();
-    if plan.added == [own] && plan.removed == old { Ok(()) } else { Err(Refused::RosterMismatch) }
+    let has_leaf = seated.iter().any(|seat| seat.leaf.user == who.user);
+    let holds = has_leaf && plan.added == [own] && plan.removed == old;
+    if holds { Ok(()) } else { Err(Refused::RosterMismatch) }
 }
 
 /// DS-013. By an external commit nobody can remove others.

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use aside_proto::{
     id::{DeviceId, IdempotencyKey},
-    limits::TAG_BYTES,
+    limits::{DEVICE_LOGS_OVERHEAD_BYTES, TAG_BYTES},
     private::{Change, Epoch, Establishment, Leaf, Peer, WelcomeFor},
     v1::{self, ErrorCode},
 };
@@ -15,8 +15,9 @@ use prost::Message;
 use super::{at_most, fixed, handle, id};
 use crate::server::{Command, Refusal};
 
-/// DEVLOG-004, DEVLOG-010: what is in the entries is for whoever replays the log.
+/// DEVLOG-004, DEVLOG-010, DEVLOG-012: what is in the entries is for whoever replays the log.
 pub(super) fn publish_device_log(
+    limits: &v1::Limits,
     key: IdempotencyKey,
     request: &v1::PublishDeviceLog,
 ) -> Result<Command, Refusal> {
@@ -27,6 +28,10 @@ pub(super) fn publish_device_log(
     if request.replaces > 0 && request.from_position > 0 {
         let message = "A log that takes another's place begins at position 0.";
         return Err(Refusal::invalid_argument("publish_device_log.from_position", message));
+    }
+    let most = limits.max_frame_bytes.saturating_sub(DEVICE_LOGS_OVERHEAD_BYTES) as usize;
+    if request.entries.iter().any(|entry| entry.len() > most) {
+        return Err(Refusal::of(ErrorCode::PayloadTooLarge));
     }
     Ok(Command::PublishDeviceLog {
         key,

@@ -150,7 +150,8 @@ fn broken() -> Vec<(Body, ErrorCode, &'static str)> {
     let id = samples::ROOM.to_bytes();
     let short = Bytes::from(vec![1; 15]);
     let long = |bytes: usize| Bytes::from(vec![1; bytes]);
-    let most = samples::config().limits.max_payload_bytes as usize;
+    let limits = samples::config().limits;
+    let (most, frame) = (limits.max_payload_bytes as usize, limits.max_frame_bytes as usize);
     let (entries, position) = ("publish_device_log.entries", "publish_device_log.from_position");
     let (kp, users) = ("publish_key_packages.key_packages", "fetch_device_logs.user_ids");
     let targets = "claim_key_packages.targets";
@@ -160,6 +161,7 @@ fn broken() -> Vec<(Body, ErrorCode, &'static str)> {
         (log(|l| l.entries.clear()), Bad, entries),
         (log(|l| l.entries.push(Bytes::new())), Bad, entries),
         (log(|l| l.replaces = 1), Bad, position),
+        (log(|l| l.entries = vec![long(frame - 1023)]), Large, ""),
         (logs(vec![]), Bad, users),
         (logs(vec![id.clone(); 11]), Bad, users),
         (logs(vec![short.clone()]), Bad, users),
