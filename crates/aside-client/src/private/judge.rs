@@ -6,7 +6,7 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use aside_crypto::{Certificate, DeviceLog, Standing};
+use aside_crypto::{Certificate, DeviceLog, LogHead, Standing};
 use aside_mls::{CredentialRefused, Judge, Leaf, Owner};
 use aside_proto::id::UserId;
 
@@ -70,6 +70,13 @@ impl Logs {
     /// What `ask` makes of a user's log; none if it is not known.
     pub(super) fn with<T>(&self, user: UserId, ask: impl FnOnce(&DeviceLog) -> T) -> Option<T> {
         self.lock().logs.get(&user).map(ask)
+    }
+
+    /// Whether a user had a log with this head, in whose place another identity's came.
+    pub(super) fn had(&self, user: UserId, head: &LogHead) -> bool {
+        let known = self.lock();
+        let mut former = known.former.get(&user).into_iter().flatten();
+        former.any(|log| log.hash_at(head.position) == Some(&head.hash))
     }
 
     /// Whether a device is active in its user's log, as far as that is known.

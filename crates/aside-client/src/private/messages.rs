@@ -227,8 +227,14 @@ fn judge(
     opened: &Opened,
 ) -> Option<Result<(u32, bool), StatedHeadError>> {
     let stated = LogHead { position: opened.position, hash: opened.hash };
-    cx.logs.with(by.user, |log| {
-        log.judge_new(by.device, &stated)
-            .map(|judged| (judged.position, matches!(judged.judgement, Judgement::Active(_))))
+    let (judged, head) = cx.logs.with(by.user, |log| {
+        let judged = log.judge_new(by.device, &stated);
+        let is_active = |judgement| matches!(judgement, Judgement::Active(_));
+        (judged.map(|it| (it.position, is_active(it.judgement))), log.head().position)
+    })?;
+    Some(match judged {
+        // Said by a device of who the user was before: one that is approved no longer.
+        Err(StatedHeadError::Diverged(_)) if cx.logs.had(by.user, &stated) => Ok((head, false)),
+        judged => judged,
     })
 }

@@ -22,6 +22,10 @@ pub(crate) struct NewEntry {
     pub(crate) signature: StoredSignature,
 }
 
+/// How many messages are looked at, at once and in all, for the last one that is said by itself.
+const PAGE_BACK: u32 = 16;
+const MOST_PAGES_BACK: usize = 64;
+
 /// What is known of an entry's signature.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum StoredSignature {
@@ -171,17 +175,27 @@ impl Store {
         }
     }
 
-    /// The last message.
+    /// The last message that is neither a reaction nor an edit, unless these are very many.
     pub(crate) async fn last_said(
         &self,
         conversation: ConversationId,
     ) -> Result<Option<Kept>, StateError> {
         let sql = kept_entries!(
-            "WHERE conversation_id = ? AND +message IS NOT NULL AND refers IS NULL ORDER BY e.seq DESC LIMIT 1"
+            "WHERE conversation_id = ? AND e.seq < ? AND +message IS NOT NULL ORDER BY e.seq DESC LIMIT ?"
         );
-        let row =
-            sqlx::query(sql).bind(&conversation.as_bytes()[..]).fetch_optional(&self.pool).await?;
-        row.as_ref().map(kept).transpose()
+        let mut before = u64::MAX;
+        for _ in 0..MOST_PAGES_BACK {
+            for row in self.page(sql, (conversation, before), PAGE_BACK).await? {
+                let kept = kept(&row)?;
+                before = kept.seq;
+                let content = self.content_of(&kept).await?;
+                let body = content.and_then(|content| Body::read(&content));
+                if !matches!(body, Some(Body::Reaction { .. } | Body::Edit { .. })) {
+                    return Ok(Some(kept));
+                }
+            }
+        }
+        Ok(None)
     }
 
     /// An entry and those that refer to it, in order: the newest, if they are more than anything shows.

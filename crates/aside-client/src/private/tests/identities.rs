@@ -30,6 +30,24 @@ fn what_a_replaced_identity_approved_is_removed_by_whoever_starts_again() {
     }
 }
 
+/// It is the sender's, and no sign that somebody is shown a false log.
+// cites: DLOG-016, TRUST-006
+#[test]
+fn what_a_replaced_identity_said_is_shown_as_of_a_device_that_is_approved_no_longer() {
+    let mut world = World::new(Group, 3);
+    world.peers[0].sees_up_to = Some(world.head());
+    world.say(LAST, "before I began anew");
+    world.settle();
+    let (seq, former) = (world.head(), world.begin_anew(LAST));
+    world.peers[0].sees_up_to = None;
+    world.restart(0, &[former]);
+    world.settle();
+    let Some(Reading::Said(said)) = world.reading(0, seq) else { panic!("it is read") };
+    assert_eq!((&said.content[..], said.approved), (&b"before I began anew"[..], false));
+    let doubts = |it: &Event| matches!(it, Event::SenderDoubted { .. });
+    assert!(!world.told(0).iter().any(doubts));
+}
+
 /// Who was never shown the identity of before can't tell its devices from somebody who reads along, and says nothing to them.
 // cites: MLS-025, MLS-027
 #[test]

@@ -448,6 +448,25 @@ async fn an_entry_knows_what_it_turned_out_to_be_whichever_came_first() {
     }
 }
 
+#[tokio::test]
+async fn the_last_that_was_said_may_be_an_answer_and_is_no_reaction() {
+    let to = || Some(v1::MessageRef { seq: 1, message_id: vec![1; 16].into() });
+    let body = |body| v1::Content { body: Some(body), ..Default::default() };
+    let text =
+        body(v1::content::Body::Text(v1::Text { body: "tea?".to_owned(), ..Default::default() }));
+    let answer = v1::Content { reply_to: to(), ..text.clone() };
+    let reaction = v1::Reaction { to: to(), emoji: "+".to_owned(), remove: false };
+    let reaction = body(v1::content::Body::Reaction(reaction));
+    let all = [&text, &answer].into_iter().chain([&reaction; 40]);
+    let readings = (1..).zip(all.map(|it| content(&it.encode_to_vec(), true))).collect();
+    let (_dir, store) = new_store().await;
+    store.set_conversation(HERE, "", true).await.unwrap();
+    let writes = ConversationWrites { readings, ..ConversationWrites::default() };
+    store.keep_private(&in_conversation(HERE, writes)).await.unwrap();
+    store.keep(HERE, &entries(42, vec![1]), None, &[]).await.unwrap();
+    assert_eq!(store.last_said(HERE).await.unwrap().map(|kept| kept.seq), Some(2));
+}
+
 // cites: FRANK-003, MSG-011
 #[tokio::test]
 async fn an_empty_content_is_one_that_is_not_understood_and_no_redacted_one() {
