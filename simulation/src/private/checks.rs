@@ -151,8 +151,9 @@ impl Groups<'_> {
             let is_none = insiders.is_empty() && health.broken.is_some() && owners.all(is_evil);
             ensure!(
                 is_over || is_none || (!may_come && !insiders.is_empty()),
-                "it is outside of {id}, with {} insiders: {health:?}",
-                insiders.len()
+                "it is outside of {id}, with {} insiders: {health:?}{}",
+                insiders.len(),
+                logs.story(id)
             );
         }
         Ok(())

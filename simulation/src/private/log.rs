@@ -68,6 +68,19 @@ impl<'a> Logs<'a> {
         self.0.values().flatten().map(|step| step.entry)
     }
 
+    /// What led to where a conversation is, in a line for each change: for whoever looks for what went wrong.
+    pub(crate) fn story(&self, id: ConversationId) -> String {
+        let changes =
+            self.steps(id).iter().filter(|step| step.entry.kind() != EntryKind::PrivateMessage);
+        let name = |it: &Owner| format!("{}:{}", it.user, it.device);
+        let names = |all: &BTreeSet<Owner>| all.iter().map(name).collect::<Vec<_>>().join(", ");
+        let line = |step: &Step<'_>| {
+            let by = step.by.as_ref().map(name).unwrap_or_default();
+            format!("\n  {} {:?} by {by}: {}", step.seq, step.entry.kind(), names(&step.leaves))
+        };
+        changes.map(line).collect()
+    }
+
     /// The leaves that were not cut off, as all of the log has it.
     pub(crate) fn leaves(&self, id: ConversationId) -> Rc<BTreeSet<Owner>> {
         self.steps(id).last().map(|step| Rc::clone(&step.leaves)).unwrap_or_default()

@@ -46,6 +46,10 @@ impl Conversation {
         }
         let pending = self.roster.cut_off.clone();
         self.roster.committed((seq, by.owner), at, &claim.added, &claim.removed);
+        if self.refused.is_some() {
+            self.came_since.retain(|leaf| !claim.removed.contains(leaf));
+            self.came_since.extend(&claim.added);
+        }
         if taken {
             self.report_epoch();
             self.broken = None;
@@ -182,6 +186,7 @@ impl Conversation {
         claim_added: &BTreeSet<Owner>,
     ) -> Taken<bool> {
         self.refused = Some(Refused { seq, by, reason, removes_us: false });
+        self.came_since.clear();
         self.reject = Some((seq, reject_code(reason)));
         if let Some(group) = &mut self.group
             && group.has_pending()

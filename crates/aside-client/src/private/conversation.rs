@@ -247,6 +247,8 @@ pub(super) struct Conversation {
     /// What was told last of a repair that did not work.
     pub(super) told_broken: Option<Broken>,
     pub(super) refused: Option<Refused>,
+    /// The leaves that the log says came by that commit, or later.
+    pub(super) came_since: BTreeSet<Owner>,
     pub(super) removal: Option<Removal>,
     pub(super) reject: Option<(u64, v1::RejectCode)>,
     /// Whether this device was removed, and its user did not ask to come back.
@@ -323,6 +325,7 @@ impl Conversation {
             judge_again: BTreeSet::new(),
             told_broken: None,
             refused: None,
+            came_since: BTreeSet::new(),
             removal: None,
             reject: None,
             accused: None,

@@ -100,10 +100,11 @@ impl Conversation {
             return self.begin(cx);
         }
         if stuck {
-            // Nobody but those whom this device knows to have been there; and only what no other can have meant otherwise makes a
+            // Nobody but those whom this device knows to have been there, or by the log to have come since; and only what no other can have meant otherwise makes a
             // culprit of its maker: logs may be known to some and not yet to others.
             let before = self.leaves();
-            let stay = leaves.intersection(&before).copied().collect();
+            let is_known = |leaf: &Owner| before.contains(leaf) || self.came_since.contains(leaf);
+            let stay = leaves.iter().copied().filter(is_known).collect();
             let refused = self.refused.filter(|it| it.reason != Reason::CredentialRefused);
             return self.reset(cx, &info, &stay, refused.map(|refused| refused.by));
         }

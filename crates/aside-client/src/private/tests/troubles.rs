@@ -6,7 +6,7 @@ use aside_proto::v1::ConversationKind::{Direct, Group};
 use prost::Message as _;
 
 use super::{world::World, *};
-use crate::private::record::leaf;
+use crate::private::record::{leaf, owner};
 
 /// A device that is the last of three, and is told of nothing yet.
 const LAST: usize = 2;
@@ -252,6 +252,28 @@ fn a_side_of_a_direct_does_not_keep_the_other_beginning_anew() {
     assert_eq!(world.told(0).iter().filter(failed).count(), 1, "which is told once");
     world.pass(wait);
     assert!(world.is_in(0) && world.is_in(1), "then it begins anew");
+}
+
+/// The server permits one who is no owner to leave nobody out (DS-023): who came by the commit that can't be followed stays, too.
+// cites: DS-023
+#[test]
+fn who_begins_anew_takes_along_who_came_by_the_commit_that_it_can_not_follow() {
+    let mut world = World::made(Group, 3);
+    assert!(world.peers[0].engine.want(ROOM, Goal::Add(user_of(2))));
+    world.settle();
+    for at in [1, LAST] {
+        world.garble_next(at);
+    }
+    assert!(world.peers[0].engine.want(ROOM, Goal::Add(user_of(3))));
+    world.settle();
+    let (first, last) = (world.peers[0].me(), world.peers[LAST].me());
+    let told = world.told(1);
+    let refused = |it: &Event| matches!(it, Event::CommitRefused { .. });
+    assert!(told.iter().any(refused), "{told:?}");
+    let leaves: Vec<_> = world.info.leaves.iter().filter_map(owner).collect();
+    assert!(leaves.contains(&first) && leaves.contains(&last), "{leaves:?}");
+    assert_eq!(world.info.generation, 2);
+    assert!(world.is_in(1) && world.is_in(LAST));
 }
 
 // cites: HEAD-010, HEAD-011
