@@ -13,6 +13,9 @@
 //! steps, and its disk may be put back to what it was earlier. One user may be evil: its device is a member like any other that now
 //! and then makes, from its own state, a commit or a message that nobody should take.
 //!
+//! In half of the seeds trouble begins at once, and meets groups as they begin; in the others it begins when there are groups in which
+//! something was said.
+//!
 //! A seed decides all of it but the bytes that MLS draws from the operating system, and nothing is decided by those: streams are cut
 //! into frames, and the [hash](crate::Report::hash) is over the events alone.
 //!
