@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context as _, Result, anyhow, bail};
 use aside_client::{
     Address, BindingKind, BotToken, Client, Error, Events, Fingerprint, Guard, Kept, Kind, LogIn,
-    Options, PasswordReason, Room, StateError, Trust, Unlock, client_data_dir, v1,
+    Options, PasswordReason, Room, StateError, Trust, Unlock, client_data_dir, private::Suite, v1,
 };
 use clap::ValueEnum;
 use zeroize::Zeroizing;
@@ -56,6 +56,18 @@ pub(crate) struct SessionArgs {
     /// What ties log-ins to the TLS connection
     #[arg(long, value_enum, default_value_t = Binding::Exporter, hide_short_help = true)]
     binding: Binding,
+    /// The MLS suite of private conversations that are begun here, where all devices that are to come have keys for it
+    #[arg(long, value_enum, default_value_t = MlsSuite::P256, hide_short_help = true)]
+    suite: MlsSuite,
+}
+
+/// An MLS suite.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum MlsSuite {
+    /// 0x0002: P-256 and AES-128-GCM, which every client has
+    P256,
+    /// 0x0007: P-384 and AES-256-GCM, three to four times as slow
+    P384,
 }
 
 /// What ties log-ins to the TLS connection.
@@ -167,6 +179,10 @@ impl SessionArgs {
             Binding::Exporter => BindingKind::Exporter,
             Binding::Certificate => BindingKind::CertSha256,
             Binding::None => BindingKind::None,
+        };
+        options.suite = match self.suite {
+            MlsSuite::P256 => Suite::P256Aes128,
+            MlsSuite::P384 => Suite::P384Aes256,
         };
         if let Some(token) = self.given_token()? {
             options.log_in = LogIn::Token(Box::new(token));

@@ -155,6 +155,7 @@ impl Client {
             commands: commands_out,
             closes: closes_out,
             events,
+            suite: options.suite,
             history: options.history,
             replay: options.replay,
         };

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use aside_proto::v1;
 use zeroize::Zeroizing;
 
-use crate::{Address, BotToken, Trust, Unlock};
+use crate::{Address, BotToken, Trust, Unlock, private::Suite};
 
 /// How a client is to connect. Made by [`Options::new`]; the fields may be changed.
 #[derive(Debug, Clone)]
@@ -31,6 +31,8 @@ pub struct Options {
     pub shared: bool,
     /// Whether to start without a connection when the server can't be reached and this device has logged in before.
     pub offline: bool,
+    /// The MLS suite of private conversations that this device begins, where all devices that are to come have a key for it (MLS-001).
+    pub suite: Suite,
     /// How many entries that are kept already are told as events first, for each conversation.
     pub replay: u32,
     /// How many entries from before joining are fetched when a conversation is followed for the first time.
@@ -94,6 +96,7 @@ impl Options {
             binding: BindingKind::default(),
             shared: false,
             offline: false,
+            suite: Suite::P256Aes128,
             replay: 0,
             history: 200,
         }

@@ -62,7 +62,7 @@ use self::{
 };
 use crate::{GroupProfile, StateError};
 
-pub use aside_mls::{Owner, Reason};
+pub use aside_mls::{Owner, Reason, Suite};
 pub use conversation::Entry;
 pub use event::{Event, Goal, GoalError, Health, How, Repair, Told};
 pub use reading::{Reading, Said, Unreadable};
@@ -89,6 +89,8 @@ pub struct Engine {
     inbox: Inbox,
     packages: Packages,
     limits: v1::Limits,
+    /// Of groups that this device begins.
+    preferred: Suite,
     now_ms: u64,
     is_online: bool,
     /// Nothing is asked before: milliseconds since 1970.
@@ -162,6 +164,7 @@ impl Engine {
             inbox: Inbox::default(),
             packages,
             limits: limits::DEFAULT,
+            preferred: Suite::P256Aes128,
             now_ms: 0,
             is_online: false,
             not_before_ms: 0,
@@ -215,6 +218,12 @@ impl Engine {
         conversation.outgoing.make_contiguous().sort_by_key(|it| it.order);
         conversation.next_order = conversation.outgoing.back().map_or(0, |last| last.order + 1);
         Ok(conversation)
+    }
+
+    /// The suite of groups that this device begins from now on, where all devices that are to come have a key for it (MLS-001); else,
+    /// and before anything is preferred, it is 0x0002.
+    pub fn prefer(&mut self, suite: Suite) {
+        self.preferred = suite;
     }
 
     /// Who this device is.
@@ -279,6 +288,7 @@ impl Engine {
             writes: &mut self.writes,
             random: &mut self.random,
             limits: &self.limits,
+            preferred: self.preferred,
             now_ms: self.now_ms,
             approved: self.is_approved,
         };

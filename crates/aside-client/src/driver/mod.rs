@@ -37,7 +37,7 @@ use self::{
 use crate::{
     Connection, Error, Event, LogIn, Outgoing, Receipt, State,
     backoff::Backoff,
-    private::{Goal, Health},
+    private::{Goal, Health, Suite},
     random,
     store::{Identity, Posting, Store},
 };
@@ -160,6 +160,8 @@ pub(crate) struct Driver {
     sync: Sync,
     people: People,
     private: Private,
+    /// Of private conversations that this device begins.
+    suite: Suite,
     approving: Approving,
     out: Outlet,
     backoff: Backoff,
@@ -183,6 +185,7 @@ pub(crate) struct Parts {
     pub(crate) commands: mpsc::Receiver<Command>,
     pub(crate) closes: mpsc::Receiver<oneshot::Sender<()>>,
     pub(crate) events: mpsc::Sender<Event>,
+    pub(crate) suite: Suite,
     pub(crate) history: u32,
     pub(crate) replay: u32,
 }
@@ -230,6 +233,7 @@ impl Driver {
             sync,
             people: People::default(),
             private,
+            suite: parts.suite,
             approving: Approving::default(),
             out,
             backoff: Backoff::default(),

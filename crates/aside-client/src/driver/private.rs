@@ -123,6 +123,7 @@ impl Driver {
         self.sync.take_private(self.private.in_force);
         let now_ms = self.status.borrow().server_unix_ms();
         if let Some(engine) = self.private.engine.as_mut().filter(|_| in_force) {
+            engine.prefer(self.suite);
             engine.online(limits, now_ms);
         }
         self.private_work().await

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use aside_crypto::Certificate;
 use aside_mls::{Change, Group, KeyPackage, Owner, Reason, Suite};
 use aside_proto::{
     id::{DeviceId, UserId},
@@ -68,9 +69,9 @@ impl Conversation {
     pub(super) fn claim(
         &mut self,
         cx: &mut Context<'_>,
+        suite: Suite,
         targets: impl Iterator<Item = (UserId, Option<DeviceId>)>,
     ) -> Option<Request> {
-        let suite = self.suite();
         let missing: Vec<_> = targets
             .filter(|target| !self.hand.asked.contains_key(target))
             .take(cx.limits.max_page_items.max(1) as usize)
@@ -91,6 +92,25 @@ impl Conversation {
         })
     }
 
+    /// Of a group that begins with the devices of these users: what this device's user prefers, if all of them have a key for it.
+    pub(super) fn suite_for(
+        &self,
+        cx: &Context<'_>,
+        users: &BTreeSet<UserId>,
+    ) -> Result<Suite, Hold> {
+        if cx.preferred == Suite::P256Aes128 {
+            return Ok(cx.preferred);
+        }
+        self.need_logs(cx, users.iter().copied())?;
+        let number = cx.preferred.number();
+        let has_key =
+            |device: &Certificate| device.mls_keys().iter().any(|key| key.suite == number);
+        let have_keys = |user: &UserId| cx.logs.with(*user, |log| log.active().all(has_key));
+        let all = users.iter().all(|user| have_keys(user) == Some(true));
+        Ok(if all { cx.preferred } else { Suite::P256Aes128 })
+    }
+
+    /// Of the group that is, or whose place another is to take.
     pub(super) fn suite(&self) -> Suite {
         let group = self.group.as_ref().map(Group::suite);
         group.or(self.roster.suite).unwrap_or(Suite::P256Aes128)

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use aside_crypto::{FRANKING_KEY_BYTES, Hash, direct_id, payload_hash};
-use aside_mls::{Device, Group, GroupId, Owner, Reason, Secret};
+use aside_mls::{Device, Group, GroupId, Owner, Reason, Secret, Suite};
 use aside_proto::{
     id::{ConversationId, DeviceId, IdempotencyKey, UserId, uuid_v7},
     v1::{self, ConversationKind, client_frame::Body},
@@ -47,6 +47,8 @@ pub(super) struct Context<'a> {
     pub(super) writes: &'a mut Writes,
     pub(super) random: &'a mut Random,
     pub(super) limits: &'a v1::Limits,
+    /// The suite that its user prefers.
+    pub(super) preferred: Suite,
     /// Milliseconds since 1970, as the server has them.
     pub(super) now_ms: u64,
     /// Whether this device is one of its user's, as the user's device log says.

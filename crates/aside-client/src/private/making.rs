@@ -95,7 +95,14 @@ impl Conversation {
             (ConversationKind::Direct, None) => return Ok(None),
             _ => users.extend(self.added_users()),
         }
-        if let Some(claim) = self.claim(cx, users.iter().map(|user| (*user, None))) {
+        let suite = self.suite_for(cx, &users)?;
+        if self.roster.suite.replace(suite) != Some(suite) {
+            // What was claimed is of the other.
+            self.hand.packages.clear();
+            self.hand.ask_again();
+            self.is_dirty = true;
+        }
+        if let Some(claim) = self.claim(cx, suite, users.iter().map(|user| (*user, None))) {
             return Ok(Some(claim));
         }
         let packages = self.usable(cx, None, |owner| users.contains(&owner.user))?;
@@ -108,7 +115,7 @@ impl Conversation {
             self.tell_waiting(cx, &users);
             return Ok(None);
         }
-        self.establish(cx, Suite::P256Aes128, packages, None)
+        self.establish(cx, suite, packages, None)
     }
 
     /// A group with these devices and this one.
@@ -220,7 +227,8 @@ impl Conversation {
             return Ok(None);
         }
         let users: BTreeSet<_> = self.users_to_add(cx, &leaves);
-        if let Some(claim) = self.claim(cx, users.iter().map(|user| (*user, None))) {
+        let suite = self.suite();
+        if let Some(claim) = self.claim(cx, suite, users.iter().map(|user| (*user, None))) {
             return Ok(Some(claim));
         }
         let goes = self.goals.iter().filter_map(|goal| match goal {

@@ -216,7 +216,9 @@ impl Conversation {
         let stay: BTreeSet<_> = leaves.iter().copied().filter(stays).collect();
         let suite = u16::try_from(info.suite).ok().and_then(Suite::from_number);
         self.roster.suite = suite.or(self.roster.suite);
-        if let Some(claim) = self.claim(cx, stay.iter().map(|it| (it.user, Some(it.device)))) {
+        let suite = self.suite();
+        let targets = stay.iter().map(|it| (it.user, Some(it.device)));
+        if let Some(claim) = self.claim(cx, suite, targets) {
             return Ok(Some(claim));
         }
         let packages = self.usable(cx, None, |owner| stay.contains(owner))?;
@@ -224,7 +226,7 @@ impl Conversation {
             return Ok(self.break_down(cx, (Repair::Behind, Reason::UnknownKeyPackage), leaves));
         }
         self.info = None;
-        self.establish(cx, self.suite(), packages, culprit)
+        self.establish(cx, suite, packages, culprit)
     }
 
     pub(super) fn break_down(

@@ -9,7 +9,7 @@ use aside_client::{
     v1::{self, client_frame::Body},
 };
 
-use crate::world::{PASSWORD, Person, World, verified_text, with_password};
+use crate::world::{PASSWORD, Person, World, registering, verified_text, with_password};
 
 /// A user with a device log, on a computer of the same name.
 async fn user(world: &World, handle: &str) -> (Person, RecoveryPhrase) {
@@ -76,6 +76,29 @@ async fn two_users_talk_in_a_direct_that_both_open() {
     assert_eq!(health.fork_check, his_health.fork_check);
     assert_eq!(health.leaves, his_health.leaves);
     assert_eq!(health.waiting, 0);
+}
+
+// cites: MLS-001
+#[tokio::test]
+async fn who_prefers_the_other_suite_begins_by_it_and_others_come_in() {
+    let world = World::new().await;
+    let mut options = world.options("alice", "alice", registering());
+    options.suite = private::Suite::P384Aes256;
+    let mut alice = Person::connect(options).await.unwrap();
+    let phrase = new_recovery_phrase(Strength::Bits128);
+    alice.client.begin_identity(&phrase).await.unwrap();
+    let (mut bob, phrase) = user(&world, "bob").await;
+    let room = alice.client.create_group().await.unwrap().conversation;
+    alice.client.add_member(room, me(&bob)).await.unwrap();
+    assert_eq!(joined(&mut bob).await, room);
+    let mut phone = another(&world, "bob", "phone", &phrase).await;
+    assert_eq!(joined(&mut phone).await, room, "from outside");
+    bob.client.send(room, "by the other suite").await.unwrap();
+    for person in [&mut alice, &mut phone] {
+        assert_eq!(person.message().await.1, "by the other suite");
+        let health = person.client.health(room).await.unwrap();
+        assert_eq!((health.suite, health.leaves.len()), (Some(7), 3));
+    }
 }
 
 #[tokio::test]

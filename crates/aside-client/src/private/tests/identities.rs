@@ -30,6 +30,17 @@ fn what_a_replaced_identity_approved_is_removed_by_whoever_starts_again() {
     }
 }
 
+// cites: MLS-001
+#[test]
+fn a_suite_for_which_somebody_has_no_key_is_not_taken() {
+    let mut world = World::made(Group, 2);
+    world.peers[0].engine.prefer(Suite::P384Aes256);
+    assert!(world.peers[0].engine.want(ROOM, Goal::Add(user_of(2))));
+    world.settle();
+    assert!(world.is_in(0) && world.is_in(1));
+    assert_eq!(world.peers[0].engine.health(ROOM).unwrap().suite, Some(2));
+}
+
 /// It is the sender's, and no sign that somebody is shown a false log.
 // cites: DLOG-016, TRUST-006
 #[test]
