@@ -19,13 +19,8 @@ use super::{
     witness::{Fate, Message, Witness},
 };
 
-/// All of it; and what holds only of those who have had something to say since the server lied no longer.
-pub(crate) fn check(
-    witness: &Witness,
-    users: &[User],
-    devices: &[Device],
-    all_spoke: bool,
-) -> Result<()> {
+/// All of it.
+pub(crate) fn check(witness: &Witness, users: &[User], devices: &[Device]) -> Result<()> {
     let honest: Vec<&Device> = devices.iter().filter(|it| !users[it.user].is_evil).collect();
     let logs = Logs::of(devices)?;
     for device in devices {
@@ -34,8 +29,8 @@ pub(crate) fn check(
     for device in &honest {
         readings::check(witness, (&honest, &logs), device).context(device.name.clone())?;
         if let Some(engine) = device.seen().filter(|_| !device.is_revoked && device.is_approved()) {
-            let group = Groups { witness, devices: &honest, logs: &logs, all_spoke };
-            group.check(device, engine).context(device.name.clone())?;
+            let groups = Groups { witness, devices: &honest, logs: &logs };
+            groups.check(device, engine).context(device.name.clone())?;
         }
     }
     let is_there = |payload: &Bytes| logs.entries().any(|it| it.entry.payload == *payload);
@@ -88,7 +83,7 @@ fn may_wait(device: &Device, health: &Health) -> bool {
     let own = device.disk.owner;
     let is_in = health.epoch.is_some() && health.at.map(|(_, epoch)| epoch) == health.epoch;
     let is_alone = health.leaves.iter().all(|leaf| Some(leaf.user) == own.map(|it| it.user));
-    !device.is_approved() || !is_in || is_alone
+    !device.is_approved() || !is_in || is_alone || health.broken.is_some()
 }
 
 /// What the groups of devices are held against.
@@ -96,13 +91,12 @@ struct Groups<'a> {
     witness: &'a Witness,
     devices: &'a [&'a Device],
     logs: &'a Logs<'a>,
-    all_spoke: bool,
 }
 
 impl Groups<'_> {
     /// A device is in the group of each of its conversations, at the epoch that the log is at, unless nobody can let it in.
     fn check(&self, device: &Device, engine: &Engine) -> Result<()> {
-        let Self { witness, devices, logs, all_spoke } = self;
+        let Self { witness, devices, logs } = self;
         let owner = device.disk.owner.context("it is somebody")?;
         for id in device.joined() {
             ensure!(engine.follows(id), "{id} is not followed");
@@ -115,10 +109,12 @@ impl Groups<'_> {
                 let cut_off = |leaf: &&Owner| health.cut_off.contains(leaf);
                 let stay: BTreeSet<_> =
                     health.leaves.iter().filter(|it| !cut_off(it)).copied().collect();
-                // A Welcome may lead to others, until something is said there (MLS-046).
+                // A Welcome may lead to others, until something is said there; then it is found out, and the user is told (MLS-046).
                 ensure!(
-                    !all_spoke || stay == *logs.leaves(id),
-                    "the group of {id} has other leaves than its log says"
+                    health.is_tree_unproven || health.broken.is_some() || stay == *logs.leaves(id),
+                    "the group of {id} has other leaves than its log says: {:?}{}",
+                    health.leaves,
+                    logs.story(id)
                 );
                 check_agreement(devices, &health, id, at)?;
                 continue;
@@ -145,12 +141,16 @@ impl Groups<'_> {
             let leaves = logs.leaves(id);
             let is_leaf = |it: &&&Device| it.disk.owner.is_some_and(|it| leaves.contains(&it));
             let is_over = insiders.is_empty() && !devices.iter().filter(is_leaf).any(could_be);
-            // Or it was made by somebody evil so that nobody else ever could be, as they are told.
-            let is_evil = |(user, _): &(UserId, Role)| witness.causes.evil.contains(user);
-            let mut owners = health.members.iter().filter(|(_, role)| *role == Role::Owner);
-            let is_none = insiders.is_empty() && health.broken.is_some() && owners.all(is_evil);
+            // Or the only owner is evil, and has led it to where nobody can be, as they are told.
+            let is_evil = |user: &UserId| witness.causes.evil.contains(user);
+            let owners = health.members.iter().filter(|(_, role)| *role == Role::Owner);
+            let owners: Vec<_> = owners.map(|(user, _)| user).collect();
+            let is_theirs = !owners.is_empty() && owners.into_iter().all(is_evil);
+            let is_evils_deed = logs.last_change_by(id).is_some_and(|by| is_evil(&by.user));
+            let is_ruined =
+                insiders.is_empty() && health.broken.is_some() && is_theirs && is_evils_deed;
             ensure!(
-                is_over || is_none || (!may_come && !insiders.is_empty()),
+                is_over || is_ruined || (!may_come && !insiders.is_empty()),
                 "it is outside of {id}, with {} insiders: {health:?}{}",
                 insiders.len(),
                 logs.story(id)

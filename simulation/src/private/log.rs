@@ -68,6 +68,14 @@ impl<'a> Logs<'a> {
         self.0.values().flatten().map(|step| step.entry)
     }
 
+    /// Who made the last commit, or began the group.
+    pub(crate) fn last_change_by(&self, id: ConversationId) -> Option<Owner> {
+        let is_change = |step: &&Step<'_>| {
+            matches!(step.entry.kind(), EntryKind::Commit | EntryKind::GroupEstablished)
+        };
+        self.steps(id).iter().rfind(is_change)?.by
+    }
+
     /// What led to where a conversation is, in a line for each change: for whoever looks for what went wrong.
     pub(crate) fn story(&self, id: ConversationId) -> String {
         let changes =

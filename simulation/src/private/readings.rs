@@ -1,5 +1,7 @@
 //! What each device has read, against what was said: all that was said while it was a leaf, and nothing else.
 
+use std::ops::Range;
+
 use anyhow::{Context as _, Result, bail, ensure};
 use aside_client::private::{Reading, Said};
 use aside_mls::Owner;
@@ -77,10 +79,13 @@ struct Standing {
 impl Reader<'_> {
     fn check(&self, steps: &[Step<'_>]) -> Result<()> {
         let mut standing = Standing::default();
-        for step in steps {
+        for (at, step) in steps.iter().enumerate() {
             match step.entry.kind() {
                 EntryKind::PrivateMessage => self.message(step, &mut standing)?,
-                EntryKind::Commit | EntryKind::GroupEstablished => self.change(step, &mut standing),
+                EntryKind::Commit | EntryKind::GroupEstablished => {
+                    let next = steps[at + 1..].iter().find(|later| self.is_welcomed(later));
+                    self.change(step, next.map(|next| next.seq), &mut standing);
+                }
                 _ => {}
             }
         }
@@ -95,16 +100,22 @@ impl Reader<'_> {
         Ok(())
     }
 
+    /// Whether another brings this device in.
+    fn is_welcomed(&self, step: &Step<'_>) -> bool {
+        step.came.contains(&self.owner) && step.by != Some(self.owner)
+    }
+
     /// A commit, or the beginning of a group: who comes in by it begins to read, and there are these honest reasons not to.
-    fn change(&self, step: &Step<'_>, standing: &mut Standing) {
+    fn change(&self, step: &Step<'_>, next_welcome: Option<u64>, standing: &mut Standing) {
         let place = (self.device.index, self.id, step.seq);
         if step.came.contains(&self.owner) {
-            let is_welcomed = step.by != Some(self.owner);
-            // The Welcome, or the secrets that it is for, may be gone with the disk, or be held back; and a device that was revoked has
-            // no inbox.
-            let may_lack = is_welcomed
-                && (self.device.is_revoked
-                    || !self.device.is_approved()
+            // The Welcome, or the secrets that it is for, may be gone with the disk, or be held back. Or it was not there yet when the
+            // device was revoked, which has no inbox since, or when the next took its place (INBOX-008).
+            let is_cut_off = self.device.is_revoked || !self.device.is_approved();
+            let until = next_welcome.unwrap_or(u64::MAX);
+            let is_over = is_cut_off || next_welcome.is_some();
+            let may_lack = self.is_welcomed(step)
+                && ((is_over && !self.has_read_in(step.seq..until))
                     || self.witness.causes.was_lied_to(self.owner.device, self.id)
                     || self.witness.was_put_back(place));
             *standing = Standing { is_astray: may_lack, missed: Vec::new() };
@@ -145,6 +156,12 @@ impl Reader<'_> {
             standing.missed.push(seq);
         }
         Ok(())
+    }
+
+    /// Whether it could read any of these entries.
+    fn has_read_in(&self, seqs: Range<u64>) -> bool {
+        let readings = self.kept.into_iter().flat_map(|kept| kept.readings.range(seqs.clone()));
+        readings.into_iter().any(|(_, reading)| matches!(reading, Reading::Said(_)))
     }
 
     /// Whether an entry is of those that this device has, or must.

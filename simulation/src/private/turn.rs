@@ -439,6 +439,9 @@ impl Device {
         if let Some(room) = self.disk.rooms.get_mut(&id) {
             room.is_member = false;
         }
+        if let Some(kept) = self.disk.vault.conversations.get_mut(&id) {
+            kept.may_be_read_anew = true;
+        }
         let running = self.running.as_mut().context("it runs")?;
         running.followers.remove(&id);
         if let Some(engine) = &mut running.engine

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Result, ensure};
-use aside_client::private::{Reading, Stored, StoredConversation, Writes};
+use aside_client::private::{Reading, Stored, StoredConversation, Unreadable, Writes};
 use aside_mls::Secret;
 use aside_proto::id::{ConversationId, IdempotencyKey};
 
@@ -22,6 +22,8 @@ pub(crate) struct Kept {
     pub(crate) groups: BTreeMap<u32, Secret>,
     pub(crate) outgoing: BTreeMap<IdempotencyKey, Secret>,
     doubted: BTreeMap<u64, Secret>,
+    /// Whether its log may be read anew: it was followed no longer, and is again.
+    pub(crate) may_be_read_anew: bool,
     pub(crate) readings: BTreeMap<u64, Reading>,
 }
 
@@ -36,10 +38,22 @@ impl Vault {
             put(&mut kept.groups, writes.groups);
             put(&mut kept.outgoing, writes.outgoing);
             for (seq, reading) in writes.readings {
-                let before = kept.readings.insert(seq, Reading::decode(&reading)?);
-                let was_doubted = kept.doubted.contains_key(&seq);
-                let is_first = before.is_none() || was_doubted;
-                ensure!(is_first, "entry {seq} is read twice, and was {before:?}");
+                let reading = Reading::decode(&reading)?;
+                let before = kept.readings.get(&seq);
+                // A doubted one is settled once.
+                let is_settled =
+                    matches!(before, Some(Reading::Unreadable(Unreadable::LogHeldBack)))
+                        && kept.doubted.contains_key(&seq)
+                        && matches!(writes.doubted.get(&seq), Some(None));
+                let may_be = kept.may_be_read_anew || is_settled;
+                ensure!(
+                    before.is_none() || may_be,
+                    "entry {seq} is read twice, and was {before:?}"
+                );
+                // What could be read once is not forgotten.
+                if !matches!((before, &reading), (Some(Reading::Said(_)), Reading::Unreadable(_))) {
+                    kept.readings.insert(seq, reading);
+                }
             }
             put(&mut kept.doubted, writes.doubted);
         }

@@ -186,7 +186,11 @@ impl Witness {
 
     /// A device says what became of a message of its own.
     pub(crate) fn told(&mut self, key: IdempotencyKey, fate: Fate) -> Result<()> {
-        let put_back = &self.put_back;
+        let Some(message) = self.messages.get(&key) else { return Ok(()) };
+        let (device, id) = (message.device, message.conversation);
+        // Once its disk was put back to before its entry, its device knows no more that it was sent.
+        let forgot = |seq| self.was_put_back((device, id, seq));
+        let may_fail = !matches!(message.fate, Fate::Sent(seq) if !forgot(seq));
         let Some(message) = self.messages.get_mut(&key) else { return Ok(()) };
         match (message.fate, fate) {
             (Fate::Sent(before), Fate::Sent(now)) => {
@@ -196,10 +200,7 @@ impl Witness {
             (Fate::Failed, Fate::Sent(_)) if !message.is_forgotten => {
                 bail!("a message that failed was sent")
             }
-            // Once its disk was put back, its device may know no more that it was sent.
-            (Fate::Sent(_), Fate::Failed) if !put_back.contains_key(&message.device) => {
-                bail!("a message that was sent failed")
-            }
+            (_, Fate::Failed) if !may_fail => bail!("a message that was sent failed"),
             _ => {}
         }
         message.fate = fate;

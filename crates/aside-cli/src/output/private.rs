@@ -532,6 +532,7 @@ mod tests {
             epoch: Some(3),
             suite: Some(2),
             leaves: vec![owner(1), owner(2)],
+            is_tree_unproven: false,
             cut_off: [].into(),
             members: vec![],
             fork_check: None,

@@ -512,6 +512,7 @@ mod tests {
             epoch: None,
             suite: None,
             leaves: Vec::new(),
+            is_tree_unproven: false,
             cut_off: BTreeSet::new(),
             members: Vec::new(),
             fork_check: None,

@@ -35,6 +35,9 @@ impl Conversation {
         if header.message_id[..] != by.key.as_bytes()[..] || !is_here {
             return Err(Hold::Contradiction("the ids of a commit"));
         }
+        if !self.may_be_leaves(cx, &claim.added) {
+            return Err(Hold::Contradiction("the leaves of a group of two users"));
+        }
         if !self.roster.goes_on(at) {
             return Err(Hold::Contradiction("the epoch of a commit"));
         }
@@ -46,16 +49,13 @@ impl Conversation {
         }
         let pending = self.roster.cut_off.clone();
         self.roster.committed((seq, by.owner), at, &claim.added, &claim.removed);
-        if self.refused.is_some() {
-            self.came_since.retain(|leaf| !claim.removed.contains(leaf));
-            self.came_since.extend(&claim.added);
-        }
         if taken {
             self.report_epoch();
             self.broken = None;
             self.hand.ask_again();
         }
-        if let Some(leaves) = self.known_leaves().filter(|_| taken) {
+        let leaves = if taken { self.known_leaves() } else { None };
+        if let Some(leaves) = leaves {
             let put_out = claim.removed.iter().filter(|gone| !pending.contains(gone));
             let gone = put_out.filter(|gone| leaves.iter().all(|leaf| leaf.user != gone.user));
             self.roster.went(gone.map(|gone| gone.user));
@@ -92,6 +92,7 @@ impl Conversation {
             }
             return Ok(false);
         }
+        self.overtaken(at);
         if is_current {
             return self.follow(cx, (seq, by.owner), (header, payload), claim);
         }
@@ -103,7 +104,13 @@ impl Conversation {
                     self.adopt(cx, group, seq, How::Welcomed)?;
                     return Ok(true);
                 }
-                None => self.repair = Some(Repair::NoWelcome),
+                None => {
+                    self.repair = Some(Repair::NoWelcome);
+                    if self.removal.take().is_some() {
+                        // It was removed before, or it could not be added: what it had leads nowhere.
+                        self.drop_group(cx);
+                    }
+                }
             }
         }
         Ok(false)
@@ -166,8 +173,6 @@ impl Conversation {
         };
         self.group_is_dirty = true;
         self.compare_history(cx, (seq, by), (header.head_seq, &header.chain));
-        // The server takes no other at this epoch.
-        self.submitted.take_if(|submitted| matches!(submitted.body, Body::SubmitCommit(_)));
         if effect.removed_us {
             self.removal = Some(Removal { seq, by });
             // Told at once: nothing more may come. What was kept stays until it is sure (MLS-036).
@@ -186,7 +191,6 @@ impl Conversation {
         claim_added: &BTreeSet<Owner>,
     ) -> Taken<bool> {
         self.refused = Some(Refused { seq, by, reason, removes_us: false });
-        self.came_since.clear();
         self.reject = Some((seq, reject_code(reason)));
         if let Some(group) = &mut self.group
             && group.has_pending()
@@ -194,7 +198,6 @@ impl Conversation {
             group.clear_pending();
             self.group_is_dirty = true;
         }
-        self.submitted.take_if(|submitted| matches!(submitted.body, Body::SubmitCommit(_)));
         let suspects = suspects(cx, claim_added);
         cx.tell(self.id, Event::CommitRefused { seq, by, reason, suspects });
         Ok(false)
@@ -218,8 +221,8 @@ impl Conversation {
         }
         if is_last && payload.code() == v1::RejectCode::WelcomeInvalid && self.is_in_group() {
             // Nobody comes in by what the last commit left: the next one leaves another (MLS-045).
-            let mut others =
-                self.leaves().into_iter().filter(|leaf| Some(*leaf) != maker && *leaf != by);
+            let leaves = self.known_leaves().unwrap_or_default();
+            let mut others = leaves.into_iter().filter(|leaf| Some(*leaf) != maker && *leaf != by);
             if others.next() == Some(cx.me) && self.renewed_for.times(by) < AT_ONCE {
                 self.renewed_for.came(by, cx.now_ms);
                 self.goals.insert(Goal::Renew);
@@ -234,6 +237,8 @@ impl Conversation {
             self.group_is_dirty = true;
             let (Removal { seq, by }, reason) = (removal, Reason::Invalid);
             self.refused = Some(Refused { seq, by, reason, removes_us: true });
+            // Whether it comes in again is its user's to say.
+            self.repair.take_if(|repair| *repair != Repair::Asked);
             cx.tell(self.id, Event::CommitRefused { seq, by, reason, suspects: Vec::new() });
         }
         if by != cx.me {
@@ -266,7 +271,7 @@ impl Conversation {
             members.into_iter().filter(|member| other(member.owner)).count()
         });
         let tells = by != cx.me && (by != removal.by || others == 0);
-        if !tells || epoch != group.epoch() + 1 {
+        if !tells || epoch <= group.epoch() {
             return Ok(());
         }
         let confirmed = group.confirm_removal();
@@ -306,7 +311,8 @@ impl Conversation {
         match cx.device.join(&welcome, id, (by, claim), held) {
             Ok(group) => Ok(Some(group)),
             Err(MlsError::Refused(Reason::CredentialRefused)) => {
-                self.refresh_logs(users.into_iter())?;
+                // Those whose leaves are in the tree yet may be members no longer.
+                self.refresh_logs(users.union(&cx.logs.take_unknown()).copied())?;
                 self.bad_welcome(cx, (seq, by), Reason::CredentialRefused, &claim.added)
             }
             Err(MlsError::Refused(reason)) => self.bad_welcome(cx, (seq, by), reason, &claim.added),

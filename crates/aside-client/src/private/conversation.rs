@@ -249,8 +249,6 @@ pub(super) struct Conversation {
     /// What was told last of a repair that did not work.
     pub(super) told_broken: Option<Broken>,
     pub(super) refused: Option<Refused>,
-    /// The leaves that the log says came by that commit, or later.
-    pub(super) came_since: BTreeSet<Owner>,
     pub(super) removal: Option<Removal>,
     pub(super) reject: Option<(u64, v1::RejectCode)>,
     /// Whether this device was removed, and its user did not ask to come back.
@@ -327,7 +325,6 @@ impl Conversation {
             judge_again: BTreeSet::new(),
             told_broken: None,
             refused: None,
-            came_since: BTreeSet::new(),
             removal: None,
             reject: None,
             accused: None,
@@ -365,6 +362,13 @@ impl Conversation {
         let is_peer = |user: &UserId| *user != me && direct_id(me, *user) == self.id;
         let members = self.roster.members.keys().copied();
         members.filter(|_| self.roster.kind == ConversationKind::Direct).find(is_peer)
+    }
+
+    /// Whether these may be leaves of the conversation's group: in a DIRECT, devices of its two users (PRIV-003).
+    pub(super) fn may_be_leaves(&self, cx: &Context<'_>, leaves: &BTreeSet<Owner>) -> bool {
+        let me = cx.me.user;
+        let is_side = |leaf: &Owner| leaf.user == me || direct_id(me, leaf.user) == self.id;
+        self.roster.kind != ConversationKind::Direct || leaves.iter().all(is_side)
     }
 
     pub(super) fn group_id(&self, generation: u32) -> GroupId {
@@ -416,11 +420,6 @@ impl Conversation {
         self.listings.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let members = self.group.as_ref()?.members().ok()?;
         Some(members.into_iter().map(|member| member.owner).collect())
-    }
-
-    /// The leaves, as far as they can be told.
-    pub(super) fn leaves(&self) -> BTreeSet<Owner> {
-        self.known_leaves().unwrap_or_default()
     }
 
     /// Whether a repair was tried where the log is now, and did not work.
@@ -500,7 +499,8 @@ impl Conversation {
             at: self.roster.at.filter(|(generation, _)| *generation > 0),
             epoch: group.map(Group::epoch),
             suite: group.map(|group| group.suite().number()),
-            leaves: self.leaves().into_iter().collect(),
+            leaves: self.known_leaves().unwrap_or_default().into_iter().collect(),
+            is_tree_unproven: self.is_tree_unproven && self.group.is_some(),
             cut_off: self.roster.cut_off.clone(),
             members: self.roster.members.iter().map(|(user, role)| (*user, *role)).collect(),
             fork_check: group.and_then(|group| group.fork_check().ok()),

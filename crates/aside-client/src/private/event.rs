@@ -240,6 +240,8 @@ pub struct Health {
     pub suite: Option<u16>,
     /// The devices in the group.
     pub leaves: Vec<Owner>,
+    /// Whether these are still to be held against what the server lists, before anything is said (MLS-046).
+    pub is_tree_unproven: bool,
     /// Those that are to be removed.
     pub cut_off: BTreeSet<Owner>,
     /// Members and their roles.

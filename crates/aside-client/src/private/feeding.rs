@@ -213,12 +213,10 @@ impl Engine {
         }
     }
 
-    /// The user's conversations were listed, and those that are private are followed: Welcomes to others lead nowhere.
+    /// The user's conversations were listed, and those that are private are followed: Welcomes to others lead nowhere. But one that is
+    /// kept may be listed once more, and what was said there be for this device (MLS-043).
     pub fn listed(&mut self) {
-        let is_listed = |id: &ConversationId| {
-            self.conversations.get(id).is_some_and(|conversation| !conversation.is_unlisted)
-        };
-        self.inbox.keep(is_listed);
+        self.inbox.keep(|id| self.conversations.contains_key(id));
     }
 
     /// Whose device log is to be fetched, and held against what is pinned of it. Then [`learn`](Self::learn), or

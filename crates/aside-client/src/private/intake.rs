@@ -13,6 +13,7 @@ use super::{
     conversation::{Context, Conversation, Entry, Hand, Outgoing, Stall},
     event::{Event, Goal, How, Repair},
     record::{owner, owners},
+    replies::epoch_of,
 };
 use crate::StateError;
 
@@ -175,10 +176,15 @@ impl Conversation {
         self.drop_submitted();
     }
 
-    /// What was made of the group that is over is over. But to come in from outside is of where the group was when the server was
+    /// What was made in the group that is over is over. But to come in from outside is of where the group was when the server was
     /// asked, which may be further on than the log was taken in: what became of that, the log says, or the server.
     pub(super) fn drop_submitted(&mut self) {
         self.submitted.take_if(|submitted| submitted.repair.is_none());
+    }
+
+    /// Another's commit was taken at this epoch: what was made for it, or before, is overtaken (MLS-019).
+    pub(super) fn overtaken(&mut self, at: (u32, u64)) {
+        self.submitted.take_if(|it| epoch_of(&it.body).is_some_and(|base| base <= at));
     }
 
     pub(super) fn established(
@@ -192,6 +198,9 @@ impl Conversation {
         let generation = u32::try_from(header.generation).map_err(wrong)?;
         let leaves = owners(&header.leaves).ok_or(Hold::Contradiction("the leaves of a group"))?;
         let suite = u16::try_from(header.suite).ok().and_then(aside_mls::Suite::from_number);
+        if !self.may_be_leaves(cx, &leaves) {
+            return Err(Hold::Contradiction("the leaves of a group of two users"));
+        }
         let known = self.roster.at.filter(|_| !self.roster.at_is_vague);
         if known.is_some_and(|(known, _)| generation <= known) {
             return Err(Hold::Contradiction("a group's generation"));
@@ -218,11 +227,7 @@ impl Conversation {
         }
         self.out(cx);
         self.reject = reject;
-        // What leads into a group that is over leads nowhere.
-        let leads_to = |group: &Group| (group.id().generation, group.epoch());
-        self.submitted.take_if(|submitted| {
-            submitted.group.as_ref().is_some_and(|group| leads_to(group) < (generation, 2))
-        });
+        self.overtaken((generation, 0));
         if before.is_some_and(|before| before > 0) {
             cx.tell(self.id, Event::Reset { by: by.owner, culprit });
         }

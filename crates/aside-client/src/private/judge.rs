@@ -1,7 +1,7 @@
 //! Whose leaf is this, by the device logs that are known.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     fmt,
     sync::{Mutex, MutexGuard, PoisonError},
 };
@@ -11,6 +11,9 @@ use aside_mls::{CredentialRefused, Judge, Leaf, Owner};
 use aside_proto::id::UserId;
 
 use crate::trust::MAX_FORMER;
+
+/// Users who are remembered for no log of theirs being known.
+const MOST_UNKNOWN: usize = 256;
 
 /// The device logs of all whom this device talks with, as they are pinned.
 #[derive(Default)]
@@ -23,6 +26,8 @@ struct Known {
     former: HashMap<UserId, Vec<DeviceLog>>,
     /// What certificates were found to be: MLS asks about all of a group's again and again.
     judged: HashMap<Vec<u8>, Judged>,
+    /// Whose certificates could not be judged, for no log of theirs is known.
+    unknown: BTreeSet<UserId>,
 }
 
 #[derive(Clone)]
@@ -67,6 +72,11 @@ impl Logs {
         self.lock().logs.contains_key(&user)
     }
 
+    /// Of whom no log was known when it was wanted, since the last call.
+    pub(super) fn take_unknown(&self) -> BTreeSet<UserId> {
+        std::mem::take(&mut self.lock().unknown)
+    }
+
     /// What `ask` makes of a user's log; none if it is not known.
     pub(super) fn with<T>(&self, user: UserId, ask: impl FnOnce(&DeviceLog) -> T) -> Option<T> {
         self.lock().logs.get(&user).map(ask)
@@ -102,7 +112,12 @@ impl Known {
         if !self.judged.contains_key(certificate) {
             let decoded = Certificate::decode(certificate).ok()?;
             let (user, device) = (decoded.user(), decoded.device());
-            let log = self.logs.get(&user)?;
+            let Some(log) = self.logs.get(&user) else {
+                if self.unknown.len() < MOST_UNKNOWN {
+                    self.unknown.insert(user);
+                }
+                return None;
+            };
             let judge =
                 |log: &DeviceLog| log.judge_certificate(device, certificate, log.head().position);
             let mut standing = judge(log);

@@ -46,7 +46,8 @@ impl Conversation {
         if self.reject.is_some() {
             return self.due_rejection(cx);
         }
-        if let Some(submitted) = &self.submitted {
+        let asked = self.repair == Some(Repair::Asked);
+        if let Some(submitted) = self.submitted.as_ref().filter(|_| !self.is_removed || asked) {
             return Ok(Some(submitted.request()));
         }
         if let Some((generation, epoch, value)) = self.report {

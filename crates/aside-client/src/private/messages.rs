@@ -52,14 +52,19 @@ impl Conversation {
         } else {
             Reading::Unreadable(Unreadable::NotHere)
         };
-        if let Reading::Said(said) = &reading
-            && said.approved
-            && let Some(profile) = self.naming.said(self.roster.kind, (seq, by.owner), said)
-        {
-            cx.tell(self.id, Event::Named { profile, by: by.owner });
-        }
-        cx.read(self.id, seq, &reading);
+        self.read(cx, (seq, by.owner), &reading);
         Ok(())
+    }
+
+    /// Writes down what a message turned out to say, and takes in the name that it gives.
+    fn read(&mut self, cx: &mut Context<'_>, (seq, by): (u64, Owner), reading: &Reading) {
+        if let Reading::Said(said) = reading
+            && said.approved
+            && let Some(profile) = self.naming.said(self.roster.kind, (seq, by), said)
+        {
+            cx.tell(self.id, Event::Named { profile, by });
+        }
+        cx.read(self.id, seq, reading);
     }
 
     /// The message of this device's that an entry is; it waits no longer.
@@ -135,14 +140,8 @@ impl Conversation {
         let judged = judge(cx, by, &opened);
         let is_refreshed = self.refreshed.contains(&by.user);
         let unreadable = match judged {
-            Some(Ok((position, approved))) if approved || is_refreshed => {
-                return Ok(Reading::Said(Said {
-                    content: opened.content,
-                    franking_key: opened.franking_key,
-                    position,
-                    approved,
-                    role: self.roster.role(by.user),
-                }));
+            Some(Ok(judged)) if judged.approved || is_refreshed => {
+                return Ok(self.said(cx, (seq, by), opened, &judged));
             }
             Some(Err(StatedHeadError::Diverged(_))) => Unreadable::LogDiverges,
             Some(Err(StatedHeadError::Beyond(_))) | None if is_refreshed => Unreadable::LogHeldBack,
@@ -172,23 +171,40 @@ impl Conversation {
         let users = std::mem::take(&mut self.judge_again);
         let due = self.doubted.iter().filter(|(_, it)| users.contains(&it.by.user));
         let judged: Vec<_> = due
-            .filter_map(|(seq, it)| match judge(cx, it.by, &it.opened) {
-                Some(Ok((position, approved))) => Some((*seq, position, approved)),
-                _ => None,
-            })
+            .filter_map(|(seq, it)| Some((*seq, judge(cx, it.by, &it.opened)?)))
+            .filter(|(_, judged)| !matches!(judged, Err(StatedHeadError::Beyond(_))))
             .collect();
-        for (seq, position, approved) in &judged {
-            let Some(Doubted { by, opened }) = self.doubted.remove(seq) else { continue };
-            cx.conversation(self.id).doubted.insert(*seq, None);
-            let (content, franking_key) = (opened.content, opened.franking_key);
-            let role = self.roster.role(by.user);
-            let (position, approved) = (*position, *approved);
-            let said = Said { content, franking_key, position, approved, role };
-            cx.read(self.id, *seq, &Reading::Said(said));
+        let any = !judged.is_empty();
+        for (seq, judged) in judged {
+            let Some(Doubted { by, opened }) = self.doubted.remove(&seq) else { continue };
+            cx.conversation(self.id).doubted.insert(seq, None);
+            let reading = match judged {
+                Ok(judged) => self.said(cx, (seq, by), opened, &judged),
+                Err(_) => Reading::Unreadable(Unreadable::LogDiverges),
+            };
+            self.read(cx, (seq, by), &reading);
         }
-        if !judged.is_empty() {
+        if any {
             cx.tell(self.id, Event::Read);
         }
+    }
+
+    /// A message whose sender is judged.
+    fn said(
+        &self,
+        cx: &mut Context<'_>,
+        (seq, by): (u64, Owner),
+        opened: Opened,
+        judged: &Judged,
+    ) -> Reading {
+        let Judged { position, approved, is_former } = *judged;
+        if is_former {
+            // It may be the one of now who is not who it says.
+            cx.tell(self.id, Event::SenderDoubted { seq, sender: by });
+        }
+        let Opened { content, franking_key, .. } = opened;
+        let role = self.roster.role(by.user);
+        Reading::Said(Said { content, franking_key, position, approved, role })
     }
 
     pub(super) fn open(
@@ -219,22 +235,28 @@ impl Conversation {
     }
 }
 
-/// The position at which a message's sender is judged, and whether its device is one of its user's there (DLOG-016); none if the
-/// user's device log is not known at all.
-fn judge(
-    cx: &Context<'_>,
-    by: Owner,
-    opened: &Opened,
-) -> Option<Result<(u32, bool), StatedHeadError>> {
+/// What is found of a message's sender (DLOG-016).
+struct Judged {
+    /// The position of the sender's device log.
+    position: u32,
+    /// Whether the device is one of its user's there.
+    approved: bool,
+    /// Whether it states the head of a log in whose place another came.
+    is_former: bool,
+}
+
+/// None if the user's device log is not known at all.
+fn judge(cx: &Context<'_>, by: Owner, opened: &Opened) -> Option<Result<Judged, StatedHeadError>> {
     let stated = LogHead { position: opened.position, hash: opened.hash };
-    let (judged, head) = cx.logs.with(by.user, |log| {
-        let judged = log.judge_new(by.device, &stated);
-        let is_active = |judgement| matches!(judgement, Judgement::Active(_));
-        (judged.map(|it| (it.position, is_active(it.judgement))), log.head().position)
-    })?;
-    Some(match judged {
+    let is_former = cx.logs.had(by.user, &stated);
+    cx.logs.with(by.user, |log| {
+        let judged = log.judge_new(by.device, &stated).map(|it| Judged {
+            position: it.position,
+            approved: matches!(it.judgement, Judgement::Active(_)),
+            is_former: false,
+        });
         // Said by a device of who the user was before: one that is approved no longer.
-        Err(StatedHeadError::Diverged(_)) if cx.logs.had(by.user, &stated) => Ok((head, false)),
-        judged => judged,
+        let former = Judged { position: log.head().position, approved: false, is_former };
+        judged.or_else(|error| if is_former { Ok(former) } else { Err(error) })
     })
 }

@@ -13,7 +13,7 @@ use prost::Message as _;
 use super::{
     conversation::{Context, Conversation, Refused, Request, Step, Submitted},
     event::{Event, Repair},
-    intake::{Hold, suspects},
+    intake::suspects,
     making::Made,
     record::{leaf, owner},
 };
@@ -56,6 +56,12 @@ impl Conversation {
             return self.due_rejection(cx);
         }
         let stuck = self.refused.is_some() && (self.repair.is_none() || broken.is_some());
+        let before = if stuck { self.known_leaves() } else { None };
+        if stuck && before.is_none() && self.group.is_some() {
+            // Nobody can be told from nobody.
+            let why = (Repair::Behind, Reason::CredentialRefused);
+            return Ok(self.break_down(cx, why, &BTreeSet::new()));
+        }
         if stuck && !self.may_reset(cx) {
             // Others will say whether the commit holds: a reset comes, or they go on from it.
             return Ok(None);
@@ -70,9 +76,10 @@ impl Conversation {
             return self.begin(cx);
         }
         let Some(info) = self.latest_info() else { return Ok(Some(self.ask_for_info())) };
-        let Some(Listed { at, leaves, cut_off }) = Listed::of(&info) else {
-            self.info = None;
-            return Err(Hold::Contradiction("what there is to know of a group"));
+        let listed = Listed::of(&info).filter(|it| self.may_be_leaves(cx, &it.all()));
+        let Some(Listed { at, leaves, cut_off }) = listed else {
+            let repair = self.repair.unwrap_or(Repair::NewDevice);
+            return Ok(self.break_down(cx, (repair, Reason::NotAMember), &BTreeSet::new()));
         };
         let generation = at.0;
         let known = self.roster.at.unwrap_or_default();
@@ -100,13 +107,22 @@ impl Conversation {
             return self.begin(cx);
         }
         if stuck {
-            // Nobody but those whom this device knows to have been there, or by the log to have come since; and only what no other can have meant otherwise makes a
-            // culprit of its maker: logs may be known to some and not yet to others.
-            let before = self.leaves();
-            let is_known = |leaf: &Owner| before.contains(leaf) || self.came_since.contains(leaf);
-            let stay = leaves.iter().copied().filter(is_known).collect();
-            let refused = self.refused.filter(|it| it.reason != Reason::CredentialRefused);
-            return self.reset(cx, &info, &stay, refused.map(|refused| refused.by));
+            let before = before.unwrap_or_default();
+            // No devices but those of users whom this device knows to have been there: who came since, it has by nobody's word but the
+            // server's, which may have made the commit up.
+            let is_known = |leaf: &&Owner| before.iter().any(|known| known.user == leaf.user);
+            let stay: BTreeSet<_> = leaves.iter().filter(is_known).copied().collect();
+            if stay.len() == leaves.len() || self.may_leave_out(cx) {
+                // Only what no other can have meant otherwise makes a culprit of its maker: logs may be known to some and not yet to
+                // others.
+                let refused = self.refused.filter(|it| it.reason != Reason::CredentialRefused);
+                return self.reset(cx, &info, &stay, refused.map(|refused| refused.by));
+            }
+            // It may leave nobody out (DS-023): it comes to those who came, if the group is one that it can come to.
+            if self.repair.replace(self.repair.unwrap_or(Repair::Behind)).is_some() {
+                return Ok(None);
+            }
+            self.is_dirty = true;
         }
         self.come_in(cx, &info, &leaves, &cut_off)
     }
@@ -132,7 +148,11 @@ impl Conversation {
         let Some(info) = self.latest_info() else { return Ok(Some(self.ask_for_info())) };
         self.info = None;
         let Some(listed) = Listed::of(&info) else {
-            return Err(Hold::Contradiction("what there is to know of a group"));
+            return Ok(self.break_down(
+                cx,
+                (Repair::NoWelcome, Reason::NotAMember),
+                &BTreeSet::new(),
+            ));
         };
         if self.roster.at.is_some_and(|at| listed.at > at) {
             // Of a later moment than what was taken in: that goes first.
@@ -192,11 +212,15 @@ impl Conversation {
         let gave_cause = |user: UserId| {
             roster.makers.iter().any(|(seq, by)| roster.rejected.contains(seq) && by.user == user)
         };
-        let leaves = self.leaves();
+        let Some(leaves) = self.known_leaves() else { return false };
         let mut owners = leaves.iter().map(|leaf| leaf.user).filter(|user| roster.is_owner(*user));
-        roster.is_owner(cx.me.user)
-            || roster.kind == ConversationKind::Direct
-            || owners.all(gave_cause)
+        self.may_leave_out(cx) || owners.all(gave_cause)
+    }
+
+    /// DS-023: whether this device may leave others out of the group that it begins anew.
+    fn may_leave_out(&self, cx: &Context<'_>) -> bool {
+        let roster = &self.roster;
+        roster.is_owner(cx.me.user) || roster.kind == ConversationKind::Direct
     }
 
     /// The same devices in a new group, but the one whose commit can't be followed: an OWNER's leaf is an OWNER's alone to leave
@@ -209,7 +233,7 @@ impl Conversation {
         culprit: Option<Owner>,
     ) -> Made {
         let roster = &self.roster;
-        let is_owner = roster.is_owner(cx.me.user) || roster.kind == ConversationKind::Direct;
+        let is_owner = self.may_leave_out(cx);
         let may_go = |leaf: &Owner| is_owner || !roster.is_owner(leaf.user);
         let culprit = culprit.filter(|leaf| leaves.contains(leaf) && may_go(leaf));
         let stays = |leaf: &Owner| Some(*leaf) != culprit && *leaf != cx.me;

@@ -85,8 +85,6 @@ pub(super) struct Record {
     diverged: Vec<MakerRecord>,
     #[prost(bool, tag = "30")]
     is_tree_unproven: bool,
-    #[prost(message, repeated, tag = "31")]
-    came_since: Vec<v1::Leaf>,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -312,7 +310,6 @@ impl Conversation {
                 .map_or_else(Bytes::new, |chain| Bytes::copy_from_slice(chain)),
             diverged: self.history.diverged.iter().map(|(by, seq)| maker(*seq, *by)).collect(),
             is_tree_unproven: self.is_tree_unproven,
-            came_since: self.came_since.iter().map(|it| leaf(*it)).collect(),
         };
         Secret::new(record.encode_to_vec())
     }
@@ -374,7 +371,6 @@ impl Conversation {
             self.history.diverged.insert(by, seq);
         }
         self.is_tree_unproven = record.is_tree_unproven;
-        self.came_since = owners(&record.came_since).ok_or(DAMAGED)?;
         Ok(())
     }
 }

@@ -252,11 +252,28 @@ impl Conversation {
             Step::Reject => self.reject = None,
             Step::Report => self.report = None,
             Step::Info => {
-                let by_default =
-                    if self.is_in_group() { Repair::NoWelcome } else { Repair::NewDevice };
-                let repair = self.repair.unwrap_or(by_default);
+                // In the group it was to say whether a Welcome led to the group that is, for what is to be said there waits.
+                if self.is_in_group() && code != ErrorCode::NoSuchConversation {
+                    return self.shut_out_by_server(Repair::NoWelcome, told);
+                }
+                let repair = self.repair.unwrap_or(Repair::NewDevice);
                 self.broken = Some((repair, Reason::NotAMember, self.roster.at));
             }
+        }
+    }
+
+    /// The server does not let this device in, or does not say how the group stands.
+    fn shut_out_by_server(
+        &mut self,
+        why: Repair,
+        told: &mut std::collections::VecDeque<super::Told>,
+    ) {
+        let reason = Reason::NotAMember;
+        self.broken = Some((why, reason, self.roster.at));
+        if self.told_broken != self.broken {
+            self.told_broken = self.broken;
+            let suspects = Vec::new();
+            told.push_back((self.id, Event::RepairFailed { why, reason, suspects }));
         }
     }
 
@@ -281,11 +298,8 @@ impl Conversation {
             // Said for the whole conversation.
             ErrorCode::NoSuchConversation => {}
             _ if submitted.repair.is_some() => {
-                let repair = submitted.repair.unwrap_or(Repair::Asked);
-                self.broken = Some((repair, Reason::Invalid, self.roster.at));
-                let (why, reason) = (repair, Reason::Invalid);
-                let suspects = Vec::new();
-                told.push_back((self.id, Event::RepairFailed { why, reason, suspects }));
+                // By the server, whose word is no evidence against whoever made the last commit.
+                self.shut_out_by_server(submitted.repair.unwrap_or(Repair::Asked), told);
             }
             ErrorCode::DeviceNotApproved if !error.devices.is_empty() => {
                 for owner in error.devices.iter().filter_map(super::record::owner) {
@@ -315,9 +329,9 @@ impl Conversation {
             // It is over.
             return;
         }
-        let leaves = self.leaves();
         let named: Vec<_> = error.devices.iter().filter_map(super::record::owner).collect();
-        if named.iter().any(|leaf| !leaves.contains(leaf)) && self.group.is_some() {
+        let leaves = self.known_leaves();
+        if leaves.is_some_and(|leaves| named.iter().any(|leaf| !leaves.contains(leaf))) {
             self.repair = Some(Repair::Behind);
             self.broken = Some((Repair::Behind, Reason::Invalid, self.roster.at));
         }
@@ -373,7 +387,7 @@ impl Conversation {
 }
 
 /// The generation and epoch that a message or commit was made for.
-fn epoch_of(request: &Body) -> Option<(u32, u64)> {
+pub(super) fn epoch_of(request: &Body) -> Option<(u32, u64)> {
     let (generation, epoch) = match request {
         Body::SendPrivate(send) => {
             let payload = v1::PrivatePayload::decode(send.payload.clone()).ok()?;

@@ -117,8 +117,9 @@ impl Engine {
                 writes.groups.insert(group.id().generation, None);
             }
             let outgoing = std::mem::take(&mut conversation.outgoing);
+            let doubted = std::mem::take(&mut conversation.doubted);
             let next_order = conversation.next_order;
-            *conversation = Conversation { outgoing, next_order, ..Conversation::new(id) };
+            *conversation = Conversation { outgoing, doubted, next_order, ..Conversation::new(id) };
             conversation.is_dirty = true;
         }
     }

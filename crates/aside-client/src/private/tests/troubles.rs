@@ -6,7 +6,7 @@ use aside_proto::v1::ConversationKind::{Direct, Group};
 use prost::Message as _;
 
 use super::{world::World, *};
-use crate::private::record::{leaf, owner};
+use crate::private::record::leaf;
 
 /// A device that is the last of three, and is told of nothing yet.
 const LAST: usize = 2;
@@ -254,10 +254,11 @@ fn a_side_of_a_direct_does_not_keep_the_other_beginning_anew() {
     assert!(world.is_in(0) && world.is_in(1), "then it begins anew");
 }
 
-/// The server permits one who is no owner to leave nobody out (DS-023): who came by the commit that can't be followed stays, too.
+/// The server permits one who is no owner to leave nobody out (DS-023), and who came by a commit that can't be followed came by the
+/// server's word alone: the device comes to those who are there.
 // cites: DS-023
 #[test]
-fn who_begins_anew_takes_along_who_came_by_the_commit_that_it_can_not_follow() {
+fn who_may_leave_nobody_out_comes_in_where_somebody_came_whom_it_does_not_know() {
     let mut world = World::made(Group, 3);
     assert!(world.peers[0].engine.want(ROOM, Goal::Add(user_of(2))));
     world.settle();
@@ -266,14 +267,68 @@ fn who_begins_anew_takes_along_who_came_by_the_commit_that_it_can_not_follow() {
     }
     assert!(world.peers[0].engine.want(ROOM, Goal::Add(user_of(3))));
     world.settle();
-    let (first, last) = (world.peers[0].me(), world.peers[LAST].me());
     let told = world.told(1);
     let refused = |it: &Event| matches!(it, Event::CommitRefused { .. });
     assert!(told.iter().any(refused), "{told:?}");
-    let leaves: Vec<_> = world.info.leaves.iter().filter_map(owner).collect();
-    assert!(leaves.contains(&first) && leaves.contains(&last), "{leaves:?}");
-    assert_eq!(world.info.generation, 2);
-    assert!(world.is_in(1) && world.is_in(LAST));
+    assert_eq!(world.info.generation, 1, "nobody begins anew");
+    assert!(world.is_in(0) && world.is_in(1) && world.is_in(LAST));
+}
+
+/// Entries are the server's word: what MLS does not cover leads nobody in.
+#[test]
+fn a_commit_that_the_server_made_up_brings_nobody_into_the_group_that_is_begun_anew() {
+    for is_known in [false, true] {
+        let mut world = World::made(Group, 3);
+        assert!(world.peers[0].engine.want(ROOM, Goal::Add(user_of(2))));
+        world.settle();
+        let mut by = world.peers[1].me();
+        if !is_known {
+            by.device = DeviceId::new([9; 16]);
+        }
+        let stranger = leaf(world.peers[LAST].me());
+        world.forge_commit(by, stranger.clone());
+        assert!(world.info.leaves.contains(&stranger), "the server says that it is in");
+        world.settle();
+        assert_eq!(world.info.generation, 2, "the owner has begun anew");
+        assert!(!world.info.leaves.contains(&stranger));
+        assert!(world.is_in(0) && !world.is_in(LAST));
+    }
+}
+
+// cites: PRIV-003
+#[test]
+fn nobody_is_a_third_in_a_direct() {
+    let mut world = World::new(Direct, 2);
+    let (by, third) =
+        (world.peers[1].me(), Owner { user: user_of(3), device: DeviceId::new([103; 16]) });
+    world.told(0);
+    world.forge_commit(by, leaf(third));
+    world.settle();
+    let told = world.told(0);
+    assert!(told.iter().any(|it| matches!(it, Event::Contradiction { .. })), "{told:?}");
+    assert_eq!(world.info.generation, 1);
+}
+
+/// What is not known of a group is no reason to throw anybody out.
+// cites: MLS-025
+#[test]
+fn who_can_not_tell_who_is_there_begins_nothing_anew() {
+    let mut world = World::new(Group, 4);
+    world.begin_anew(3);
+    world.peers[3].sees_up_to = Some(world.head());
+    world.restart(0, &[]);
+    for at in 0..3 {
+        world.garble_next(at);
+    }
+    world.forge_commit(
+        Owner { user: user_of(2), device: DeviceId::new([9; 16]) },
+        leaf(world.peers[2].me()),
+    );
+    world.settle();
+    world.pass(60_000);
+    assert_eq!(world.info.generation, 1);
+    let health = world.peers[0].engine.health(ROOM).unwrap();
+    assert_eq!(health.broken, Some((Repair::Behind, Reason::CredentialRefused)));
 }
 
 // cites: HEAD-010, HEAD-011
@@ -386,6 +441,9 @@ fn nothing_is_said_in_a_tree_that_the_server_does_not_confirm() {
     assert_eq!(world.head(), head, "it is not said");
     let why = (Repair::NoWelcome, Reason::NotAMember);
     assert_eq!(last.health(ROOM).unwrap().broken, Some(why));
+    let failed = Event::RepairFailed { why: why.0, reason: why.1, suspects: Vec::new() };
+    assert!(world.peers[LAST].told.contains(&failed), "and its user is told");
+    let last = &world.peers[LAST].engine;
     let wait = last.wake_at().expect("it asks again") - world.now_ms;
     assert!((50_000..=60_000).contains(&wait), "{wait}");
     world.peers[LAST].is_kept_in_the_dark = false;

@@ -191,6 +191,24 @@ impl World {
         !self.peers[at].kept.doubted.is_empty()
     }
 
+    /// The server makes up a commit of somebody's, which adds a leaf.
+    pub(super) fn forge_commit(&mut self, by: Owner, added: v1::Leaf) {
+        let key = self.key();
+        let header = v1::CommitHeader {
+            conversation_id: self.id.to_bytes(),
+            message_id: Bytes::copy_from_slice(&key),
+            generation: self.info.generation,
+            epoch: self.info.epoch,
+            added: vec![added.clone()],
+            ..v1::CommitHeader::default()
+        };
+        let (header, commit) = (header.encode_to_vec().into(), Bytes::from_static(b"garbage"));
+        let payload = v1::CommitPayload { header, commit };
+        self.append_by(by, key, EntryKind::Commit, payload.encode_to_vec());
+        self.info.epoch += 1;
+        self.info.leaves.push(added);
+    }
+
     fn key(&mut self) -> [u8; 16] {
         let mut random = [0; 10];
         self.now_ms += 1;
@@ -401,7 +419,11 @@ impl World {
         kind: EntryKind,
         payload: Vec<u8>,
     ) -> u64 {
-        let (seq, by) = (self.head() + 1, self.peers[at].me());
+        self.append_by(self.peers[at].me(), key, kind, payload)
+    }
+
+    fn append_by(&mut self, by: Owner, key: [u8; 16], kind: EntryKind, payload: Vec<u8>) -> u64 {
+        let seq = self.head() + 1;
         let header = v1::EntryHeader {
             conversation_id: self.id.to_bytes(),
             seq,
