@@ -1,5 +1,5 @@
-//! The MLS profile (spec/src/mls.md) against ts-mls in Node.js: `ts-mls/peer.mjs` knows the profile and RFC 9420, and nothing of
-//! aside-mls. Suite 0x0002. What the published ts-mls can't do of the profile stands in README.md, and the tests hold it to that.
+//! The MLS profile (spec/src/mls.md) against ts-mls in Node.js: `ts-mls/peer.mjs` and `replay.mjs` know the profile and RFC 9420, and
+//! nothing of aside-mls. Suite 0x0002, and 0x0007 in what was recorded. What the published ts-mls can't do of the profile stands in README.md, and the tests hold it to that.
 //!
 //! Skipped without Node.js, and before `npm ci --prefix interop/ts-mls`, unless `INTEROP_REQUIRE_NODE` is set.
 
@@ -290,6 +290,19 @@ fn a_strangers_group_is_joined() {
     let made = commit(&mut hers, Change::default(), b"update");
     bob.follow(&made, b"update", false);
     talk(&mut hers, &mut bob);
+}
+
+// cites: FRANK-004, HEAD-011, MLS-002, MLS-014, MLS-015, MLS-016, MLS-025, MLS-028, MLS-031, MLS-032
+#[test]
+fn a_stranger_reads_what_was_recorded() {
+    if with_node().is_none() {
+        return;
+    }
+    let vectors = folder().join("../../spec/vectors/private_conversation.json");
+    let replayed = Command::new("node").arg(folder().join("replay.mjs")).arg(vectors).output();
+    let replayed = replayed.unwrap();
+    let said = [replayed.stdout, replayed.stderr].map(|said| String::from_utf8(said).unwrap());
+    assert!(replayed.status.success(), "{}", said.concat());
 }
 
 /// Both agree, and read each other.

@@ -3,7 +3,6 @@
 //
 // It does what the chapter asks beyond MLS only as far as interop/tests/ts_mls.rs needs it, and is no client.
 
-import { createHash } from "node:crypto"
 import { createInterface } from "node:readline"
 import { p256 } from "@noble/curves/nist.js"
 import {
@@ -11,9 +10,6 @@ import {
   createCommit,
   createGroup,
   createGroupInfoWithExternalPubAndRatchetTree,
-  decodeMlsMessage,
-  defaultKeyPackageEqualityConfig,
-  defaultLifetimeConfig,
   emptyPskIndex,
   encodeMlsMessage,
   generateKeyPackageWithKey,
@@ -21,11 +17,11 @@ import {
   getCiphersuiteImpl,
   joinGroup,
   joinGroupExternal,
-  mlsExporter,
   processMessage,
   zeroOutUint8Array,
 } from "ts-mls"
 import { createGroupInfoWithRatchetTree } from "ts-mls/createCommit.js"
+import { bytes, configOf, exported, forkCheck, headerHash, hex, pad, parse, same, unpad } from "./profile.mjs"
 
 const SUITE = "MLS_128_DHKEMP256_AES128GCM_SHA256_P256"
 const suite = await getCiphersuiteImpl(getCiphersuiteFromName(SUITE))
@@ -43,21 +39,8 @@ const capabilities = {
 const HOUR = 3600n
 const DAYS_84 = 84n * 24n * HOUR
 
-const config = {
-  // MLS-033. No past epoch is kept (MLS-018): see `enter`, for 0 here keeps all.
-  keyRetentionConfig: { retainKeysForEpochs: 1, retainKeysForGenerations: 1024, maximumForwardRatchetSteps: 1024 },
-  // MLS-016: receivers do not judge lifetimes.
-  lifetimeConfig: { ...defaultLifetimeConfig, maximumTotalLifetime: DAYS_84 + HOUR, validateLifetimeOnReceive: false },
-  keyPackageEqualityConfig: defaultKeyPackageEqualityConfig,
-  // The padding is the profile's, inside.
-  paddingConfig: { kind: "alwaysPad", paddingLength: 0 },
-  // MLS-003: the certificate names the leaf's key. Its place is that of the test's certificates.
-  authService: {
-    async validateCredential(credential, signatureKey) {
-      return credential.credentialType === "basic" && same(credential.identity.subarray(32, 32 + 65), signatureKey)
-    },
-  },
-}
+// MLS-003: the certificate names the leaf's key. Its place is that of the test's certificates.
+const config = configOf(async (credential, signatureKey) => same(credential.identity.subarray(32, 32 + 65), signatureKey))
 
 // MLS-004: an uncompressed point. The library's own key generation compresses.
 const signKey = p256.utils.randomSecretKey()
@@ -89,7 +72,7 @@ const operations = {
   },
 
   async join(asked) {
-    const { welcome } = parse(asked.welcome, "mls_welcome")
+    const { welcome } = parse(bytes(asked.welcome), "mls_welcome")
     const { publicPackage, privatePackage } = keyPackage
     group = await joinGroup(welcome, publicPackage, privatePackage, emptyPskIndex, suite, undefined, undefined, config)
     return {}
@@ -97,9 +80,9 @@ const operations = {
 
   // By an external commit that removes its old leaf. It is not entered: the tests are about whether it can be made.
   async rejoin(asked) {
-    const { groupInfo } = parse(asked.group_info, "mls_group_info")
+    const { groupInfo } = parse(bytes(asked.group_info), "mls_group_info")
     const { publicPackage, privatePackage } = await newKeyPackage([])
-    const header = headerHash(asked.header)
+    const header = headerHash(bytes(asked.header))
     const made = await joinGroupExternal(groupInfo, publicPackage, privatePackage, true, suite, undefined, config, header)
     return { commit: message("mls_public_message", { publicMessage: made.publicMessage }) }
   },
@@ -112,13 +95,13 @@ const operations = {
   },
 
   async write(asked) {
-    const made = await createApplicationMessage(group, pad(bytes(asked.content)), suite, headerHash(asked.header))
+    const made = await createApplicationMessage(group, pad(bytes(asked.content)), suite, headerHash(bytes(asked.header)))
     enter(made)
     return { message: message("mls_private_message", { privateMessage: made.privateMessage }) }
   },
 
   async read(asked) {
-    const parsed = parse(asked.message, "mls_private_message")
+    const parsed = parse(bytes(asked.message), "mls_private_message")
     checkHeader(parsed.privateMessage.authenticatedData, asked.header)
     const read = await processMessage(parsed, group, emptyPskIndex, () => "accept", suite)
     if (read.kind !== "applicationMessage") throw new Error("not an application message")
@@ -130,12 +113,12 @@ const operations = {
   async commit(asked) {
     const add = asked.add.map((added) => ({
       proposalType: "add",
-      add: { keyPackage: parse(added, "mls_key_package").keyPackage },
+      add: { keyPackage: parse(bytes(added), "mls_key_package").keyPackage },
     }))
     const remove = asked.remove.map((removed) => ({ proposalType: "remove", remove: { removed } }))
     const made = await createCommit(
       { state: group, cipherSuite: suite },
-      { extraProposals: [...remove, ...add], ratchetTreeExtension: true, authenticatedData: headerHash(asked.header) },
+      { extraProposals: [...remove, ...add], ratchetTreeExtension: true, authenticatedData: headerHash(bytes(asked.header)) },
     )
     const answer = { commit: hex(encodeMlsMessage(made.commit)) }
     if (made.welcome) answer.welcome = message("mls_welcome", { welcome: made.welcome })
@@ -145,7 +128,7 @@ const operations = {
 
   // Follows a commit, which has to renew its maker's leaf (MLS-007).
   async follow(asked) {
-    const parsed = parse(asked.commit, asked.external ? "mls_public_message" : "mls_private_message")
+    const parsed = parse(bytes(asked.commit), asked.external ? "mls_public_message" : "mls_private_message")
     const { authenticatedData } = asked.external ? parsed.publicMessage.content : parsed.privateMessage
     checkHeader(authenticatedData, asked.header)
     const before = group.ratchetTree
@@ -168,14 +151,11 @@ const operations = {
   },
 
   async state() {
-    const { exporterSecret, epochAuthenticator } = group.keySchedule
-    const exported = async (label, context) =>
-      hex(await mlsExporter(exporterSecret, label, new TextEncoder().encode(context), 32, suite))
     return {
       epoch: Number(group.groupContext.epoch),
-      authenticator: hex(epochAuthenticator),
-      exported: await exported("label", "context"),
-      fork_check: await exported("aside/1 fork-check", ""), // MLS-032
+      authenticator: hex(group.keySchedule.epochAuthenticator),
+      exported: await exported(group, "label", "context", suite),
+      fork_check: await forkCheck(group, suite),
       active: group.groupActiveState.kind === "active",
     }
   },
@@ -207,56 +187,8 @@ function message(wireformat, body) {
   return hex(encodeMlsMessage({ version: "mls10", wireformat, ...body }))
 }
 
-// MLS-005: an MLSMessage with nothing after it.
-function parse(text, wireformat) {
-  const given = bytes(text)
-  const [parsed, end] = decodeMlsMessage(given, 0) ?? []
-  if (parsed?.wireformat !== wireformat || end !== given.length) throw new Error(`not a ${wireformat}`)
-  return parsed
-}
-
-// MLS-014.
-function headerHash(header) {
-  const label = Buffer.from("aside/1 mls-header")
-  const length = Buffer.alloc(4)
-  length.writeUInt32BE(bytes(header).length)
-  const labelled = [Buffer.from([label.length]), label, length, bytes(header)]
-  return new Uint8Array(createHash("sha256").update(Buffer.concat(labelled)).digest())
-}
-
 function checkHeader(authenticatedData, header) {
-  if (!same(authenticatedData, headerHash(header))) throw new Error("header mismatch")
-}
-
-// MLS-020, MLS-021.
-function bucket(length) {
-  return [128, 256, 512, 1024, 2048, 4096].find((size) => size >= length) ?? Math.ceil(length / 4096) * 4096
-}
-
-function pad(content) {
-  const padded = new Uint8Array(bucket(content.length + 1))
-  padded.set(content)
-  padded[content.length] = 0x80
-  return padded
-}
-
-// MLS-022.
-function unpad(padded) {
-  const end = padded.findLastIndex((byte) => byte !== 0)
-  if (padded[end] !== 0x80 || padded.length !== bucket(end + 1)) throw new Error("bad padding")
-  return padded.subarray(0, end)
-}
-
-function same(a, b) {
-  return Buffer.compare(a, b) === 0
-}
-
-function hex(data) {
-  return Buffer.from(data).toString("hex")
-}
-
-function bytes(text) {
-  return new Uint8Array(Buffer.from(text, "hex"))
+  if (!same(authenticatedData, headerHash(bytes(header)))) throw new Error("header mismatch")
 }
 
 for await (const line of createInterface({ input: process.stdin })) {

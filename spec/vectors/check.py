@@ -10,6 +10,8 @@ the wire format by itself.
 What it does not check:
 - names.json: by Python's unicodedata, which may be of another Unicode version than a server's; of the rule for the zero
   width non-joiner (RFC 5892, A.1) only the part about viramas; scripts are told by the characters' names.
+- private_conversation.json: what takes an implementation of MLS, which is to join, decrypt and derive. What is in clear or stated as
+  decrypted is recomputed: device logs, keys, chain, headers, authenticated_data, padding, Envelopes, leaves.
 - that signatures given with a private key are those of RFC 6979, where the OpenSSL below `cryptography` is older than 3.2:
   it says so. They are verified in any case.
 """
@@ -285,6 +287,12 @@ def bucket(size):
     return next((it for it in buckets if it >= size), None)
 
 
+def unpad(padded, reason="padding"):
+    ended = padded.rstrip(b"\0")
+    refuse_unless(ended[-1:] == b"\x80" and bucket(len(ended)) == len(padded), reason)
+    return ended[:-1]
+
+
 def judge_mls(vector, _file):
     kind = vector["kind"]
     if kind == "group_id":
@@ -298,10 +306,8 @@ def judge_mls(vector, _file):
         refuse_unless(padded, "too-long")
         same("padded_bytes", vector["padded_bytes"], padded)
     else:
-        padded = unhex(vector, "application_data")
-        ended = padded.rstrip(b"\0")
-        refuse_unless(ended[-1:] == b"\x80" and bucket(len(ended)) == len(padded), "padding")
-        same("content", vector["content"], ended[:-1].hex())
+        content = unpad(unhex(vector, "application_data"))
+        same("content", vector["content"], content.hex())
 
 
 def judge_keys(vector, _file):
@@ -529,9 +535,6 @@ def judge_rooms(vector, _file):
     same("view", vector["view"], view)
 
 
-def judge_chain(vector, _file):
-    conversation, seq, time_ms = unhex(vector, "conversation_id"), vector["from_seq"], 0
-    chain, chains = unhex(vector, "prev_chain"), []
 def follow(conversation, run):
     """The entries of a run, each with its header and the chain value after it."""
     seq, time_ms, chain = run["from_seq"], 0, unhex(run, "prev_chain")
@@ -1145,20 +1148,225 @@ def judge_approval(vector, _file):
     same("code", vector["code"], f"{code // 1000:03} {code % 1000:03}")
 
 
+def open_envelope(envelope, tag):
+    """Content, franking key, and position and hash of the sender's device log."""
+    try:
+        read = decode("Envelope", envelope)
+    except Malformed:
+        raise Refused("malformed") from None
+    content, key, log_hash = (read.get(name, b"") for name in ("content", "franking_key", "log_hash"))
+    refuse_unless(len(key) == len(log_hash) == 32, "malformed")
+    refuse_unless(tag == hmac.digest(key, label("franking", content), "sha256"), "tag")
+    return [content.hex(), key.hex(), read.get("log_position", 0), log_hash.hex()]
+
+
 def judge_franking(vector, _file):
     if vector["kind"] == "envelope":
-        try:
-            read = decode("Envelope", unhex(vector, "envelope"))
-        except Malformed:
-            raise Refused("malformed") from None
-        content, key, log_hash = (read.get(name, b"") for name in ("content", "franking_key", "log_hash"))
-        refuse_unless(len(key) == len(log_hash) == 32, "malformed")
-        tag = hmac.digest(key, label("franking", content), "sha256")
-        refuse_unless(tag.hex() == vector["tag"], "tag")
-        found = content.hex(), key.hex(), read.get("log_position", 0), log_hash.hex()
-        return same("envelope", [vector[name] for name in ("content", "key", "position", "hash")], list(found))
+        found = open_envelope(unhex(vector, "envelope"), unhex(vector, "tag"))
+        return same("envelope", [vector[name] for name in ("content", "key", "position", "hash")], found)
     tag = hmac.digest(unhex(vector, "key"), label("franking", unhex(vector, "content")), "sha256")
     refuse_unless(tag.hex() == vector["tag"], "tag")
+
+
+# Private conversations, but for what MLS encrypts.
+
+
+class Mls:
+    """What is in clear in an MLSMessage (RFC 9420), read from the front."""
+
+    def __init__(self, data):
+        self.data = data
+
+    def take(self, size):
+        taken, self.data = self.data[:size], self.data[size:]
+        if len(taken) < size:
+            raise Malformed
+        return taken
+
+    def number(self, size):
+        return int.from_bytes(self.take(size), "big")
+
+    def vector(self):
+        first = self.number(1)
+        more = {0: 0, 1: 1, 2: 3}[first >> 6]
+        return self.take((first & 0x3F) << 8 * more | self.number(more))
+
+
+def framed(message, is_commit, external):
+    """group_id, epoch and authenticated_data of a PrivateMessage, or of the PublicMessage of an external commit."""
+    mls, content_type = Mls(message), 3 if is_commit else 1
+    refuse_unless([mls.number(2), mls.number(2)] == [1, 1 if external else 2], "wrong-kind")
+    group_id, epoch = mls.vector(), mls.number(8)
+    same("sender or content type", 4 if external else content_type, mls.number(1))
+    data = mls.vector()
+    if external:
+        same("content type", content_type, mls.number(1))
+    return group_id, epoch, data
+
+
+def key_package(message):
+    """Suite, init key, encryption key, signature key and identity of a KeyPackage."""
+    mls = Mls(message)
+    same("version, wire format, version", [1, 5, 1], [mls.number(2) for _ in range(3)])
+    suite, keys = mls.number(2), [mls.vector() for _ in range(3)]
+    same("credential type", 1, mls.number(2))
+    return suite, *keys, mls.vector()
+
+
+CURVES = {2: ec.SECP256R1(), 7: ec.SECP384R1()}
+
+
+def public_of(suite, secret):
+    encoding = serialization.Encoding.X962, serialization.PublicFormat.UncompressedPoint
+    return ec.derive_private_key(int.from_bytes(secret, "big"), CURVES[suite]).public_key().public_bytes(*encoding)
+
+
+def leaf_of(message):
+    return message["user_id"].hex(), message["device_id"].hex()
+
+
+MLS_MESSAGES = {
+    "ENTRY_KIND_COMMIT": ("CommitPayload", "CommitHeader", "commit"),
+    "ENTRY_KIND_PRIVATE_MESSAGE": ("PrivatePayload", "PrivateHeader", "ciphertext"),
+}
+
+
+def mls_message(entry):
+    """The MLS message of an entry, if it has one, with the entry's seq and sender."""
+    header = decode("EntryHeader", unhex(entry, "header"))
+    payload, _, message = MLS_MESSAGES.get(ENUMS["EntryKind"][header["kind"]], (None, None, None))
+    sender = header["sender_user_id"].hex(), header["sender_device_id"].hex()
+    return decode(payload, unhex(entry, "payload"))[message] if payload else None, (header["seq"], sender)
+
+
+class Conversation:
+    """A recorded conversation as its reader takes it in. A leaf is a user_id and a device_id, in hex."""
+
+    def __init__(self, vector):
+        self.id, self.suite = unhex(vector, "conversation_id"), vector["suite"]
+        users = {user["user_id"]: map(bytes.fromhex, user["device_log"]) for user in vector["users"]}
+        self.logs = {user: DeviceLog(bytes.fromhex(user), entries) for user, entries in users.items()}
+        self.reader = vector["reader"]["user_id"], vector["reader"]["device_id"]
+        self.check_reader(vector["reader"])
+        # What headers claim, and where the leaves are in the tree, once the reader is in it.
+        self.leaves, self.places, self.group, self.is_out = set(), {}, None, False
+        self.chains = [sha256(label("chain-start", self.id))]
+        # Where each MLS message stands in the log, and by whom.
+        self.own = dict(map(mls_message, vector["entries"]))
+
+    def check_reader(self, reader):
+        suite, *keys, identity = key_package(unhex(reader, "key_package"))
+        same("suite", self.suite, suite)
+        secrets = (unhex(reader, f"{name}_private_key") for name in ("init", "encryption", "signature"))
+        same("public keys", [key.hex() for key in keys], [public_of(suite, secret).hex() for secret in secrets])
+        stated = read_certificate(identity)[1]
+        same("the certificate's device", self.reader, leaf_of(stated))
+        same("signature key", {"suite": suite, "public_key": keys[2]} in stated["mls_keys"], True)
+        log = self.logs[self.reader[0]]
+        standing = log.judge_certificate(stated["device_id"], identity, len(log.did) - 1)
+        same("standing", {"is": "active"}, standing)
+
+    def check_active(self, leaf):
+        log = self.logs.get(leaf[0])
+        active = log and log.judge(bytes.fromhex(leaf[1]), len(log.did) - 1)["is"] == "active"
+        refuse_unless(active, "credential-refused")
+
+    def check_history(self, clear, seq):
+        head_seq = clear.get("head_seq", 0)
+        refuse_unless(head_seq < seq and clear["chain"] == self.chains[head_seq], "history")
+
+    def check_bound(self, clear, header, bound, framing):
+        """MLS-002, MLS-014, and what the entry's header, the clear header and the MLS message all say."""
+        group_id, epoch, data = framing
+        refuse_unless(data == bound, "header-mismatch")
+        same("group_id", self.id + clear["generation"].to_bytes(4, "big"), group_id)
+        same("conversation and message", *([it["conversation_id"], it["message_id"]] for it in (header, clear)))
+        same("the group", self.group, [clear["generation"], clear["epoch"]])
+        refuse_unless(epoch >= clear["epoch"], "stale-epoch")
+        same("epoch", clear["epoch"], epoch)
+
+    def take(self, entry, stated):
+        """What comes of an entry. Of what only MLS can tell, `stated` says what was decrypted, and where the leaves are."""
+        header, payload = decode("EntryHeader", unhex(entry, "header")), unhex(entry, "payload")
+        kind, (message, (seq, sender)) = ENUMS["EntryKind"][header["kind"]], mls_message(entry)
+        if kind == "ENTRY_KIND_GROUP_ESTABLISHED":
+            established = decode("EstablishHeader", payload)
+            self.leaves, self.group = set(map(leaf_of, established["leaves"])), [established["generation"], 1]
+        if message is None:
+            return {"is": "before"}
+        if self.is_out:
+            return {"is": "out"}
+        clear = decode(MLS_MESSAGES[kind][0], payload)["header"]
+        bound, clear = sha256(label("mls-header", clear)), decode(MLS_MESSAGES[kind][1], clear)
+        is_commit, external = kind == "ENTRY_KIND_COMMIT", clear.get("is_external", False)
+        self.check_bound(clear, header, bound, framed(message, is_commit, external))
+        own = self.own.get(message, (seq, sender))
+        refuse_unless(own[1] == sender, "sender-mismatch")
+        refuse_unless(own[0] == seq, "replayed")
+        same("whether its sender is a leaf", sender in self.leaves, not external)
+        users = {user for user, _ in self.leaves}
+        refuse_unless(not external or sender[0] in users, "external-commit-refused")
+        return (self.commit if is_commit else self.message)(clear, seq, sender, entry, stated)
+
+    def commit(self, clear, seq, _sender, entry, stated):
+        added, removed = (set(map(leaf_of, clear.get(name, []))) for name in ("added", "removed"))
+        same("whether it fits", True, removed <= self.leaves and not added & self.leaves - removed)
+        for leaf in added:
+            self.check_active(leaf)
+        self.check_history(clear, seq)
+        if self.places and self.reader in removed:
+            self.is_out = True
+            return {"is": "removed"}
+        self.leaves, self.group = self.leaves - removed | added, [clear["generation"], clear["epoch"] + 1]
+        if not self.places and "welcome" in entry:
+            same("the Welcome", "00010003", entry["welcome"][:8])
+            refuse_unless(self.reader in added, "claim-mismatch")
+            if "leaves" in stated:
+                self.places = {(leaf["user_id"], leaf["device_id"]): leaf["leaf"] for leaf in stated["leaves"]}
+                same("leaves", set(self.places), self.leaves)
+            return {"is": "joined"} | self.state()
+        self.places = {leaf: place for leaf, place in self.places.items() if leaf not in removed}
+        for leaf in added if self.places else ():
+            self.places[leaf] = min(set(range(len(self.places) + 1)) - set(self.places.values()))
+        return {"is": "followed"} | self.state() if self.places else {"is": "before"}
+
+    def state(self):
+        places = sorted((place, leaf) for leaf, place in self.places.items())
+        leaves = [{"leaf": place, "user_id": leaf[0], "device_id": leaf[1]} for place, leaf in places]
+        return {"generation": self.group[0], "epoch": self.group[1], "leaves": leaves}
+
+    def message(self, clear, seq, sender, _entry, stated):
+        if not self.places:
+            return {"is": "before"}
+        if "application_data" not in stated:
+            return {"is": "unread"}
+        opened = open_envelope(unpad(unhex(stated, "application_data"), "bad-padding"), clear["franking_tag"])
+        self.check_active(sender)
+        refuse_unless(self.logs[sender[0]].hashes[opened[2]].hex() == opened[3], "diverged")
+        self.check_history(clear, seq)
+        read = {"is": "read", "leaf": self.places[sender], "user_id": sender[0], "device_id": sender[1]}
+        return read | dict(zip(("content", "franking_key", "log_position", "log_hash"), opened))
+
+
+# What MLS alone can tell, of one commit, message or Welcome at least.
+ONLY_MLS = ["claim-mismatch", "credential-refused", "forbidden-proposal", "invalid", "no-path", "stale-epoch", "tampered"]
+ONLY_MLS += ["too-far-ahead", "wrong-group", "wrong-profile"]
+
+
+def judge_private_conversation(vector, file):
+    recorded = vector
+    if vector["kind"] == "entry":
+        recorded = next(it for it in file["vectors"] if it["id"] == vector["of"])
+    conversation = Conversation(recorded)
+    run = {"from_seq": 1, "prev_chain": conversation.chains[0].hex(), "entries": recorded["entries"]}
+    for entry, header, chain in follow(conversation.id, run):
+        if header["seq"] == vector.get("in_place_of"):
+            conversation.take(vector["entry"], vector["entry"])
+            return refuse_unless(vector["error"] not in ONLY_MLS, vector["error"])
+        then = conversation.take(entry, entry["then"])
+        same("chain", entry["chain"], chain)
+        same("then", {name: entry["then"].get(name) for name in then}, then)
+        conversation.chains.append(bytes.fromhex(chain))
 
 
 # The session.
@@ -1337,6 +1545,13 @@ STATED = {
     "safety": ["number", "payload"],
     "approval": ["commitment", "code"],
     "franking": ["tag", "content", "key", "position", "hash"],
+    "private_conversation": ["conversation_id", "users.user_id", "users.device_log", "suite"]
+    + [f"reader.{part}" for part in ("user_id", "device_id", "key_package")]
+    + [f"reader.{part}_private_key" for part in ("signature", "init", "encryption")]
+    + [f"entries.{part}" for part in ("header", "salt", "payload", "chain")]
+    + [f"entries.then.{part}" for part in ("is", "generation", "epoch", "leaves.leaf", "leaves.user_id", "leaves.device_id")]
+    + [f"entries.then.{part}" for part in ("leaf", "user_id", "device_id", "application_data", "content", "franking_key")]
+    + [f"entries.then.{part}" for part in ("log_position", "log_hash")],
     "session": ["bytes", "computed.labeled", "computed.value"]
     + [f"fields.{part}" for part in ("at", "tag", "value", "field", "meaning")],
 }

@@ -1,6 +1,7 @@
 //! Devices for tests, benches and fuzzing: their certificates hold by themselves, and anyone may revoke them.
 
 mod fuzz;
+mod keys;
 
 use std::{
     collections::BTreeSet,
@@ -12,6 +13,7 @@ use aside_proto::id::{DeviceId, UserId};
 use crate::{CredentialRefused, Crypto, Device, Error, Judge, Leaf, Owner, SigningKey, Suite};
 
 pub use fuzz::mls_message;
+pub use keys::KeyPackageKeys;
 
 /// The authenticated data of what comes under a clear header (MLS-014).
 #[must_use]

@@ -2,6 +2,7 @@
 
 use std::{collections::HashSet, fmt::Write as _};
 
+use anyhow::{Context as _, Result};
 use serde_json::{Map, Value, json};
 
 /// A line is broken above this width.
@@ -27,6 +28,24 @@ impl File {
         members.insert("description".into(), description.into());
         members.insert("vectors".into(), vectors.into());
         Self { name, members }
+    }
+
+    /// A file of vectors that were made elsewhere.
+    ///
+    /// # Errors
+    /// If it is no JSON of this form.
+    ///
+    /// # Panics
+    /// If two vectors have one id.
+    pub(super) fn parse(name: &'static str, text: &str) -> Result<Self> {
+        #[derive(serde::Deserialize)]
+        struct Parts {
+            description: String,
+            vectors: Vec<Value>,
+        }
+        let Parts { description, vectors } =
+            serde_json::from_str(text).with_context(|| format!("{name}.json"))?;
+        Ok(Self::new(name, &description, vectors))
     }
 
     /// Adds a member before the vectors: what all of them share.

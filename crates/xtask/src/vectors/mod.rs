@@ -2,8 +2,11 @@
 //! written from some of them.
 //!
 //! Every key, nonce and time is fixed, so that the files come out the same, byte for byte, on every machine. Expected results of
-//! negative vectors are stated here by hand; `tests/vectors.rs` holds the implementation to the files, and
+//! negative vectors are stated here by hand; `tests/vectors` holds the implementation to the files, and
 //! `spec/vectors/check.py` recomputes them without a line of this code.
+//!
+//! `RECORDED` alone is not made here: MLS draws its randomness from the system. A test that is run by hand records it, and here it
+//! is only brought into the form of the others.
 
 mod approval;
 mod certificates;
@@ -32,11 +35,14 @@ mod rooms;
 mod safety;
 mod session;
 
-use std::fs;
+use std::{fs, path::Path};
 
 use anyhow::{Result, bail};
 
 use crate::workspace::{self, Generated};
+
+/// What `tests/vectors/private_conversation` records.
+const RECORDED: &str = "private_conversation";
 
 /// Writes the vectors and the chapters, or with `check` only compares them.
 ///
@@ -46,6 +52,7 @@ pub fn run(check: bool) -> Result<()> {
     let root = workspace::root();
     let files = generate()
         .into_iter()
+        .chain([recorded(&root)?])
         .map(|(path, content)| Generated::new(&root, &path, content))
         .collect::<Vec<_>>();
     if check {
@@ -87,6 +94,13 @@ fn generate() -> Vec<(String, String)> {
     generated.push(("spec/src/session.md".into(), session.chapter()));
     generated.push(("spec/src/identity-example.md".into(), identity_chapter::write()));
     generated
+}
+
+/// Path and content of the file that is recorded.
+fn recorded(root: &Path) -> Result<(String, String)> {
+    let path = root.join(format!("spec/vectors/{RECORDED}.json"));
+    let file = file::File::parse(RECORDED, &workspace::read(&path)?)?;
+    Ok((file.path(), file.render()))
 }
 
 fn compare(file: &Generated) -> Result<()> {

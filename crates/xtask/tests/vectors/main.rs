@@ -6,24 +6,36 @@ mod content;
 mod crypto;
 mod identity;
 mod mls;
+mod private_conversation;
 mod replay;
 mod rooms;
 mod server;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-/// The content of `spec/vectors/{name}.json`.
+/// `spec/vectors/{name}.json`.
+fn path(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../../spec/vectors/{name}.json"))
+}
+
+/// What is in it.
 fn read(name: &str) -> Value {
-    let path =
-        Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../../spec/vectors/{name}.json"));
-    serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+    serde_json::from_str(&std::fs::read_to_string(path(name)).unwrap()).unwrap()
 }
 
 /// Judges every vector of a file, or of one kind in it: `judge` says why it refuses one.
 fn check(name: &str, kind: Option<&str>, judge: impl Fn(&Value) -> Result<(), String>) {
-    let file = read(name);
+    check_all(name, &read(name), kind, judge);
+}
+
+fn check_all(
+    name: &str,
+    file: &Value,
+    kind: Option<&str>,
+    judge: impl Fn(&Value) -> Result<(), String>,
+) {
     let vectors = file["vectors"].as_array().unwrap();
     let mut judged = [0, 0];
     for vector in vectors.iter().filter(|v| kind.is_none_or(|kind| v["kind"] == kind)) {
