@@ -268,9 +268,12 @@ pub fn info(code: ErrorCode) -> ErrorInfo {
             "An invitation beyond max_invitations_per_user or max_invitations_per_room, or an eleventh by one user to another.",
             "Wait until invitations are used or turned down.",
         ),
-        ErrorCode::PayloadTooLarge => {
-            (Scope::Request, Retry::No, "A payload above max_payload_bytes.", "Split the message.")
-        }
+        ErrorCode::PayloadTooLarge => (
+            Scope::Request,
+            Retry::No,
+            "A payload above the limit of its kind, max_payload_bytes for a message, or a device log entry for which no frame has room.",
+            "Make it smaller: split the message.",
+        ),
         ErrorCode::SeqOutOfRange => (
             Scope::Request,
             Retry::No,
