@@ -7,7 +7,7 @@ use aside_client::private::{Engine, Health};
 use aside_mls::Owner;
 use aside_proto::{
     id::{ConversationId, IdempotencyKey, UserId},
-    v1::{ConversationKind, Role},
+    v1::{ConversationKind, EntryKind, Role},
 };
 use bytes::Bytes;
 
@@ -32,6 +32,9 @@ pub(crate) fn check(witness: &Witness, users: &[User], devices: &[Device]) -> Re
             let groups = Groups { witness, devices: &honest, logs: &logs };
             groups.check(device, engine).context(device.name.clone())?;
         }
+    }
+    for id in logs.conversations() {
+        check_guests(witness, &logs, id).with_context(|| id.to_string())?;
     }
     let is_there = |payload: &Bytes| logs.entries().any(|it| it.entry.payload == *payload);
     let twice = witness.doubtful.iter().any(|two| two.iter().all(is_there));
@@ -158,6 +161,32 @@ impl Groups<'_> {
         }
         Ok(())
     }
+}
+
+/// Nobody who is not evil begins a group anew with users who came by the server's word alone.
+fn check_guests(witness: &Witness, logs: &Logs<'_>, id: ConversationId) -> Result<()> {
+    let mut guests: BTreeSet<UserId> = BTreeSet::new();
+    for step in logs.steps(id) {
+        let came = || step.came.iter().map(|leaf| leaf.user);
+        match step.entry.kind() {
+            EntryKind::GroupEstablished => {
+                let maker = step.by.map(|by| by.user);
+                let is_evil = maker.is_some_and(|user| witness.causes.evil.contains(&user));
+                let stranger = came().find(|user| Some(*user) != maker && !guests.contains(user));
+                ensure!(
+                    guests.is_empty() || is_evil || stranger.is_none(),
+                    "entry {} brings in somebody whom nobody has brought{}",
+                    step.seq,
+                    logs.story(id)
+                );
+                guests = came().collect();
+            }
+            EntryKind::Commit if !witness.forged.contains(&(id, step.seq)) => guests.extend(came()),
+            _ => {}
+        }
+        guests.retain(|user| step.leaves.iter().any(|leaf| leaf.user == *user));
+    }
+    Ok(())
 }
 
 /// Those in a group see the same leaves.

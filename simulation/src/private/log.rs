@@ -63,6 +63,11 @@ impl<'a> Logs<'a> {
         Some(steps[at].entry)
     }
 
+    /// All of them.
+    pub(crate) fn conversations(&self) -> impl Iterator<Item = ConversationId> {
+        self.0.keys().copied()
+    }
+
     /// All entries.
     pub(crate) fn entries(&self) -> impl Iterator<Item = &'a Accepted> {
         self.0.values().flatten().map(|step| step.entry)

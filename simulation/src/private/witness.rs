@@ -35,6 +35,8 @@ pub(crate) struct Witness {
     pub(crate) packages: BTreeMap<Owner, Bytes>,
     /// What there is to complain of.
     pub(crate) causes: Causes,
+    /// Entries that the server made up.
+    pub(crate) forged: BTreeSet<(ConversationId, u64)>,
     /// Conversations, as they are called in the trace.
     names: Vec<ConversationId>,
     /// The epoch authenticator of each epoch.
@@ -94,6 +96,7 @@ impl Witness {
             rejoins: 0,
             packages: BTreeMap::new(),
             causes: Causes::default(),
+            forged: BTreeSet::new(),
             names: Vec::new(),
             epochs: BTreeMap::new(),
             put_back: BTreeMap::new(),

@@ -1,5 +1,6 @@
 //! The world: a server, devices, the links between them, and one event at a time.
 
+mod forging;
 mod steps;
 
 use std::{collections::BTreeMap, path::Path, sync::Arc};

@@ -223,6 +223,8 @@ pub(super) struct Conversation {
     /// The entry for which the inbox was looked through.
     pub(super) looked_for: u64,
     pub(super) group: Option<Group>,
+    /// The users whom this device knew to be in the group that it was in last, and is no more.
+    pub(super) known_before: BTreeSet<UserId>,
     /// The entry by which this device came into the group.
     pub(super) joined_at: u64,
     pub(super) submitted: Option<Submitted>,
@@ -310,6 +312,7 @@ impl Conversation {
             refreshed: BTreeSet::new(),
             looked_for: 0,
             group: None,
+            known_before: BTreeSet::new(),
             joined_at: 0,
             submitted: None,
             opened: None,
@@ -364,7 +367,7 @@ impl Conversation {
         members.filter(|_| self.roster.kind == ConversationKind::Direct).find(is_peer)
     }
 
-    /// Whether these may be leaves of the conversation's group: in a DIRECT, devices of its two users (PRIV-003).
+    /// Whether these may be leaves of the conversation's group: in a DIRECT, devices of its two users (MLS-050).
     pub(super) fn may_be_leaves(&self, cx: &Context<'_>, leaves: &BTreeSet<Owner>) -> bool {
         let me = cx.me.user;
         let is_side = |leaf: &Owner| leaf.user == me || direct_id(me, leaf.user) == self.id;

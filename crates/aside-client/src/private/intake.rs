@@ -304,6 +304,9 @@ impl Conversation {
 
     /// What is known was lost: the state is of no use any more.
     pub(super) fn drop_group(&mut self, cx: &mut Context<'_>) {
+        if let Some(leaves) = self.known_leaves() {
+            self.known_before = leaves.iter().map(|leaf| leaf.user).collect();
+        }
         if let Some(group) = self.group.take() {
             cx.conversation(self.id).groups.insert(group.id().generation, None);
         }

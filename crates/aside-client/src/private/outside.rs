@@ -40,6 +40,11 @@ impl Listed {
     }
 }
 
+/// MLS-049: the devices of these users. Who else came, a device has by nobody's word but the server's.
+fn those_of(users: &BTreeSet<UserId>, leaves: &BTreeSet<Owner>) -> BTreeSet<Owner> {
+    leaves.iter().filter(|leaf| users.contains(&leaf.user)).copied().collect()
+}
+
 impl Conversation {
     /// Not in the group, or not at its epoch: come in, or begin it anew.
     pub(super) fn due_outside(&mut self, cx: &mut Context<'_>) -> Made {
@@ -107,11 +112,8 @@ impl Conversation {
             return self.begin(cx);
         }
         if stuck {
-            let before = before.unwrap_or_default();
-            // No devices but those of users whom this device knows to have been there: who came since, it has by nobody's word but the
-            // server's, which may have made the commit up.
-            let is_known = |leaf: &&Owner| before.iter().any(|known| known.user == leaf.user);
-            let stay: BTreeSet<_> = leaves.iter().filter(is_known).copied().collect();
+            let before = before.unwrap_or_default().iter().map(|leaf| leaf.user).collect();
+            let stay = those_of(&before, &leaves);
             if stay.len() == leaves.len() || self.may_leave_out(cx) {
                 // Only what no other can have meant otherwise makes a culprit of its maker: logs may be known to some and not yet to
                 // others.
@@ -253,6 +255,21 @@ impl Conversation {
         self.establish(cx, suite, packages, culprit)
     }
 
+    /// The group anew, by an OWNER who can't come into the one that is: with those whom this device knew when it was in it. One that was
+    /// in none knows nobody, and its user has seen who the server says is there.
+    fn begin_again(
+        &mut self,
+        cx: &mut Context<'_>,
+        info: &v1::GroupInfo,
+        leaves: &BTreeSet<Owner>,
+    ) -> Made {
+        let mut known = self.known_before.clone();
+        known.insert(cx.me.user);
+        let stay =
+            if self.known_before.is_empty() { leaves.clone() } else { those_of(&known, leaves) };
+        self.reset(cx, info, &stay, None)
+    }
+
     pub(super) fn break_down(
         &mut self,
         cx: &mut Context<'_>,
@@ -284,7 +301,7 @@ impl Conversation {
             && leaves.iter().all(|it| it.user != cx.me.user)
         {
             // Nobody need let an OWNER in who has lost all devices, and says so.
-            return self.reset(cx, info, leaves, None);
+            return self.begin_again(cx, info, leaves);
         }
         if leaves.iter().chain(cut_off).all(|leaf| leaf.user != cx.me.user) {
             // Somebody has to let this user in.
@@ -362,7 +379,7 @@ impl Conversation {
         let last = self.roster.makers.last_key_value().map(|(seq, _)| *seq);
         if let Some(seq) = last.filter(|_| may) {
             if self.roster.rejected.contains(&seq) {
-                return self.reset(cx, info, leaves, None);
+                return self.begin_again(cx, info, leaves);
             }
             if self.accused != Some(seq) {
                 self.info = None;

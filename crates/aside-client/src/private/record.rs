@@ -85,6 +85,8 @@ pub(super) struct Record {
     diverged: Vec<MakerRecord>,
     #[prost(bool, tag = "30")]
     is_tree_unproven: bool,
+    #[prost(bytes = "bytes", repeated, tag = "31")]
+    known_before: Vec<Bytes>,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -310,6 +312,7 @@ impl Conversation {
                 .map_or_else(Bytes::new, |chain| Bytes::copy_from_slice(chain)),
             diverged: self.history.diverged.iter().map(|(by, seq)| maker(*seq, *by)).collect(),
             is_tree_unproven: self.is_tree_unproven,
+            known_before: self.known_before.iter().map(|user| user.to_bytes()).collect(),
         };
         Secret::new(record.encode_to_vec())
     }
@@ -371,6 +374,8 @@ impl Conversation {
             self.history.diverged.insert(by, seq);
         }
         self.is_tree_unproven = record.is_tree_unproven;
+        let known_before = record.known_before.iter().map(|user| UserId::try_from(&user[..]));
+        self.known_before = known_before.collect::<Result<_, _>>().map_err(|_| DAMAGED)?;
         Ok(())
     }
 }

@@ -36,6 +36,8 @@ enum Step {
     StopServer,
     BackUp(usize),
     PutBack(usize),
+    /// The server makes a commit up, of a device that made none.
+    Forge,
 }
 
 /// What may happen at a time.
@@ -136,6 +138,9 @@ impl World {
         }
         if self.server.is_some() {
             steps.extend([(1, Step::CrashServer), (1, Step::StopServer)]);
+            if self.lies {
+                steps.push((3, Step::Forge));
+            }
         }
         steps
     }
@@ -218,6 +223,7 @@ impl World {
                 let device = &mut self.devices[index];
                 device.backup = Some(device.disk.clone());
             }
+            Step::Forge => self.forge()?,
             Step::PutBack(index) => {
                 self.note_of(index, "is put back to what it was");
                 self.end_link(index);

@@ -256,7 +256,7 @@ fn a_side_of_a_direct_does_not_keep_the_other_beginning_anew() {
 
 /// The server permits one who is no owner to leave nobody out (DS-023), and who came by a commit that can't be followed came by the
 /// server's word alone: the device comes to those who are there.
-// cites: DS-023
+// cites: DS-023, MLS-049
 #[test]
 fn who_may_leave_nobody_out_comes_in_where_somebody_came_whom_it_does_not_know() {
     let mut world = World::made(Group, 3);
@@ -275,27 +275,34 @@ fn who_may_leave_nobody_out_comes_in_where_somebody_came_whom_it_does_not_know()
 }
 
 /// Entries are the server's word: what MLS does not cover leads nobody in.
+// cites: MLS-049
 #[test]
 fn a_commit_that_the_server_made_up_brings_nobody_into_the_group_that_is_begun_anew() {
-    for is_known in [false, true] {
+    let unknown = Owner { user: user_of(2), device: DeviceId::new([9; 16]) };
+    for (by, is_lost) in [(None, false), (Some(1), false), (Some(0), true)] {
         let mut world = World::made(Group, 3);
         assert!(world.peers[0].engine.want(ROOM, Goal::Add(user_of(2))));
         world.settle();
-        let mut by = world.peers[1].me();
-        if !is_known {
-            by.device = DeviceId::new([9; 16]);
-        }
+        let by = by.map_or(unknown, |at: usize| world.peers[at].me());
         let stranger = leaf(world.peers[LAST].me());
         world.forge_commit(by, stranger.clone());
         assert!(world.info.leaves.contains(&stranger), "the server says that it is in");
         world.settle();
+        if is_lost {
+            // Its own, as if of a state that is lost: there is no way in, and its user says to go on.
+            assert_eq!(world.info.generation, 1);
+            assert!(world.peers[0].engine.rejoin(ROOM));
+            world.settle();
+        }
         assert_eq!(world.info.generation, 2, "the owner has begun anew");
         assert!(!world.info.leaves.contains(&stranger));
         assert!(world.is_in(0) && !world.is_in(LAST));
+        // Whom the entry names is left out, as the culprit; an owner lets it in again.
+        assert_eq!(world.is_in(1), by != world.peers[1].me());
     }
 }
 
-// cites: PRIV-003
+// cites: MLS-050
 #[test]
 fn nobody_is_a_third_in_a_direct() {
     let mut world = World::new(Direct, 2);
