@@ -200,7 +200,10 @@ impl Engine {
             // Of no use: the device joins anew.
             match self.device.load(state) {
                 Ok(group) => conversation.group = Some(group),
-                Err(_) => conversation.repair = Some(Repair::StateLost),
+                Err(_) => {
+                    conversation.repair = Some(Repair::StateLost);
+                    conversation.known_before.get_or_insert_default();
+                }
             }
         }
         for (seq, bytes) in kept.doubted {

@@ -19,6 +19,7 @@ pub struct Rejoin<'a, P: Crypto = DefaultCrypto> {
     claim: ClaimedChange,
     old_leaf: Option<u32>,
     leaves: BTreeSet<Owner>,
+    signer: Owner,
 }
 
 impl<'a, P: Crypto> Rejoin<'a, P> {
@@ -38,6 +39,7 @@ impl<'a, P: Crypto> Rejoin<'a, P> {
         let signer = tree.roster().member_with_index(info.sender()).map_err(|_| Reason::Invalid)?;
         let refused = |CredentialRefused| Reason::CredentialRefused;
         identities.admit(&signer.signing_identity).map_err(refused)?;
+        let signer = identities.owner(&signer.signing_identity).map_err(refused)?;
         let is_own = |member: &Member| identities.owner(&member.signing_identity) == Ok(own);
         let old_leaf = tree.roster().members_iter().find(is_own).map(|member| member.index);
         let leaves: Result<BTreeSet<_>, _> = tree
@@ -51,7 +53,7 @@ impl<'a, P: Crypto> Rejoin<'a, P> {
             added: [own].into(),
             removed: old_leaf.map(|_| own).into_iter().collect(),
         };
-        Ok(Self { device, suite, id, group_info, claim, old_leaf, leaves })
+        Ok(Self { device, suite, id, group_info, claim, old_leaf, leaves, signer })
     }
 
     /// What the commit does, for its header.
@@ -64,6 +66,12 @@ impl<'a, P: Crypto> Rejoin<'a, P> {
     #[must_use]
     pub const fn leaves(&self) -> &BTreeSet<Owner> {
         &self.leaves
+    }
+
+    /// Whose GroupInfo it is, once the commit is made: its signature is verified then.
+    #[must_use]
+    pub const fn signer(&self) -> Owner {
+        self.signer
     }
 
     /// Makes the commit. The group is the one after it: keep it only if the server accepts the commit. It takes no time:

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use aside_client::private::{Event, How, Repair};
-use aside_mls::Owner;
+use aside_mls::{Owner, Reason};
 use aside_proto::id::{ConversationId, DeviceId, IdempotencyKey, UserId};
 
 use super::witness::Told;
@@ -144,6 +144,8 @@ impl Causes {
             Event::CommitRejected { seq, by, .. } => {
                 self.evil.contains(&by.user) || self.rejected.contains(&(id, *seq))
             }
+            // Whom it knew when it was there may have gone since, and others come whom it does not know (MLS-049).
+            Event::RepairFailed { reason: Reason::NotAMember, .. } => true,
             Event::RepairFailed { .. } => self.is_suspect(who, id),
             Event::DeviceLeftOut { device } => {
                 self.revoked.contains(device) || self.was_lied_to_of_logs(who.device)

@@ -41,7 +41,7 @@ pub(crate) fn check(witness: &Witness, users: &[User], devices: &[Device]) -> Re
     ensure!(!twice, "two messages of the log were encrypted by one key");
     for (key, message) in &witness.messages {
         let device = &devices[message.device];
-        check_message(device, *key, message, &logs)
+        check_message(witness, device, *key, message, &logs)
             .with_context(|| format!("{key} of {}", device.name))?;
     }
     Ok(())
@@ -49,6 +49,7 @@ pub(crate) fn check(witness: &Witness, users: &[User], devices: &[Device]) -> Re
 
 /// What was sent is in the log, where its device says; and nothing is left behind.
 fn check_message(
+    witness: &Witness,
     device: &Device,
     key: IdempotencyKey,
     message: &Message,
@@ -75,18 +76,23 @@ fn check_message(
                 ensure!(waits, "its conversation is lost, and it neither failed nor waits");
                 return Ok(());
             };
-            ensure!(may_wait(device, &health), "nothing became of it: {health:?}");
+            ensure!(
+                may_wait(witness, (device, message.conversation), &health),
+                "nothing became of it: {health:?}"
+            );
             Ok(())
         }
     }
 }
 
 /// Whether there is a reason why messages wait.
-fn may_wait(device: &Device, health: &Health) -> bool {
+fn may_wait(witness: &Witness, (device, id): (&Device, ConversationId), health: &Health) -> bool {
     let own = device.disk.owner;
     let is_in = health.epoch.is_some() && health.at.map(|(_, epoch)| epoch) == health.epoch;
     let is_alone = health.leaves.iter().all(|leaf| Some(leaf.user) == own.map(|it| it.user));
-    !device.is_approved() || !is_in || is_alone || health.broken.is_some()
+    let is_told =
+        health.broken.is_some() && own.is_some_and(|own| witness.causes.may_fork(own.device, id));
+    !device.is_approved() || !is_in || is_alone || is_told
 }
 
 /// What the groups of devices are held against.
@@ -112,9 +118,10 @@ impl Groups<'_> {
                 let cut_off = |leaf: &&Owner| health.cut_off.contains(leaf);
                 let stay: BTreeSet<_> =
                     health.leaves.iter().filter(|it| !cut_off(it)).copied().collect();
+                let is_told = health.broken.is_some() && witness.causes.may_fork(owner.device, id);
                 // A Welcome may lead to others, until something is said there; then it is found out, and the user is told (MLS-046).
                 ensure!(
-                    health.is_tree_unproven || health.broken.is_some() || stay == *logs.leaves(id),
+                    health.is_tree_unproven || is_told || stay == *logs.leaves(id),
                     "the group of {id} has other leaves than its log says: {:?}{}",
                     health.leaves,
                     logs.story(id)

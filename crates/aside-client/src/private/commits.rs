@@ -35,7 +35,8 @@ impl Conversation {
         if header.message_id[..] != by.key.as_bytes()[..] || !is_here {
             return Err(Hold::Contradiction("the ids of a commit"));
         }
-        if !self.may_be_leaves(cx, &claim.added) {
+        let involved = claim.added.iter().copied().chain([by.owner]).collect();
+        if !self.may_be_leaves(&involved) {
             return Err(Hold::Contradiction("the leaves of a group of two users"));
         }
         if !self.roster.goes_on(at) {
@@ -106,8 +107,8 @@ impl Conversation {
                 }
                 None => {
                     self.repair = Some(Repair::NoWelcome);
-                    if self.removal.take().is_some() {
-                        // It was removed before, or it could not be added: what it had leads nowhere.
+                    // It was removed before, or another could not add it: what it had leads nowhere.
+                    if self.removal.take_if(|removal| removal.by != by.owner).is_some() {
                         self.drop_group(cx);
                     }
                 }
@@ -265,7 +266,8 @@ impl Conversation {
     pub(super) fn confirm_removal(&mut self, cx: &mut Context<'_>, by: Owner, epoch: u64) -> Taken {
         let Some(removal) = self.removal else { return Ok(()) };
         let Some(group) = &mut self.group else { return Ok(()) };
-        let others = group.members().map_or(0, |members| {
+        // Where they can't be told there is somebody else.
+        let others = group.members().map_or(1, |members| {
             // Devices of one user go together.
             let other = |leaf: Owner| leaf.user != cx.me.user && leaf != removal.by;
             members.into_iter().filter(|member| other(member.owner)).count()
@@ -278,8 +280,11 @@ impl Conversation {
         debug_assert!(confirmed.is_ok(), "a removal was noted");
         self.group_is_dirty = true;
         self.write(cx)?;
+        // It may have been let in again since, by a Welcome that can't be used.
+        let is_let_in = self.repair == Some(Repair::NoWelcome);
         self.out(cx);
-        self.is_removed = true;
+        self.is_removed = !is_let_in;
+        self.repair = is_let_in.then_some(Repair::NoWelcome);
         Ok(())
     }
 
@@ -308,6 +313,7 @@ impl Conversation {
         self.need_logs(cx, users.iter().copied())?;
         let id = self.group_id(generation);
         let held = self.group.as_ref().filter(|group| group.id() == id).map(Group::epoch);
+        cx.logs.take_unknown();
         match cx.device.join(&welcome, id, (by, claim), held) {
             Ok(group) => Ok(Some(group)),
             Err(MlsError::Refused(Reason::CredentialRefused)) => {

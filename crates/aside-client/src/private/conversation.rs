@@ -24,6 +24,9 @@ use super::{
 };
 use crate::StateError;
 
+/// Of a UUID (RFC 9562): what other conversations are called has another (PRIV-003).
+const DIRECT_ID_VERSION: u8 = 8;
+
 /// An entry of a private conversation, in the order of the log.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Entry {
@@ -223,8 +226,8 @@ pub(super) struct Conversation {
     /// The entry for which the inbox was looked through.
     pub(super) looked_for: u64,
     pub(super) group: Option<Group>,
-    /// The users whom this device knew to be in the group that it was in last, and is no more.
-    pub(super) known_before: BTreeSet<UserId>,
+    /// The users whom this device knew to be in the group that it was in last, and is no more; none if it was in none.
+    pub(super) known_before: Option<BTreeSet<UserId>>,
     /// The entry by which this device came into the group.
     pub(super) joined_at: u64,
     pub(super) submitted: Option<Submitted>,
@@ -312,7 +315,7 @@ impl Conversation {
             refreshed: BTreeSet::new(),
             looked_for: 0,
             group: None,
-            known_before: BTreeSet::new(),
+            known_before: None,
             joined_at: 0,
             submitted: None,
             opened: None,
@@ -367,11 +370,36 @@ impl Conversation {
         members.filter(|_| self.roster.kind == ConversationKind::Direct).find(is_peer)
     }
 
-    /// Whether these may be leaves of the conversation's group: in a DIRECT, devices of its two users (MLS-050).
-    pub(super) fn may_be_leaves(&self, cx: &Context<'_>, leaves: &BTreeSet<Owner>) -> bool {
-        let me = cx.me.user;
-        let is_side = |leaf: &Owner| leaf.user == me || direct_id(me, leaf.user) == self.id;
-        self.roster.kind != ConversationKind::Direct || leaves.iter().all(is_side)
+    /// Whether these may be leaves of the conversation's group: in a DIRECT, which its id tells, devices of its two users (MLS-050).
+    pub(super) fn may_be_leaves(&self, leaves: &BTreeSet<Owner>) -> bool {
+        let users: BTreeSet<_> = leaves.iter().map(|leaf| leaf.user).collect();
+        let mut users = users.into_iter();
+        let is_direct = self.id.as_bytes()[6] >> 4 == DIRECT_ID_VERSION;
+        match (is_direct, users.next(), users.next(), users.next()) {
+            (true, Some(one), Some(other), None) => direct_id(one, other) == self.id,
+            (true, .., Some(_)) => false,
+            _ => true,
+        }
+    }
+
+    /// The users whom this device knows to be in the group, or knew to be in the one that it was in last; none if it was in none.
+    pub(super) fn known_users(&self) -> Option<BTreeSet<UserId>> {
+        let leaves =
+            self.known_leaves().map(|leaves| leaves.iter().map(|leaf| leaf.user).collect());
+        leaves.or_else(|| self.known_before.clone())
+    }
+
+    /// The group is let go of: whom this device knew there counts on (MLS-049).
+    pub(super) fn note_known(&mut self) {
+        if self.group.is_some() {
+            self.known_before = Some(self.known_users().unwrap_or_default());
+        }
+    }
+
+    /// MLS-049: whether this device goes where another leads, whom it has to know if it knows anybody there, unless its user says so.
+    pub(super) fn may_follow(&self, other: Owner) -> bool {
+        let is_asked = self.repair == Some(Repair::Asked);
+        is_asked || self.known_users().is_none_or(|known| known.contains(&other.user))
     }
 
     pub(super) fn group_id(&self, generation: u32) -> GroupId {
@@ -390,6 +418,7 @@ impl Conversation {
         self.renewed_for.forget(now_ms);
         if self.retry_at_ms.is_some_and(|at| at <= now_ms) {
             (self.retry_at_ms, self.broken, self.info) = (None, None, None);
+            self.held_at = None;
         }
         if self.ask_at_ms.is_some_and(|at| at <= now_ms) {
             self.ask_at_ms = None;
@@ -524,6 +553,7 @@ impl Conversation {
             let id = group.id();
             let state = cx.save(group)?;
             if state.is_none() {
+                self.note_known();
                 self.group = None;
             }
             cx.conversation(self.id).groups.insert(id.generation, state);

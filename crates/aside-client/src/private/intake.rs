@@ -116,6 +116,9 @@ impl Conversation {
             self.held_at = None;
         }
         match (kind, by) {
+            (EntryKind::ConversationCreated, _) if seq != 1 => {
+                return Err(Hold::Contradiction("the beginning of a conversation"));
+            }
             (EntryKind::ConversationCreated, _) => self.roster.created(&decode(entry)?),
             (EntryKind::RoleChanged, _) => self.roster.role_changed(&decode(entry)?),
             (EntryKind::RemovalPending, _) => self.removal_pending(cx, &decode(entry)?)?,
@@ -198,7 +201,10 @@ impl Conversation {
         let generation = u32::try_from(header.generation).map_err(wrong)?;
         let leaves = owners(&header.leaves).ok_or(Hold::Contradiction("the leaves of a group"))?;
         let suite = u16::try_from(header.suite).ok().and_then(aside_mls::Suite::from_number);
-        if !self.may_be_leaves(cx, &leaves) {
+        if !leaves.contains(&by.owner) {
+            return Err(Hold::Contradiction("who began a group"));
+        }
+        if !self.may_be_leaves(&leaves) {
             return Err(Hold::Contradiction("the leaves of a group of two users"));
         }
         let known = self.roster.at.filter(|_| !self.roster.at_is_vague);
@@ -213,7 +219,7 @@ impl Conversation {
         let group = match self.submitted.take_if(|submitted| submitted.key == by.key) {
             Some(submitted) if submitted.is_beginning(header) => submitted.group,
             Some(_) => return Err(Hold::Contradiction("what this device began")),
-            None if leaves.contains(&cx.me) && by.owner != cx.me => {
+            None if leaves.contains(&cx.me) && by.owner != cx.me && self.may_follow(by.owner) => {
                 self.welcomed(cx, (seq, by.owner), generation, &claim)?
             }
             None => None,
@@ -304,9 +310,7 @@ impl Conversation {
 
     /// What is known was lost: the state is of no use any more.
     pub(super) fn drop_group(&mut self, cx: &mut Context<'_>) {
-        if let Some(leaves) = self.known_leaves() {
-            self.known_before = leaves.iter().map(|leaf| leaf.user).collect();
-        }
+        self.note_known();
         if let Some(group) = self.group.take() {
             cx.conversation(self.id).groups.insert(group.id().generation, None);
         }

@@ -86,7 +86,8 @@ impl Conversation {
     /// The first group of the conversation, once there is something to do in it and, in a DIRECT, somebody to talk to.
     pub(super) fn begin(&mut self, cx: &mut Context<'_>) -> Made {
         let wanted = !self.goals.is_empty() || self.waits();
-        if !wanted || !self.roster.members.contains_key(&cx.me.user) {
+        let is_held = self.held_at.is_some() && self.held_at == self.roster.at;
+        if !wanted || is_held || !self.roster.members.contains_key(&cx.me.user) {
             return Ok(None);
         }
         let mut users: BTreeSet<UserId> = [cx.me.user].into();
@@ -211,9 +212,14 @@ impl Conversation {
         }
         let Some(leaves) = self.known_leaves() else {
             // The log of a leaf's user was replaced, and is not kept: nothing that could be made is sure.
+            self.refresh_logs(cx.logs.take_unknown().into_iter())?;
             let why = (Repair::Behind, Reason::CredentialRefused);
             return Ok(self.break_down(cx, why, &BTreeSet::new()));
         };
+        if !self.may_be_leaves(&leaves) {
+            let why = (Repair::NoWelcome, Reason::ClaimMismatch);
+            return Ok(self.break_down(cx, why, &leaves));
+        }
         self.settle_goals(cx);
         if self.is_tree_unproven {
             return self.prove_tree(cx, &leaves);

@@ -60,10 +60,15 @@ impl Conversation {
             self.accuse(cx, reason);
             return self.due_rejection(cx);
         }
+        if broken.is_some_and(|(_, reason, _)| reason == Reason::UnknownKeyPackage) {
+            // Nor can it begin anew, for now.
+            return Ok(None);
+        }
         let stuck = self.refused.is_some() && (self.repair.is_none() || broken.is_some());
         let before = if stuck { self.known_leaves() } else { None };
         if stuck && before.is_none() && self.group.is_some() {
             // Nobody can be told from nobody.
+            self.refresh_logs(cx.logs.take_unknown().into_iter())?;
             let why = (Repair::Behind, Reason::CredentialRefused);
             return Ok(self.break_down(cx, why, &BTreeSet::new()));
         }
@@ -81,7 +86,7 @@ impl Conversation {
             return self.begin(cx);
         }
         let Some(info) = self.latest_info() else { return Ok(Some(self.ask_for_info())) };
-        let listed = Listed::of(&info).filter(|it| self.may_be_leaves(cx, &it.all()));
+        let listed = Listed::of(&info).filter(|it| self.may_be_leaves(&it.all()));
         let Some(Listed { at, leaves, cut_off }) = listed else {
             let repair = self.repair.unwrap_or(Repair::NewDevice);
             return Ok(self.break_down(cx, (repair, Reason::NotAMember), &BTreeSet::new()));
@@ -263,10 +268,13 @@ impl Conversation {
         info: &v1::GroupInfo,
         leaves: &BTreeSet<Owner>,
     ) -> Made {
-        let mut known = self.known_before.clone();
-        known.insert(cx.me.user);
-        let stay =
-            if self.known_before.is_empty() { leaves.clone() } else { those_of(&known, leaves) };
+        let stay = match self.known_users() {
+            Some(mut known) => {
+                known.insert(cx.me.user);
+                those_of(&known, leaves)
+            }
+            None => leaves.clone(),
+        };
         self.reset(cx, info, &stay, None)
     }
 
@@ -319,6 +327,9 @@ impl Conversation {
             // Who is in the tree is to be seen by all (MLS-039).
             if *rejoin.leaves() != listed {
                 return Err(Reason::ClaimMismatch.into());
+            }
+            if !self.may_follow(rejoin.signer()) {
+                return Err(Reason::NotAMember.into());
             }
             let key = cx.idempotency_key();
             let claim = rejoin.claim().clone();

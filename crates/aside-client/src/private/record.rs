@@ -85,8 +85,14 @@ pub(super) struct Record {
     diverged: Vec<MakerRecord>,
     #[prost(bool, tag = "30")]
     is_tree_unproven: bool,
-    #[prost(bytes = "bytes", repeated, tag = "31")]
-    known_before: Vec<Bytes>,
+    #[prost(message, optional, tag = "32")]
+    known_before: Option<UsersRecord>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct UsersRecord {
+    #[prost(bytes = "bytes", repeated, tag = "1")]
+    users: Vec<Bytes>,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -312,7 +318,9 @@ impl Conversation {
                 .map_or_else(Bytes::new, |chain| Bytes::copy_from_slice(chain)),
             diverged: self.history.diverged.iter().map(|(by, seq)| maker(*seq, *by)).collect(),
             is_tree_unproven: self.is_tree_unproven,
-            known_before: self.known_before.iter().map(|user| user.to_bytes()).collect(),
+            known_before: self.known_before.as_ref().map(|users| UsersRecord {
+                users: users.iter().map(|user| user.to_bytes()).collect(),
+            }),
         };
         Secret::new(record.encode_to_vec())
     }
@@ -374,8 +382,10 @@ impl Conversation {
             self.history.diverged.insert(by, seq);
         }
         self.is_tree_unproven = record.is_tree_unproven;
-        let known_before = record.known_before.iter().map(|user| UserId::try_from(&user[..]));
-        self.known_before = known_before.collect::<Result<_, _>>().map_err(|_| DAMAGED)?;
+        let known_before = record.known_before.map(|known| {
+            known.users.iter().map(|user| UserId::try_from(&user[..])).collect::<Result<_, _>>()
+        });
+        self.known_before = known_before.transpose().map_err(|_| DAMAGED)?;
         Ok(())
     }
 }

@@ -244,7 +244,7 @@ impl Conversation {
         match request.step {
             Step::Claim => {
                 // Nothing is made without an answer.
-                self.held_at = self.roster.at;
+                self.hold_back();
                 self.fail_goals(error, told);
             }
             Step::Submit => self.submit_refused(error, told),
@@ -259,6 +259,15 @@ impl Conversation {
                 let repair = self.repair.unwrap_or(Repair::NewDevice);
                 self.broken = Some((repair, Reason::NotAMember, self.roster.at));
             }
+        }
+    }
+
+    /// What was refused would be refused again here; outside of a group, where no entry may come, it is tried again after a while.
+    fn hold_back(&mut self) {
+        self.held_at = self.roster.at;
+        if !self.is_in_group() {
+            let repair = self.repair.unwrap_or(Repair::NewDevice);
+            self.broken = Some((repair, Reason::NotAMember, self.roster.at));
         }
     }
 
@@ -315,7 +324,7 @@ impl Conversation {
                 self.is_tree_unproven |= error.code() == ErrorCode::RosterMismatch;
                 // What was wanted is given up; without it, a removal that is pending may be permitted.
                 if self.goals.is_empty() || self.roster.cut_off.is_empty() {
-                    self.held_at = self.roster.at;
+                    self.hold_back();
                 }
                 self.fail_goals(error, told);
             }

@@ -113,13 +113,21 @@ impl Engine {
     pub fn forget(&mut self, id: ConversationId) {
         if let Some(conversation) = self.conversations.get_mut(&id) {
             let writes = self.writes.conversations.entry(id).or_default();
+            conversation.note_known();
+            let known_before = conversation.known_before.take();
             if let Some(group) = conversation.group.take() {
                 writes.groups.insert(group.id().generation, None);
             }
             let outgoing = std::mem::take(&mut conversation.outgoing);
             let doubted = std::mem::take(&mut conversation.doubted);
             let next_order = conversation.next_order;
-            *conversation = Conversation { outgoing, doubted, next_order, ..Conversation::new(id) };
+            *conversation = Conversation {
+                outgoing,
+                doubted,
+                known_before,
+                next_order,
+                ..Conversation::new(id)
+            };
             conversation.is_dirty = true;
         }
     }

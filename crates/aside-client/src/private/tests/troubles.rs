@@ -312,8 +312,29 @@ fn nobody_is_a_third_in_a_direct() {
     world.forge_commit(by, leaf(third));
     world.settle();
     let told = world.told(0);
-    assert!(told.iter().any(|it| matches!(it, Event::Contradiction { .. })), "{told:?}");
+    let what = "the leaves of a group of two users";
+    let is_it = |it: &Event| matches!(it, Event::Contradiction { what: told, .. } if *told == what);
+    assert!(told.iter().any(is_it), "{told:?}");
     assert_eq!(world.info.generation, 1);
+}
+
+/// Whom the server says that a group was begun anew by, nobody follows who knew somebody there.
+// cites: MLS-049
+#[test]
+fn nobody_follows_a_stranger_into_a_group_that_is_begun_anew() {
+    let mut world = World::made(Group, 3);
+    assert!(world.peers[0].engine.want(ROOM, Goal::Add(user_of(2))));
+    world.settle();
+    world.told(1);
+    world.take_over(LAST, 1);
+    world.settle();
+    let told = world.told(1);
+    assert!(!told.iter().any(|it| matches!(it, Event::Joined { .. })), "{told:?}");
+    let failed = |it: &Event| matches!(it, Event::RepairFailed { reason: Reason::NotAMember, .. });
+    assert!(told.iter().any(failed), "its user is told: {told:?}");
+    assert!(world.peers[1].engine.rejoin(ROOM), "and may say so");
+    world.settle();
+    assert!(world.is_in(1));
 }
 
 /// What is not known of a group is no reason to throw anybody out.

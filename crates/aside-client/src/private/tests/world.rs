@@ -191,6 +191,38 @@ impl World {
         !self.peers[at].kept.doubted.is_empty()
     }
 
+    /// A device that is in no group begins one with another, in the place of the one that is.
+    pub(super) fn take_over(&mut self, at: usize, with: usize) {
+        let package = self.peers[with].packages.pop_front().unwrap();
+        let log = self.peers[with].log.clone();
+        self.peers[at].engine.learn(log);
+        let (by, with) = (self.peers[at].me(), self.peers[with].me());
+        let id = aside_mls::GroupId { conversation: self.id, generation: 2 };
+        let now = self.now_ms / 1000;
+        let mut group = self.peers[at].engine.device.create(Suite::P256Aes128, id, now).unwrap();
+        let add = vec![group.key_package(&package).unwrap()];
+        let header = v1::EstablishHeader {
+            conversation_id: self.id.to_bytes(),
+            generation: 2,
+            head_seq: self.head(),
+            suite: 2,
+            leaves: vec![leaf(by), leaf(with)],
+            culprit: None,
+        };
+        let header = header.encode_to_vec();
+        let change = aside_mls::Change { add, ..Default::default() };
+        let made = group.commit(&change, &header, now).unwrap();
+        let (welcome, device_ids) = (made.welcome.unwrap().into(), vec![with.device.to_bytes()]);
+        let establish = v1::EstablishGroup {
+            header: header.into(),
+            welcomes: vec![v1::Welcome { welcome, device_ids }],
+            group_info: made.group_info.into(),
+            ..v1::EstablishGroup::default()
+        };
+        let key = self.key();
+        self.establish(at, key, establish);
+    }
+
     /// The server makes up a commit of somebody's, which adds a leaf.
     pub(super) fn forge_commit(&mut self, by: Owner, added: v1::Leaf) {
         let key = self.key();
