@@ -21,6 +21,7 @@ mod commits;
 mod conversation;
 mod event;
 mod feeding;
+mod guests;
 mod history;
 mod inbox;
 mod intake;

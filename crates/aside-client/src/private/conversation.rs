@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use aside_crypto::{FRANKING_KEY_BYTES, Hash, direct_id, payload_hash};
+use aside_crypto::{FRANKING_KEY_BYTES, Hash, payload_hash};
 use aside_mls::{Device, Group, GroupId, Owner, Reason, Secret, Suite};
 use aside_proto::{
     id::{ConversationId, DeviceId, IdempotencyKey, UserId, uuid_v7},
-    v1::{self, ConversationKind, client_frame::Body},
+    v1::{self, client_frame::Body},
 };
 use bytes::Bytes;
 use prost::Message as _;
@@ -23,9 +23,6 @@ use super::{
     roster::Roster,
 };
 use crate::StateError;
-
-/// Of a UUID (RFC 9562): what other conversations are called has another (PRIV-003).
-const DIRECT_ID_VERSION: u8 = 8;
 
 /// An entry of a private conversation, in the order of the log.
 #[derive(Debug, Clone, PartialEq)]
@@ -363,45 +360,6 @@ impl Conversation {
         }
     }
 
-    /// The other user of a DIRECT, whom its id names (PRIV-003): whatever the server lists, it is one with nobody else.
-    pub(super) fn peer(&self, me: UserId) -> Option<UserId> {
-        let is_peer = |user: &UserId| *user != me && direct_id(me, *user) == self.id;
-        let members = self.roster.members.keys().copied();
-        members.filter(|_| self.roster.kind == ConversationKind::Direct).find(is_peer)
-    }
-
-    /// Whether these may be leaves of the conversation's group: in a DIRECT, which its id tells, devices of its two users (MLS-050).
-    pub(super) fn may_be_leaves(&self, leaves: &BTreeSet<Owner>) -> bool {
-        let users: BTreeSet<_> = leaves.iter().map(|leaf| leaf.user).collect();
-        let mut users = users.into_iter();
-        let is_direct = self.id.as_bytes()[6] >> 4 == DIRECT_ID_VERSION;
-        match (is_direct, users.next(), users.next(), users.next()) {
-            (true, Some(one), Some(other), None) => direct_id(one, other) == self.id,
-            (true, .., Some(_)) => false,
-            _ => true,
-        }
-    }
-
-    /// The users whom this device knows to be in the group, or knew to be in the one that it was in last; none if it was in none.
-    pub(super) fn known_users(&self) -> Option<BTreeSet<UserId>> {
-        let leaves =
-            self.known_leaves().map(|leaves| leaves.iter().map(|leaf| leaf.user).collect());
-        leaves.or_else(|| self.known_before.clone())
-    }
-
-    /// The group is let go of: whom this device knew there counts on (MLS-049).
-    pub(super) fn note_known(&mut self) {
-        if self.group.is_some() {
-            self.known_before = Some(self.known_users().unwrap_or_default());
-        }
-    }
-
-    /// MLS-049: whether this device goes where another leads, whom it has to know if it knows anybody there, unless its user says so.
-    pub(super) fn may_follow(&self, other: Owner) -> bool {
-        let is_asked = self.repair == Some(Repair::Asked);
-        is_asked || self.known_users().is_none_or(|known| known.contains(&other.user))
-    }
-
     pub(super) fn group_id(&self, generation: u32) -> GroupId {
         GroupId { conversation: self.id, generation }
     }
@@ -444,14 +402,6 @@ impl Conversation {
         let is_certain = !self.roster.at_is_vague && !self.skipped;
         let holds = self.removal.is_none() && self.refused.is_none();
         at.is_some() && at == self.roster.at && is_certain && holds
-    }
-
-    /// The leaves of the group that this device is in; none if it is in no group, or no log is known of one of them.
-    pub(super) fn known_leaves(&self) -> Option<BTreeSet<Owner>> {
-        #[cfg(test)]
-        self.listings.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        let members = self.group.as_ref()?.members().ok()?;
-        Some(members.into_iter().map(|member| member.owner).collect())
     }
 
     /// Whether a repair was tried where the log is now, and did not work.

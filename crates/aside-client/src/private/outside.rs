@@ -13,6 +13,7 @@ use prost::Message as _;
 use super::{
     conversation::{Context, Conversation, Refused, Request, Step, Submitted},
     event::{Event, Repair},
+    guests::those_of,
     intake::suspects,
     making::Made,
     record::{leaf, owner},
@@ -38,11 +39,6 @@ impl Listed {
     fn all(&self) -> BTreeSet<Owner> {
         self.leaves.union(&self.cut_off).copied().collect()
     }
-}
-
-/// MLS-049: the devices of these users. Who else came, a device has by nobody's word but the server's.
-fn those_of(users: &BTreeSet<UserId>, leaves: &BTreeSet<Owner>) -> BTreeSet<Owner> {
-    leaves.iter().filter(|leaf| users.contains(&leaf.user)).copied().collect()
 }
 
 impl Conversation {

@@ -177,7 +177,7 @@ impl Store {
     ) -> Result<Self, StateError> {
         let pool = open_pool(path).await?;
         // One connection, opened when it is needed first: most commits need not wait for the disk.
-        let durable = SqlitePoolOptions::new().max_connections(1).connect_lazy_with(durable(path));
+        let durable = connections(1).connect_lazy_with(durable(path));
         let sealer = data_key::unlock(&pool, key_home, unlock).await?;
         let store = Self { pool, durable, sealer, home };
         store.hide_references().await?;
@@ -225,9 +225,15 @@ async fn open_pool(path: &Path) -> Result<SqlitePool, StateError> {
     // NORMAL: power failure may take the last transactions, never the database. Entries are fetched again, and a message that
     // was acknowledged and is sent again is answered with its first seq (MSG-004).
     let options = options(path).synchronous(SqliteSynchronous::Normal);
-    let pool = SqlitePoolOptions::new().max_connections(2).connect_with(options).await?;
+    let pool = connections(2).connect_with(options).await?;
     sqlx::migrate!().run(&pool).await?;
     Ok(pool)
+}
+
+/// So many, which are never replaced: to look for old ones, sqlx counts those that are idle, and where one is taken as another is given
+/// back it may count below zero, and so for ever.
+fn connections(most: u32) -> SqlitePoolOptions {
+    SqlitePoolOptions::new().max_connections(most).idle_timeout(None).max_lifetime(None)
 }
 
 /// FULL: what is committed is on the disk, whatever becomes of the power (STORE-002).
@@ -248,7 +254,7 @@ fn options(path: &Path) -> SqliteConnectOptions {
 
 async fn open_read_only(dir: &Path) -> Result<SqlitePool, StateError> {
     let options = SqliteConnectOptions::new().filename(dir.join(DATABASE)).read_only(true);
-    Ok(SqlitePoolOptions::new().max_connections(1).connect_with(options).await?)
+    Ok(connections(1).connect_with(options).await?)
 }
 
 #[cfg(unix)]

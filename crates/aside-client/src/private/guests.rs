@@ -1,0 +1,66 @@
+//! Who is in a group, and who may be: as far as this device knows by itself, and not by the server's word alone (MLS-049, MLS-050).
+
+use std::collections::BTreeSet;
+
+use aside_crypto::direct_id;
+use aside_mls::Owner;
+use aside_proto::{id::UserId, v1::ConversationKind};
+
+use super::{conversation::Conversation, event::Repair};
+
+/// Of a UUID (RFC 9562): the ids of other conversations have another (PRIV-003).
+const DIRECT_ID_VERSION: u8 = 8;
+
+/// MLS-049: the devices of these users. Who else came, a device has by nobody's word but the server's.
+pub(super) fn those_of(users: &BTreeSet<UserId>, leaves: &BTreeSet<Owner>) -> BTreeSet<Owner> {
+    leaves.iter().filter(|leaf| users.contains(&leaf.user)).copied().collect()
+}
+
+impl Conversation {
+    /// The leaves of the group that this device is in; none if it is in no group, or no log is known of one of them.
+    pub(super) fn known_leaves(&self) -> Option<BTreeSet<Owner>> {
+        #[cfg(test)]
+        self.listings.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let members = self.group.as_ref()?.members().ok()?;
+        Some(members.into_iter().map(|member| member.owner).collect())
+    }
+
+    /// The other user of a DIRECT, whom its id names (PRIV-003): whatever the server lists, it is one with nobody else.
+    pub(super) fn peer(&self, me: UserId) -> Option<UserId> {
+        let is_peer = |user: &UserId| *user != me && direct_id(me, *user) == self.id;
+        let members = self.roster.members.keys().copied();
+        members.filter(|_| self.roster.kind == ConversationKind::Direct).find(is_peer)
+    }
+
+    /// Whether these may be leaves of the conversation's group: in a DIRECT, which its id tells, devices of its two users (MLS-050).
+    pub(super) fn may_be_leaves(&self, leaves: &BTreeSet<Owner>) -> bool {
+        let users: BTreeSet<_> = leaves.iter().map(|leaf| leaf.user).collect();
+        let mut users = users.into_iter();
+        let is_direct = self.id.as_bytes()[6] >> 4 == DIRECT_ID_VERSION;
+        match (is_direct, users.next(), users.next(), users.next()) {
+            (true, Some(one), Some(other), None) => direct_id(one, other) == self.id,
+            (true, .., Some(_)) => false,
+            _ => true,
+        }
+    }
+
+    /// The users whom this device knows to be in the group, or knew to be in the one that it was in last; none if it was in none.
+    pub(super) fn known_users(&self) -> Option<BTreeSet<UserId>> {
+        let leaves =
+            self.known_leaves().map(|leaves| leaves.iter().map(|leaf| leaf.user).collect());
+        leaves.or_else(|| self.known_before.clone())
+    }
+
+    /// The group is let go of: whom this device knew there counts on (MLS-049).
+    pub(super) fn note_known(&mut self) {
+        if self.group.is_some() {
+            self.known_before = Some(self.known_users().unwrap_or_default());
+        }
+    }
+
+    /// MLS-049: whether this device goes where another leads, whom it has to know if it knows anybody there, unless its user says so.
+    pub(super) fn may_follow(&self, other: Owner) -> bool {
+        let is_asked = self.repair == Some(Repair::Asked);
+        is_asked || self.known_users().is_none_or(|known| known.contains(&other.user))
+    }
+}
