@@ -4,8 +4,9 @@ use anyhow::{Result, bail};
 use aside_client::display::neutralise_line;
 
 use crate::{
+    named::find_room,
     output::{self, Style, private},
-    session::{SessionArgs, find_room},
+    session::SessionArgs,
 };
 
 /// Show how a private conversation stands on this device

@@ -8,8 +8,9 @@ use aside_client::{
 use serde_json::{Value, json};
 
 use crate::{
+    named::find_room,
     output::{self, Style},
-    session::{SessionArgs, find_room},
+    session::SessionArgs,
     tail::find_kept,
 };
 

@@ -6,11 +6,7 @@ use anyhow::{Result, bail};
 use aside_client::{Client, Error, Event, Receipt, Room, display::neutralise_line, private};
 use serde_json::json;
 
-use crate::{
-    output,
-    recovery::check_may_be_said,
-    session::{SessionArgs, find_room},
-};
+use crate::{named::find_room, output, recovery::check_may_be_said, session::SessionArgs};
 
 /// Send a message to a room, or each line of standard input as one
 ///

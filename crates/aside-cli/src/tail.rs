@@ -8,13 +8,14 @@ use aside_client::{
 use jiff::Timestamp;
 
 use crate::{
+    named::{Named, find_room},
     output::{
         self, Style,
         earlier::{self, Passed},
     },
     retention::NO_OLDER,
     send::enter,
-    session::{Named, SessionArgs, find_room},
+    session::SessionArgs,
     since::Since,
 };
 

@@ -12,8 +12,8 @@ use super::{
     worker::{Done, GIVEN_UP, Worker},
 };
 use crate::{
+    named::{self, Named},
     retention, rooms,
-    session::{self, Named},
 };
 
 impl Worker {
@@ -41,7 +41,7 @@ impl Worker {
             return Ok(());
         }
         let left = left_called(&self.client, name).await?;
-        let found = match session::look_for_room(&self.client, name).await {
+        let found = match named::look_for_room(&self.client, name).await {
             // No room is called so, but a group was.
             Err(error) if left.is_some() && is_no_room_name(&error) => None,
             found => found?,
@@ -147,7 +147,7 @@ impl Worker {
     pub(super) async fn leave(&mut self, name: Option<String>, sure: bool) -> Result<()> {
         let (left, is_in) = match name {
             Some(name) => {
-                let room = session::find_room(&self.client, &name).await?;
+                let room = named::find_room(&self.client, &name).await?;
                 (Current::from(&room), room.role.is_some())
             }
             None => (self.here()?.clone(), true),

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     devices::{self, Standing},
-    failure,
+    failure, named,
     output::{
         self, Style,
         earlier::{self, Passed},
@@ -273,7 +273,7 @@ impl Worker {
 
     async fn users(&self, name: Option<String>) -> Result<()> {
         let conversation = match name {
-            Some(name) => session::find_room(&self.client, &name).await?.conversation,
+            Some(name) => named::find_room(&self.client, &name).await?.conversation,
             None => self.here()?.conversation,
         };
         let mut members = self.client.members(conversation, false).await?;
@@ -371,7 +371,7 @@ impl Worker {
 
     async fn mark_read(&self, name: Option<String>) -> Result<()> {
         let conversation = match name {
-            Some(name) => session::find_room(&self.client, &name).await?.conversation,
+            Some(name) => named::find_room(&self.client, &name).await?.conversation,
             None => self.here()?.conversation,
         };
         progress::mark_read(&self.client, conversation).await?;

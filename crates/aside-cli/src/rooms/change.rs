@@ -6,9 +6,10 @@ use clap::{ArgGroup, ValueEnum};
 
 use super::{show, to_json};
 use crate::{
+    named::find_room,
     output::{self, Style},
     retention::{self, Limits},
-    session::{SessionArgs, find_room},
+    session::SessionArgs,
 };
 
 /// What is to be done with a room.

@@ -17,7 +17,7 @@ use super::{
     theme::Theme,
     timeline::Timeline,
 };
-use crate::{chat::Current, output::LOCK, session::Named};
+use crate::{chat::Current, named::Named, output::LOCK};
 
 /// The whole.
 pub(super) struct State {
