@@ -3,6 +3,11 @@
 use anyhow::{Result, anyhow};
 use aside_client::{Client, Kind, Room, v1};
 
+use crate::failure;
+
+/// What is said where a conversation has to be named, and nothing is.
+const NAMELESS: &str = "name a room, or somebody: #NAME, @HANDLE, or NAME alone";
+
 /// A conversation as its user names it: `#name` is the public room, `@handle` the private conversation with somebody, and a name alone
 /// any that is called so.
 #[derive(Debug, Clone, Copy)]
@@ -12,10 +17,19 @@ pub(crate) struct Named<'a> {
 }
 
 impl<'a> Named<'a> {
-    pub(crate) fn read(text: &'a str) -> Self {
-        match text.strip_prefix(['#', '@']) {
+    /// What a text names.
+    ///
+    /// # Errors
+    /// It names nothing, which is wrong usage: the server would take it for all rooms.
+    pub(crate) fn read(text: &'a str) -> Result<Self> {
+        let text = text.trim();
+        let named = match text.strip_prefix(['#', '@']) {
             Some(name) => Self { sign: text.chars().next(), name },
             None => Self { sign: None, name: text },
+        };
+        match named.name.trim().is_empty() {
+            true => Err(failure::usage(NAMELESS)),
+            false => Ok(named),
         }
     }
 
@@ -54,12 +68,15 @@ impl<'a> Named<'a> {
 /// `#name` says that the room is meant, or `@handle` the private conversation with somebody.
 pub(crate) async fn find_room(client: &Client, name: &str) -> Result<Room> {
     let found = look_for_room(client, name).await?;
-    found.ok_or_else(|| Named::read(name).is_not_there())
+    match found {
+        Some(room) => Ok(room),
+        None => Err(Named::read(name)?.is_not_there()),
+    }
 }
 
 /// As [`find_room`], if there is one.
 pub(crate) async fn look_for_room(client: &Client, name: &str) -> Result<Option<Room>> {
-    let named = Named::read(name);
+    let named = Named::read(name)?;
     let Named { sign, name } = named;
     let mut found = Vec::new();
     let wanted = |room: &Room| room.kind.is_private() && named.is(room.kind, &room.name);
@@ -87,4 +104,9 @@ pub(crate) async fn look_for_room(client: &Client, name: &str) -> Result<Option<
         0 | 1 => Ok(found.pop()),
         _ => Err(named.is_of_several()),
     }
+}
+
+/// For the command line: whether a conversation is named at all.
+pub(crate) fn parse_room(text: &str) -> Result<String, String> {
+    Named::read(text).map(|_| text.to_owned()).map_err(|error| error.to_string())
 }

@@ -8,7 +8,7 @@ use aside_client::{
 use serde_json::{Value, json};
 
 use crate::{
-    named::find_room,
+    named::{find_room, parse_room},
     output::{self, Style},
     session::SessionArgs,
     tail::find_kept,
@@ -37,7 +37,7 @@ pub(crate) struct Args {
     #[arg(long)]
     local: bool,
     /// Only in this room; @HANDLE is the private conversation with somebody
-    #[arg(long)]
+    #[arg(long, value_parser = parse_room)]
     room: Option<String>,
     /// Show so many messages at the most
     #[arg(short = 'n', long, value_name = "COUNT", default_value_t = FOUND)]

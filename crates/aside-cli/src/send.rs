@@ -6,7 +6,12 @@ use anyhow::{Result, bail};
 use aside_client::{Client, Error, Event, Receipt, Room, display::neutralise_line, private};
 use serde_json::json;
 
-use crate::{named::find_room, output, recovery::check_may_be_said, session::SessionArgs};
+use crate::{
+    named::{find_room, parse_room},
+    output,
+    recovery::check_may_be_said,
+    session::SessionArgs,
+};
 
 /// Send a message to a room, or each line of standard input as one
 ///
@@ -21,6 +26,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     session: SessionArgs,
     /// The room's name; @HANDLE is the private conversation with somebody
+    #[arg(value_parser = parse_room)]
     room: String,
     /// What to say; without it, each line of standard input that is not blank is a message
     #[arg(value_parser = parse_text)]
@@ -48,6 +54,7 @@ pub(crate) struct DmArgs {
     #[command(flatten)]
     session: SessionArgs,
     /// The handle of whom to write to
+    #[arg(value_parser = parse_handle)]
     handle: String,
     /// What to say; without it, each line of standard input that is not blank is a message
     #[arg(value_parser = parse_text)]
@@ -60,7 +67,7 @@ pub(crate) struct DmArgs {
 /// Runs `aside dm`.
 pub(crate) async fn dm(args: DmArgs) -> Result<()> {
     let (client, mut events) = args.session.connect(|_| {}).await?;
-    let handle = args.handle.trim_start_matches('@');
+    let handle = args.handle.as_str();
     let to = client.open_direct(handle).await?.conversation;
     let lines: Box<dyn Iterator<Item = io::Result<String>>> = match args.text {
         Some(text) => Box::new(std::iter::once(Ok(text))),
@@ -118,6 +125,14 @@ pub(crate) async fn run(args: Args) -> Result<()> {
     }
     client.close().await;
     Ok(())
+}
+
+/// A handle, which may stand behind an @.
+fn parse_handle(text: &str) -> Result<String, &'static str> {
+    match text.trim().trim_start_matches('@') {
+        "" => Err("name somebody"),
+        handle => Ok(handle.to_owned()),
+    }
 }
 
 fn parse_text(text: &str) -> Result<String, &'static str> {

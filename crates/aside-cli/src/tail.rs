@@ -8,7 +8,7 @@ use aside_client::{
 use jiff::Timestamp;
 
 use crate::{
-    named::{Named, find_room},
+    named::{Named, find_room, parse_room},
     output::{
         self, Style,
         earlier::{self, Passed},
@@ -40,6 +40,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     session: SessionArgs,
     /// The room's name; @HANDLE is the private conversation with somebody
+    #[arg(value_parser = parse_room)]
     room: String,
     /// How many of them to begin with at most [default: 20, or all with --since]; reactions and edits stand at their messages
     /// and do not count, but for --json
@@ -122,7 +123,7 @@ async fn kept(args: &Args, printer: Printer) -> Result<()> {
 
 /// What to say instead of that there is no such conversation, if the user is out of one that was called so.
 async fn if_left(client: &Client, name: &str) -> Result<Option<anyhow::Error>> {
-    let named = Named::read(name);
+    let named = Named::read(name)?;
     let left = client.kept().left().await?;
     let left = left.iter().find(|room| room.kind.is_private() && named.is(room.kind, &room.name));
     Ok(left.map(|room| {
@@ -134,7 +135,7 @@ async fn if_left(client: &Client, name: &str) -> Result<Option<anyhow::Error>> {
 /// Finds a room or a private conversation that is kept by its name, as [`find_room`] does; one that the user is out of if no other is
 /// called so.
 pub(crate) async fn find_kept(kept: &Kept, name: &str) -> Result<Overview> {
-    let named = Named::read(name);
+    let named = Named::read(name)?;
     let is_named = |room: &Overview| named.is(room.kind, &room.name);
     for list in [kept.overview().await?, kept.left().await?] {
         let mut found = list.into_iter().filter(is_named);

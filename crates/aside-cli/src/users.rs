@@ -7,7 +7,7 @@ use aside_client::{Client, Error, Member, Person, Role, UserId, display::neutral
 use serde_json::{Value, json};
 
 use crate::{
-    named::find_room,
+    named::{find_room, parse_room},
     output::{self, Style},
     session::SessionArgs,
 };
@@ -24,6 +24,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     session: SessionArgs,
     /// The room's name
+    #[arg(value_parser = parse_room)]
     room: String,
     /// Only those who are online
     #[arg(long)]

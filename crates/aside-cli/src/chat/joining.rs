@@ -55,7 +55,7 @@ impl Worker {
             }
             (Some(room), _) => room,
             (None, Some(left)) => return self.enter_left(left).await,
-            (None, None) => return Err(Named::read(name).is_not_there()),
+            (None, None) => return Err(Named::read(name)?.is_not_there()),
         };
         if room.role.is_some() {
             self.enter(&room).await;
@@ -266,7 +266,7 @@ fn is_no_room_name(error: &anyhow::Error) -> bool {
 
 /// The one that is called so.
 fn called(list: Vec<Overview>, name: &str) -> Result<Option<Overview>> {
-    let named = Named::read(name);
+    let named = Named::read(name)?;
     let mut called = list.into_iter().filter(|room| named.is(room.kind, &room.name));
     match (called.next(), called.next()) {
         (_, Some(_)) => Err(named.is_of_several()),
@@ -275,8 +275,8 @@ fn called(list: Vec<Overview>, name: &str) -> Result<Option<Overview>> {
 }
 
 /// The one that is called so of those that the user is out of; the last that something was said in, if they are several.
-async fn left_called(client: &Client, name: &str) -> Result<Option<Overview>, Error> {
-    let named = Named::read(name);
+async fn left_called(client: &Client, name: &str) -> Result<Option<Overview>> {
+    let named = Named::read(name)?;
     let left = client.kept().left().await?.into_iter();
     let called = left.filter(|room| named.is(room.kind, &room.name));
     Ok(called.max_by_key(|room| room.last.as_ref().map(|last| last.time_ms)))

@@ -33,6 +33,7 @@ use self::{
 };
 use crate::{
     failure::{self, Said},
+    named::parse_room,
     output::{self, Style},
     session::SessionArgs,
 };
@@ -57,7 +58,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     session: SessionArgs,
     /// Join this room at the start, and talk in it
-    #[arg(long, value_name = "ROOM")]
+    #[arg(long, value_name = "ROOM", value_parser = parse_room)]
     join: Option<String>,
 }
 

@@ -6,7 +6,7 @@ use clap::{ArgGroup, ValueEnum};
 
 use super::{show, to_json};
 use crate::{
-    named::find_room,
+    named::{find_room, parse_room},
     output::{self, Style},
     retention::{self, Limits},
     session::SessionArgs,
@@ -33,6 +33,7 @@ pub(crate) struct UpdateArgs {
     #[command(flatten)]
     session: SessionArgs,
     /// The room's name
+    #[arg(value_parser = parse_room)]
     room: String,
     /// Give it another name
     #[arg(long, value_name = "NAME")]
@@ -63,6 +64,7 @@ pub(crate) struct InviteArgs {
     #[command(flatten)]
     session: SessionArgs,
     /// The room's name
+    #[arg(value_parser = parse_room)]
     room: String,
     /// Whom
     handle: String,

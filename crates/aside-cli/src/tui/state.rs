@@ -272,7 +272,7 @@ impl State {
 
     /// The one conversation that the user is in and means by a name; none if that is not certain.
     pub(super) fn called(&self, name: &str) -> Option<ConversationId> {
-        let named = Named::read(name);
+        let named = Named::read(name).ok()?;
         let is_meant = |room: &&Room| room.joined && named.is(room.kind, &room.name);
         let mut meant = self.rooms.values().filter(is_meant).map(|room| room.conversation);
         meant.next().filter(|_| meant.next().is_none())

@@ -68,6 +68,23 @@ async fn text_that_is_not_sent_is_a_failure() {
         let said = String::from_utf8(sent.stderr).unwrap();
         assert!(sent.status.code() == Some(2) && said.contains("nothing in it"), "{said}");
     }
+    for nameless in ["", " ", "#", "@"] {
+        let mut all = vec![
+            world.run("send", "alice", &[nameless, "text"]).await,
+            world.run("tail", "alice", &[nameless]).await,
+            world.run("chat", "alice", &["--join", nameless]).await,
+            world.run("search", "alice", &["text", "--room", nameless, "--local"]).await,
+        ];
+        all.push(world.run("dm", "alice", &[nameless.trim_start_matches('#'), "text"]).await);
+        for wrong in all {
+            let said = String::from_utf8(wrong.stderr).unwrap();
+            assert!(wrong.status.code() == Some(2) && said.contains("name "), "{said}");
+        }
+    }
+    let typed = "/join #\nnot for the lobby\n";
+    let chat = output(world.aside("chat", "alice", &["--register"]), typed).await;
+    let (code, said) = failure(&chat);
+    assert!(code == Some(2) && said.contains("name a room"), "{said}");
     let chat = world.aside("chat", "alice", &["--register"]);
     let chat = output(chat, "is anybody there?\nhello?\n").await;
     let (code, said) = failure(&chat);
