@@ -125,7 +125,7 @@ async fn kept(args: &Args, printer: Printer) -> Result<()> {
 async fn if_left(client: &Client, name: &str) -> Result<Option<anyhow::Error>> {
     let named = Named::read(name)?;
     let left = client.kept().left().await?;
-    let left = left.iter().find(|room| room.kind.is_private() && named.is(room.kind, &room.name));
+    let left = left.iter().find(|room| room.kind.is_private() && named.is(*room));
     Ok(left.map(|room| {
         let name = neutralise_line(&room.name);
         anyhow!("you are in {name} no longer; --offline shows what this device has read of it")
@@ -136,13 +136,9 @@ async fn if_left(client: &Client, name: &str) -> Result<Option<anyhow::Error>> {
 /// called so.
 pub(crate) async fn find_kept(kept: &Kept, name: &str) -> Result<Overview> {
     let named = Named::read(name)?;
-    let is_named = |room: &Overview| named.is(room.kind, &room.name);
     for list in [kept.overview().await?, kept.left().await?] {
-        let mut found = list.into_iter().filter(is_named);
-        match (found.next(), found.next()) {
-            (Some(room), None) => return Ok(room),
-            (Some(_), Some(_)) => return Err(named.is_of_several()),
-            (None, _) => {}
+        if let Some(room) = named.one_of(list)? {
+            return Ok(room);
         }
     }
     bail!("no room {name} is kept here; without --offline the server is asked")

@@ -79,7 +79,7 @@ impl Worker {
     /// Turns to a room that is kept here while the server is away; whether there is one. Whoever can't wait is told that there is none.
     async fn enter_kept(&mut self, name: &str) -> Result<bool> {
         if let Some(Overview { conversation, name, kind, .. }) =
-            called(self.client.overview().await?, name)?
+            Named::read(name)?.one_of(self.client.overview().await?)?
         {
             self.set_current(Some(Current { conversation, name, kind })).await;
             return Ok(true);
@@ -264,21 +264,11 @@ fn is_no_room_name(error: &anyhow::Error) -> bool {
     error.is_some_and(|error| error.is_refusal(v1::ErrorCode::RoomNameInvalid))
 }
 
-/// The one that is called so.
-fn called(list: Vec<Overview>, name: &str) -> Result<Option<Overview>> {
-    let named = Named::read(name)?;
-    let mut called = list.into_iter().filter(|room| named.is(room.kind, &room.name));
-    match (called.next(), called.next()) {
-        (_, Some(_)) => Err(named.is_of_several()),
-        (one, None) => Ok(one),
-    }
-}
-
 /// The one that is called so of those that the user is out of; the last that something was said in, if they are several.
 async fn left_called(client: &Client, name: &str) -> Result<Option<Overview>> {
     let named = Named::read(name)?;
     let left = client.kept().left().await?.into_iter();
-    let called = left.filter(|room| named.is(room.kind, &room.name));
+    let called = left.filter(|room| named.is(room));
     Ok(called.max_by_key(|room| room.last.as_ref().map(|last| last.time_ms)))
 }
 

@@ -17,7 +17,11 @@ use super::{
     theme::Theme,
     timeline::Timeline,
 };
-use crate::{chat::Current, named::Named, output::LOCK};
+use crate::{
+    chat::Current,
+    named::{Nameable, Named},
+    output::LOCK,
+};
 
 /// The whole.
 pub(super) struct State {
@@ -178,6 +182,12 @@ impl Asked {
     }
 }
 
+impl Nameable for &Room {
+    fn place(&self) -> (ConversationId, Kind, &str) {
+        (self.conversation, self.kind, &self.name)
+    }
+}
+
 impl Room {
     pub(super) fn new(conversation: ConversationId, name: String) -> Self {
         Self {
@@ -273,9 +283,8 @@ impl State {
     /// The one conversation that the user is in and means by a name; none if that is not certain.
     pub(super) fn called(&self, name: &str) -> Option<ConversationId> {
         let named = Named::read(name).ok()?;
-        let is_meant = |room: &&Room| room.joined && named.is(room.kind, &room.name);
-        let mut meant = self.rooms.values().filter(is_meant).map(|room| room.conversation);
-        meant.next().filter(|_| meant.next().is_none())
+        let joined = self.rooms.values().filter(|room| room.joined);
+        named.one_of(joined).ok().flatten().map(|room| room.conversation)
     }
 
     /// The window that is shown.

@@ -284,7 +284,7 @@ async fn a_room_and_a_person_of_one_name_are_told_apart() {
     chat(&world, "alice", "/create bob\nto the room\n").await;
     chat(&world, "alice", "/dm bob to the person\n").await;
     let (_, said) = failed_chat(&output(world.aside("chat", "alice", &[]), "/join bob\n").await);
-    assert!(said.contains("#bob is the public room, @bob the private"), "{said}");
+    assert!(said.contains("say which: @bob (private, of two), #bob (a public room)"), "{said}");
     chat(&world, "alice", "/join #bob\nmore to the room\n/join @bob\nmore to the person\n").await;
     let room = stdout(&world.run("tail", "alice", &["#bob"]).await);
     assert!(room.contains("more to the room") && !room.contains("person"), "{room}");
@@ -428,4 +428,34 @@ async fn what_was_said_before_one_came_is_one_quiet_line() {
     }
     let json = stdout(&world.run("tail", "bob", &["Tea", "--json"]).await);
     assert!(json.contains("\"why\":\"not_here\""), "{json}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn groups_of_one_name_are_told_apart() {
+    let world = world_of(&["alice"]).await;
+    chat(&world, "alice", "/group new Tea\ngreen\n/group new Tea\nblack\n").await;
+    let rooms = stdout(&world.run("rooms", "alice", &["--joined", "--json"]).await);
+    let rooms: serde_json::Value = serde_json::from_str(&rooms).unwrap();
+    let ids: Vec<_> = rooms
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|it| it["conversation_id"].as_str().unwrap())
+        .collect();
+    let (_, said) = failure(&world.run("tail", "alice", &["tea"]).await);
+    assert!(said.contains("say which") && !said.contains("public room"), "{said}");
+    let mut read = Vec::new();
+    for id in &ids {
+        let short = format!("group-{}", &id[id.len() - 6..]);
+        assert!(said.contains(&format!("{short} (a private group)")), "{said}");
+        let by_id = stdout(&world.run("tail", "alice", &[id]).await);
+        assert_eq!(stdout(&world.run("tail", "alice", &[&short]).await), by_id);
+        assert_eq!(stdout(&world.run("tail", "alice", &[&short, "--offline"]).await), by_id);
+        let typed = format!("/join {short}\n/history\n/join tea\n");
+        let (_, shown) = failed_chat(&output(world.aside("chat", "alice", &[]), &typed).await);
+        assert!(shown.contains("say which"), "{shown}");
+        read.push(by_id);
+    }
+    read.sort_by_key(|shown| shown.contains("alice: green"));
+    assert!(read[0].contains("alice: black") && read[1].contains("alice: green"), "{read:?}");
 }
