@@ -459,3 +459,29 @@ async fn groups_of_one_name_are_told_apart() {
     read.sort_by_key(|shown| shown.contains("alice: green"));
     assert!(read[0].contains("alice: black") && read[1].contains("alice: green"), "{read:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_holds_up_no_other_conversation_and_loses_no_line() {
+    let world = world_of(&["alice", "carol"]).await;
+    stdout(&world.run("rooms", "bob", &["--register"]).await);
+    let (code, said) = failure(&world.run("send", "alice", &["@bob", "zero"]).await);
+    assert!(code == Some(1) && said.contains("there is no private conversation"), "{said}");
+    let lines = output(world.aside("dm", "alice", &["bob"]), "first\n\nsecond\n").await;
+    let (code, said) = failure(&lines);
+    assert!(code == Some(1) && said.contains("2 messages are not sent yet: bob has"), "{said}");
+    let (code, said) = failure(&world.run("send", "alice", &["@bob", "third"]).await);
+    assert!(code == Some(1) && said.contains("not sent yet: bob has no approved device"), "{said}");
+    stdout(&world.run("dm", "alice", &["carol", "can you read this?"]).await);
+    let long = "x".repeat(100_000);
+    for to in ["bob", "carol"] {
+        let (_, said) = failure(&world.run("dm", "alice", &[to, &long]).await);
+        assert!(said.contains("bytes") && !said.contains("device"), "{said}");
+    }
+    // Whether it has heard that they wait when it ends, is all the same here.
+    let outbox = output(world.aside("chat", "alice", &[]), "/outbox\n").await;
+    let outbox = String::from_utf8_lossy(&outbox.stdout);
+    for (number, text) in [(1, "first"), (2, "second"), (3, "third")] {
+        assert!(outbox.contains(&format!(" {number}  {text}")), "{outbox}");
+    }
+    assert!(!outbox.contains(" 4  "), "{outbox}");
+}
