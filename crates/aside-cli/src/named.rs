@@ -5,7 +5,7 @@ use aside_client::{
     Client, ConversationId, Kind, Overview, Room, display::neutralise_line, unnamed, v1,
 };
 
-use crate::failure;
+use crate::{failure, output::is_signed};
 
 /// What is said where a conversation has to be named, and nothing is.
 const NAMELESS: &str = "name a room, or somebody: #NAME, @HANDLE, or NAME alone";
@@ -45,7 +45,11 @@ impl<'a> Named<'a> {
         let text = text.trim();
         let named = match text.strip_prefix(['#', '@']) {
             Some(name) => Self { sign: text.chars().next(), name },
-            None => Self { sign: None, name: text },
+            // As a group that is called so is shown.
+            None => {
+                let unmarked = text.strip_prefix('\\').filter(|name| is_signed(name));
+                Self { sign: None, name: unmarked.unwrap_or(text) }
+            }
         };
         match named.name.trim().is_empty() {
             true => Err(failure::usage(NAMELESS)),
@@ -195,13 +199,14 @@ mod tests {
         }
     }
 
-    const ALL: [(u8, Kind, &str); 6] = [
+    const ALL: [(u8, Kind, &str); 7] = [
         (1, Kind::PublicRoom, "tea"),
         (2, Kind::Direct, "tea"),
         (3, Kind::Group, "Tea"),
         (4, Kind::Group, "Tea"),
         (5, Kind::Group, "cake"),
         (6, Kind::Group, "group-050505"),
+        (7, Kind::Group, "@bob"),
     ];
 
     fn meant(text: &str) -> Result<Option<u8>, String> {
@@ -220,6 +225,7 @@ mod tests {
         assert_eq!((meant(&id(1)), meant(&id(4))), (Ok(Some(1)), Ok(Some(4))));
         assert_eq!((meant("jam"), meant("#cake"), meant("@cake")), (Ok(None), Ok(None), Ok(None)));
         assert_eq!(meant("@group-030303"), Ok(None), "that is no handle");
+        assert_eq!((meant("@bob"), meant("\\@bob")), (Ok(None), Ok(Some(7))), "as it is shown");
     }
 
     #[test]

@@ -118,7 +118,7 @@ pub(crate) fn show(room: &Room, style: Style) -> String {
 fn name(room: &Room, style: Style) -> String {
     match room.kind.is_private() && style.shows_signs() {
         true => style.place(room.kind, &room.name),
-        false => neutralise_line(&room.name).into_owned(),
+        false => output::title(room.kind, &room.name),
     }
 }
 
@@ -241,7 +241,7 @@ mod tests {
         );
         let direct =
             Room { kind: Kind::Direct, name: "bob".into(), role: Some(Role::Owner), ..group };
-        assert_eq!(show(&direct, Style::plain()), "bob  3 members, private, of two");
+        assert_eq!(show(&direct, Style::plain()), "@bob  3 members, private, of two");
         assert_eq!(to_json(&direct)["server_readable"], false);
     }
 

@@ -127,7 +127,7 @@ async fn if_left(client: &Client, name: &str) -> Result<Option<anyhow::Error>> {
     let left = client.kept().left().await?;
     let left = left.iter().find(|room| room.kind.is_private() && named.is(*room));
     Ok(left.map(|room| {
-        let name = neutralise_line(&room.name);
+        let name = output::title(room.kind, &room.name);
         anyhow!("you are in {name} no longer; --offline shows what this device has read of it")
     }))
 }

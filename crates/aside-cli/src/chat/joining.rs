@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     named::{self, Named},
-    retention, rooms,
+    output, retention, rooms,
 };
 
 impl Worker {
@@ -48,7 +48,8 @@ impl Worker {
         };
         let room = match (found, left) {
             (Some(room), Some(left)) if room.role.is_none() && left.kind.is_private() => {
-                let (private, public) = (neutralise_line(&left.name), neutralise_line(&room.name));
+                let private = output::title(left.kind, &left.name);
+                let public = neutralise_line(&room.name);
                 bail!(
                     "you are in the private conversation {private} no longer: /join #{public} joins the public room of that name"
                 );
@@ -139,7 +140,7 @@ impl Worker {
         }
         bail!(
             "you are in {} no longer, and nothing can be said or changed in it: /join goes elsewhere, /history shows what was read of it",
-            neutralise_line(&here.name)
+            here.title()
         )
     }
 
@@ -162,7 +163,7 @@ impl Worker {
             return Ok(());
         }
         self.client.leave(left.conversation).await?;
-        self.say(format!("you left {}", neutralise_line(&left.name))).await;
+        self.say(format!("you left {}", left.title())).await;
         if self.current.as_ref() == Some(&left) {
             let next = self.first_followed(Some(left.conversation)).await?;
             let place =
@@ -216,12 +217,8 @@ impl Worker {
     /// The user wanted to be elsewhere, and is not there: what is said is for no room until one is entered.
     pub(super) async fn turn_away(&self, left: &Current) {
         self.tell(Done::Room(None)).await;
-        let back = neutralise_line(&left.name);
-        let sign = match left.kind {
-            Kind::PublicRoom => "#",
-            Kind::Direct => "@",
-            Kind::Group => "",
-        };
+        let sign = if left.kind == Kind::PublicRoom { "#" } else { "" };
+        let back = left.title();
         self.say(format!("you are in no room now: /join {sign}{back} goes back to where you were"))
             .await;
     }
@@ -236,13 +233,13 @@ impl Worker {
     }
 
     pub(super) fn name(&self, room: &Room) -> String {
-        self.style.bold(neutralise_line(&room.name))
+        self.style.bold(output::title(room.kind, &room.name))
     }
 }
 
 /// What it comes to when its only owner leaves a room.
 fn only_owner(left: &Current) -> String {
-    let name = neutralise_line(&left.name);
+    let name = left.title();
     let (comes_to, sign) = match left.kind {
         // PRIV-011
         Kind::Group | Kind::Direct => (

@@ -86,6 +86,13 @@ pub(crate) struct Current {
     pub(crate) kind: Kind,
 }
 
+impl Current {
+    /// What it is called, in a line.
+    pub(crate) fn title(&self) -> String {
+        output::title(self.kind, &self.name)
+    }
+}
+
 impl From<&Room> for Current {
     fn from(room: &Room) -> Self {
         Self { conversation: room.conversation, name: room.name.clone(), kind: room.kind }

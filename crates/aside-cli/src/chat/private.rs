@@ -11,7 +11,7 @@ use super::{
     command::Command,
     worker::{Done, Worker},
 };
-use crate::output::{private, role_name};
+use crate::output::{is_signed, private, role_name};
 
 /// The color of a group whose members have not chosen one.
 const NO_COLOR: u32 = 0x80_80_80;
@@ -102,7 +102,7 @@ impl Worker {
             Private::Create(name) => self.new_group(&name).await,
             Private::Name(name) => {
                 let group = self.group()?.conversation;
-                let profile = GroupProfile::new(&name, NO_COLOR)?;
+                let profile = profile(&name)?;
                 self.check_may_name(group).await?;
                 let queued = self.client.set_group_profile(group, &profile).await?;
                 self.tell(Done::Waits).await;
@@ -218,7 +218,7 @@ impl Worker {
 
     async fn new_group(&mut self, name: &str) -> Result<()> {
         // Before anything is made.
-        let profile = GroupProfile::new(name, NO_COLOR)?;
+        let profile = profile(name)?;
         let mut room = self.client.create_group().await?;
         let queued = self.client.set_group_profile(room.conversation, &profile).await?;
         queued.receipt().await?;
@@ -281,6 +281,16 @@ impl Worker {
             None => bail!("{} is not in this group; /users lists who is", neutralise_line(handle)),
         }
     }
+}
+
+/// What a group is to be called: nothing that looks like a handle, or like a room's name.
+fn profile(name: &str) -> Result<GroupProfile> {
+    if is_signed(name) {
+        bail!(
+            "a group's name does not begin with @, # or a lock: so begins what is shown of other conversations"
+        );
+    }
+    Ok(GroupProfile::new(name, NO_COLOR)?)
 }
 
 /// Why somebody can't be added, by name.

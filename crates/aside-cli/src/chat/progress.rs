@@ -16,13 +16,23 @@ use crate::{
 /// The rooms in which something is unread.
 pub(super) async fn unread(client: &Client, style: Style) -> Result<String> {
     let rooms: Vec<_> = match client.is_online() {
-        true => client.rooms(true).await?.into_iter().map(|it| (it.name, it.unread)).collect(),
-        false => client.overview().await?.into_iter().map(|it| (it.name, it.unread)).collect(),
+        true => client
+            .rooms(true)
+            .await?
+            .into_iter()
+            .map(|it| (output::title(it.kind, &it.name), it.unread))
+            .collect(),
+        false => client
+            .overview()
+            .await?
+            .into_iter()
+            .map(|it| (output::title(it.kind, &it.name), it.unread))
+            .collect(),
     };
     let mut lines = Vec::new();
     for (name, unread) in rooms {
         if let Some(unread) = unread.filter(|unread| *unread > 0) {
-            let name = style.bold(neutralise_line(&name));
+            let name = style.bold(name);
             lines.push(format!("{name}  {}", rooms::unread_count(unread)));
         }
     }
@@ -35,7 +45,7 @@ pub(super) async fn rooms_kept(client: &Client, style: Style) -> Result<String> 
     for room in client.overview().await? {
         let unread = room.unread.filter(|unread| *unread > 0).map(rooms::unread_count);
         let unread = unread.map(|unread| format!("  {unread}")).unwrap_or_default();
-        lines.push(format!("{}{unread}", style.bold(neutralise_line(&room.name))));
+        lines.push(format!("{}{unread}", style.bold(output::title(room.kind, &room.name))));
     }
     Ok(lines.join("\n"))
 }

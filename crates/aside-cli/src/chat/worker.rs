@@ -261,7 +261,7 @@ impl Worker {
             Command::Forget => {
                 let room = self.here()?;
                 self.client.forget(room.conversation).await?;
-                self.say(format!("{} is taken up anew", neutralise_line(&room.name))).await;
+                self.say(format!("{} is taken up anew", room.title())).await;
             }
             Command::Rooming(asked) => self.rooming(asked).await?,
             Command::Private(asked) => self.private(asked).await?,

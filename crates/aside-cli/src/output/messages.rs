@@ -1,12 +1,12 @@
 //! Messages, with what became of them: edits, reactions, answers.
 
 use aside_client::{
-    Content, Entry, GroupProfile, Mention, Reaction, Reply, What,
+    Content, Entry, GroupProfile, Kind, Mention, Reaction, Reply, What,
     display::{neutralise, neutralise_line},
 };
 use serde_json::{Value, json};
 
-use super::{Style, entry_json, person};
+use super::{Style, entry_json, person, title};
 
 /// So much of a message says which one is meant.
 const MAX_QUOTE: usize = 40;
@@ -83,7 +83,7 @@ fn answers(style: Style, reply: Reply) -> String {
 
 /// What a group is called (PRIV-017).
 pub(crate) fn names(profile: &GroupProfile, counts: bool) -> String {
-    let name = neutralise_line(profile.name());
+    let name = title(Kind::Group, profile.name());
     let but = if counts { "" } else { ", which only an admin or owner may: it keeps its name" };
     format!("calls the group {name}{but}")
 }

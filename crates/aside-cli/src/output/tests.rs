@@ -35,6 +35,25 @@ fn message(text: Option<&str>, verified: bool) -> Entry {
     entry(What::Message { message_id, text, verified, repeats: None, content })
 }
 
+#[test]
+fn a_group_passes_for_nothing_else() {
+    let named = |kind, name| title(kind, name);
+    assert_eq!(
+        (named(Kind::Direct, "bob"), named(Kind::Group, "bob")),
+        ("@bob".into(), "bob".into())
+    );
+    assert_eq!(named(Kind::PublicRoom, "bob"), "bob");
+    for name in ["@bob", "#lobby", " @bob", "\u{200b}@bob", "\u{ff20}bob", "\u{1f512}@bob"] {
+        assert_eq!(named(Kind::Group, name), format!("\\{name}"));
+    }
+    assert_eq!(Style::plain().place(Kind::Group, "\u{202e}@bob"), "private \\\u{fffd}@bob");
+    assert_eq!(Style::plain().place(Kind::Direct, "bob"), "private @bob");
+    assert_eq!(
+        Style { colour: false, signs: true }.place(Kind::Direct, "bob"),
+        format!("{LOCK}@bob")
+    );
+}
+
 // cites: MSG-008, MSG-010, MSG-011, MSG-013
 #[test]
 fn messages_are_shown_for_what_they_are() {

@@ -5,10 +5,7 @@ use std::{
     collections::{BTreeMap, HashMap},
 };
 
-use aside_client::{
-    ConversationId, Kind, Member, Person, Pin, PresenceSettings, Typists, UserId,
-    display::neutralise_line,
-};
+use aside_client::{ConversationId, Kind, Member, Person, Pin, PresenceSettings, Typists, UserId};
 use jiff::tz::TimeZone;
 use zeroize::Zeroizing;
 
@@ -20,7 +17,7 @@ use super::{
 use crate::{
     chat::Current,
     named::{Nameable, Named},
-    output::LOCK,
+    output::{self, LOCK},
 };
 
 /// The whole.
@@ -226,7 +223,12 @@ impl Room {
     /// Its name behind what it is.
     pub(super) fn place(&self) -> String {
         let sign = if self.kind.is_private() { LOCK } else { "#" };
-        format!("{sign}{}", neutralise_line(&self.name))
+        format!("{sign}{}", self.title())
+    }
+
+    /// Its name, in a line.
+    pub(super) fn title(&self) -> String {
+        output::title(self.kind, &self.name)
     }
 
     /// Whether there is something to be read.

@@ -485,3 +485,27 @@ async fn what_waits_holds_up_no_other_conversation_and_loses_no_line() {
     }
     assert!(!outbox.contains(" 4  "), "{outbox}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_does_not_pass_for_the_conversation_with_somebody() {
+    let world = world_of(&["alice", "bob"]).await;
+    for looks_so in ["@bob", "#lobby"] {
+        let typed = format!("/group new {looks_so}\n/group new tea\n/group name {looks_so}\n");
+        let (_, said) = failed_chat(&output(world.aside("chat", "alice", &[]), &typed).await);
+        assert_eq!(said.matches("a group's name does not begin with").count(), 2, "{said}");
+    }
+    let typed = "/dm bob psst\n/group new bob\nhello, group\n/rooms\n/join bob\n";
+    let (_, said) = failed_chat(&output(world.aside("chat", "alice", &[]), typed).await);
+    for expected in [
+        "private @bob is private: the two of you",
+        "private bob is a private group",
+        "@bob  2 members, private, of two",
+        "bob  1 member, private group",
+        "bob is the name of several; say which: ",
+        "@bob (private, of two)",
+    ] {
+        assert!(said.contains(expected), "{expected:?} in:\n{said}");
+    }
+    let found = stdout(&world.run("search", "alice", &["psst", "--local"]).await);
+    assert!(found.contains("private @bob ["), "{found}");
+}

@@ -146,6 +146,7 @@ pub(super) fn private() -> State {
     };
     let (conversation, room) = (conversation(ATTIC), "tea & cake".to_owned());
     let (people, left_behind) = (vec![person(99)], None);
-    event(&mut state, Event::Private { conversation, room, what, people, left_behind });
+    let kind = Kind::Group;
+    event(&mut state, Event::Private { conversation, room, kind, what, people, left_behind });
     state
 }
