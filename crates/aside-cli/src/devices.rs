@@ -58,6 +58,9 @@ struct Revoke {
     /// Revoke one that is approved by this one, which is not: the password alone is enough for that
     #[arg(long)]
     unapproved: bool,
+    /// Revoke this very device, or the last one that is approved, without being asked
+    #[arg(long)]
+    yes: bool,
 }
 
 /// What a device is to its user.
@@ -174,6 +177,9 @@ async fn revoke(args: &Revoke) -> Result<()> {
     if before.by_unapproved && !args.unapproved {
         bail!("{}; --unapproved does it all the same", revoking::UNAPPROVED);
     }
+    if !args.yes {
+        before.confirm()?;
+    }
     match args.since {
         Some(position) => {
             let fallen = client.revoke_device_since(device, position).await?;
@@ -187,7 +193,7 @@ async fn revoke(args: &Revoke) -> Result<()> {
     if before.itself {
         output::note(revoking::DONE_TO_ITSELF)?;
     }
-    if before.last {
+    if before.last && args.yes {
         output::note(revoking::NONE_LEFT)?;
     }
     Ok(())

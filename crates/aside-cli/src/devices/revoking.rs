@@ -1,8 +1,12 @@
 //! What is to be known before a device is revoked, which nothing takes back.
 
+use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
+
+use anyhow::{Result, bail};
 use aside_client::{Client, DeviceId, DeviceLog, Error, Judgement};
 
 use super::device_log;
+use crate::output;
 
 /// Why a device that is not approved revokes none that is, unless its user insists.
 pub(crate) const UNAPPROVED: &str = "this device is not approved, and that one is: by the password alone somebody else could take your devices \
@@ -56,5 +60,28 @@ impl Before {
     pub(crate) fn warnings(self) -> impl Iterator<Item = &'static str> {
         let itself = self.itself.then_some(ITSELF);
         itself.into_iter().chain(self.last.then_some(NONE_LEFT))
+    }
+
+    /// Says what there is to say before, and asks whoever sits there.
+    ///
+    /// # Errors
+    /// Something is to be said, and nobody who sits there is sure.
+    pub(super) fn confirm(self) -> Result<()> {
+        let warnings: Vec<_> = self.warnings().collect();
+        if warnings.is_empty() {
+            return Ok(());
+        }
+        let warnings = warnings.join(". And ");
+        if !io::stdin().is_terminal() {
+            bail!("nothing was revoked: {warnings}; --yes does it");
+        }
+        output::note(warnings)?;
+        write!(io::stderr(), "Nothing takes that back. Revoke it? yes, or anything else for no: ")?;
+        let mut typed = String::new();
+        io::stdin().lock().read_line(&mut typed)?;
+        if typed.trim() != "yes" {
+            bail!("nothing was revoked");
+        }
+        Ok(())
     }
 }

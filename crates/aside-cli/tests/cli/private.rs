@@ -151,7 +151,11 @@ async fn a_device_that_revokes_itself_is_told_what_that_means() {
     let devices = stdout(&world.run("devices", "alice", &["--json"]).await);
     let devices: serde_json::Value = serde_json::from_str(&devices).unwrap();
     let itself = devices[0]["device_id"].as_str().unwrap();
-    let revoked = world.run("devices revoke", "alice", &[itself]).await;
+    let asked = world.run("devices revoke", "alice", &[itself]).await;
+    let (code, said) = failure(&asked);
+    assert!(code == Some(1) && said.contains("nothing was revoked"), "{said}");
+    assert!(said.contains("this very device") && said.contains("--yes does it"), "{said}");
+    let revoked = world.run("devices revoke", "alice", &[itself, "--yes"]).await;
     assert_eq!(stdout(&revoked), "");
     let said = String::from_utf8_lossy(&revoked.stderr);
     assert!(said.contains("logged out for good") && said.contains("recovery phrase"), "{said}");
@@ -210,7 +214,7 @@ async fn what_is_private_is_searched_on_this_device() {
         chat(&world, "alice", "/join @bob\n/search tea\n/join lobby\n/search secret\n").await;
     assert!(
         said.contains(
-            "private bob is searched on this device, in what it keeps: the server can't read it"
+            "private @bob is searched on this device, in what it keeps: the server can't read it"
         ),
         "{said}"
     );
@@ -367,7 +371,7 @@ async fn a_device_that_was_revoked_comes_back_as_a_new_one_and_is_told_so() {
     let devices = stdout(&world.run("devices", "alice", &["--json"]).await);
     let devices: serde_json::Value = serde_json::from_str(&devices).unwrap();
     let itself = devices[0]["device_id"].as_str().unwrap();
-    stdout(&world.run("devices revoke", "alice", &[itself]).await);
+    stdout(&world.run("devices revoke", "alice", &[itself, "--yes"]).await);
     let back = output(world.aside("chat", "alice", &[]), "/rooms\n/dm bob\n").await;
     let said = String::from_utf8_lossy(&[back.stdout, back.stderr].concat()).into_owned();
     assert!(
