@@ -80,7 +80,7 @@ pub(crate) struct Worker {
     pub(super) results: mpsc::Sender<Done>,
     pub(super) current: Option<Current>,
     /// As /devices numbered them last.
-    pub(super) devices: Vec<DeviceId>,
+    pub(super) devices: Vec<(DeviceId, String)>,
     /// A recovery phrase that was shown, and counts once it is written down.
     pub(super) unwritten: Option<RecoveryPhrase>,
     /// The digits that are shown, to be compared with another device's.
@@ -396,7 +396,7 @@ impl Worker {
             )
         });
         let text = lines.collect::<Vec<_>>().join("\n");
-        self.devices = devices.iter().map(|device| device.id).collect();
+        self.devices = devices.into_iter().map(|device| (device.id, device.name)).collect();
         self.say(text).await;
         Ok(())
     }

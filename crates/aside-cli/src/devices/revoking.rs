@@ -21,6 +21,10 @@ pub(crate) const DONE_TO_ITSELF: &str = "this device is revoked, and logged out 
 pub(crate) const NONE_LEFT: &str =
     "no device is approved after it: only the recovery phrase approves one then";
 
+/// What remains to whoever has taken a device, and knows the password.
+pub(crate) const BY_PASSWORD: &str = "whoever has the password can log in again, as a new device that is not approved: /passwd in a chat \
+     changes it, and revokes all your other devices";
+
 /// What there is to know before a device is revoked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Before {

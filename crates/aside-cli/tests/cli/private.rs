@@ -132,10 +132,13 @@ async fn a_device_is_revoked_by_whoever_may_and_is_sure() {
 
     // The phone asks first, and takes the laptop away then.
     let told = chat(&world, "alice", "/devices\n/revoke 2\n/devices\n").await;
-    assert!(told.contains("device 2 can never log in again after it\n/revoke 2 yes does it"));
+    assert!(
+        told.contains("device 2 (laptop) can never log in again after it\n/revoke 2 yes does it")
+    );
     assert_eq!(told.matches(" laptop  ").count(), 2, "{told}");
     let told = chat(&world, "alice", "/devices\n/revoke 2 yes\n/devices\n").await;
-    assert!(told.contains("device 2 is revoked"), "{told}");
+    assert!(told.contains("device 2 (laptop) is revoked. But whoever has the password"), "{told}");
+    assert!(told.contains("/passwd in a chat changes it"), "{told}");
     assert_eq!(told.matches(" laptop  ").count(), 1, "{told}");
 
     // And itself, the last that is approved.
