@@ -150,7 +150,8 @@ impl Style {
                 if *verified && !is_shown(content) {
                     return None;
                 }
-                messages::show(self, &format!("{by}{doubt}"), text.as_deref(), content)
+                let said = (text.as_deref(), content);
+                messages::show(self, &format!("{by}{doubt}"), entry, said)
             }
             What::RoomCreated if entry.kind.is_private() => {
                 format!("{by} {}", self.dim("began this private conversation"))

@@ -234,7 +234,7 @@ impl Printer {
             match shown {
                 Passed::Entry(entry) => self.print(&entry, self.style.past_entry(&entry))?,
                 Passed::Earlier(count) => output::line(self.style.dim(earlier::words(count)))?,
-                Passed::Missed(count) => {
+                Passed::Missed(count, _) => {
                     output::line(self.style.dim(earlier::missed_words(count)))?;
                 }
             }

@@ -19,7 +19,7 @@ use crate::{
 impl Worker {
     /// Talks in the first room that is followed, or says how to get into one.
     pub(super) async fn begin(&mut self) -> Result<()> {
-        if let Some(first) = self.first_followed(None).await? {
+        if let Some(first) = self.first_followed().await? {
             self.set_current(Some(first)).await;
             return Ok(());
         }
@@ -165,15 +165,12 @@ impl Worker {
         self.client.leave(left.conversation).await?;
         self.say(format!("you left {}", left.title())).await;
         if self.current.as_ref() == Some(&left) {
-            let next = self.first_followed(Some(left.conversation)).await?;
-            let place =
-                next.as_ref().map(|next| self.style.bold(self.style.place(next.kind, &next.name)));
-            let readable = next.as_ref().is_some_and(|next| !next.kind.is_private());
-            self.set_current(next).await;
-            if let Some(place) = place {
-                let marked = if readable { ", a public room: the server can read it" } else { "" };
-                self.say(format!("what you say now is said in {place}{marked}")).await;
-            }
+            // What is typed next is meant for those who were there.
+            self.set_current(None).await;
+            self.say(
+                "you are in no room now: /join ROOM goes elsewhere, /rooms lists them".to_owned(),
+            )
+            .await;
         }
         Ok(())
     }
@@ -189,11 +186,10 @@ impl Worker {
         Ok(is_only && members.len() > 1)
     }
 
-    /// The first room that is followed, but for one.
-    async fn first_followed(&self, but: Option<ConversationId>) -> Result<Option<Current>> {
-        let followed = self.client.followed().await?.into_iter();
-        let mut others = followed.filter(|(conversation, _)| Some(*conversation) != but);
-        let Some((conversation, name)) = others.next() else { return Ok(None) };
+    /// The first room that is followed.
+    async fn first_followed(&self) -> Result<Option<Current>> {
+        let first = self.client.followed().await?.into_iter().next();
+        let Some((conversation, name)) = first else { return Ok(None) };
         let kind = self.client.kind(conversation).await?;
         Ok(Some(Current { conversation, name, kind }))
     }

@@ -110,8 +110,9 @@ impl Screen {
         let now = now.filter(|_| before.is_some() && matches!(self.printer, Printer::Terminal(_)));
         if before != room.as_ref().map(of) {
             for conversation in before.into_iter().chain(now) {
-                let held = self.held.release(conversation);
-                self.show_held(held)?;
+                if let Some(held) = self.held.release(conversation) {
+                    self.show_held(held)?;
+                }
             }
         }
         self.current = room;
@@ -127,13 +128,12 @@ impl Screen {
     }
 
     /// Shows what was held back of one conversation.
-    fn show_held(&mut self, held: Vec<Passed>) -> Result<()> {
-        let entry = held.iter().find_map(|it| match it {
-            Passed::Entry(entry) => Some(entry),
-            Passed::Earlier(_) | Passed::Missed(_) => None,
-        });
-        let room = entry.map(|entry| self.place(entry)).unwrap_or_default();
-        self.pass(held, &room)
+    fn show_held(&mut self, held: Passed) -> Result<()> {
+        let room = match &held {
+            Passed::Entry(entry) | Passed::Missed(_, entry) => self.place(entry),
+            Passed::Earlier(_) => String::new(),
+        };
+        self.pass(vec![held], &room)
     }
 
     /// A message was typed on this screen: it is not to be shown again, unless it comes back as something else.
@@ -267,7 +267,7 @@ impl Screen {
                     continue;
                 }
                 Passed::Earlier(count) => earlier::words(count),
-                Passed::Missed(count) => earlier::missed_words(count),
+                Passed::Missed(count, _) => earlier::missed_words(count),
             };
             self.printer.print(&format!("{room}{}", self.style.dim(words)))?;
         }

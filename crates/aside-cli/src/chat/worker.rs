@@ -29,6 +29,10 @@ use crate::{
 /// That something can't be done now.
 pub(super) const GIVEN_UP: &str = "that needs the server, which is away; it was given up";
 
+/// What it is to take up a private conversation anew.
+const FORGETS: &str = "this device gives up its keys of this private conversation, reads its log again, and comes in anew, \
+     which the others are shown. What it has read stays readable on it; what was said since it read last can't be read on it any more";
+
 /// What came of it.
 pub(crate) enum Done {
     /// To be shown.
@@ -258,11 +262,7 @@ impl Worker {
             Command::Recovery(asked) => self.recovery(asked).await?,
             Command::Passphrase => self.passphrase().await,
             Command::Passwd => self.change_password().await?,
-            Command::Forget => {
-                let room = self.here()?;
-                self.client.forget(room.conversation).await?;
-                self.say(format!("{} is taken up anew", room.title())).await;
-            }
+            Command::Forget(sure) => self.forget(sure).await?,
             Command::Rooming(asked) => self.rooming(asked).await?,
             Command::Private(asked) => self.private(asked).await?,
             Command::Enter(room) => self.current = Some(room),
@@ -308,7 +308,7 @@ impl Worker {
         let show = |shown: &Passed| {
             let entry = match shown {
                 Passed::Earlier(count) => return Some(self.style.dim(earlier::words(*count))),
-                Passed::Missed(count) => {
+                Passed::Missed(count, _) => {
                     return Some(self.style.dim(earlier::missed_words(*count)));
                 }
                 Passed::Entry(entry) => entry,
@@ -366,6 +366,23 @@ impl Worker {
             search::show(found, room.map_or("", |(_, name)| name.as_str()), self.style)
         });
         self.say(lines.collect::<Vec<_>>().join("\n")).await;
+        Ok(())
+    }
+
+    /// Takes up anew what is talked in. Where that is private this device comes in anew, which its user is told first.
+    async fn forget(&self, sure: bool) -> Result<()> {
+        let here = self.here()?;
+        let title = here.title();
+        if here.kind.is_private() && !sure {
+            self.say(format!("{FORGETS}\n/forget yes does it, for {title}")).await;
+            return Ok(());
+        }
+        self.client.forget(here.conversation).await?;
+        self.say(format!("{title} is taken up anew")).await;
+        if self.client.is_online() {
+            // What is asked next is about what comes by this. What is wrong with it an event says.
+            let _ = self.client.catch_up(here.conversation).await;
+        }
         Ok(())
     }
 

@@ -118,6 +118,9 @@ fn a_message_shows_what_became_of_it() {
     let show = |there| Style::plain().entry(&says("hi", content(there))).unwrap();
     assert_eq!(show(true), "al\u{fffd}ice (answers [3]): hi (edited)\n    +\u{fffd}1 bob");
     assert!(show(false).contains("(answers [3], which is not there): hi"));
+    let private = Entry { kind: Kind::Group, ..says("hi", content(false)) };
+    let shown = Style::plain().entry(&private).unwrap();
+    assert!(shown.contains("(answers [3], which can't be read here): hi"), "{shown}");
     let value = entry_json(&says("hi", content(true)));
     assert_eq!(value["content"]["reply"]["there"], true);
     assert_eq!(value["content"]["reactions"][0]["by"][0]["handle"], "bob");
@@ -153,6 +156,14 @@ fn reactions_and_edits_are_news_and_no_history() {
 fn what_was_deleted_is_said() {
     let style = Style::plain();
     assert!(style.entry(&says("", Content::Missing)).unwrap().contains("nothing says yet"));
+    let public = says("", Content::Redacted);
+    let mut came_so = Entry { kind: Kind::Direct, ..public.clone() };
+    assert_eq!(style.entry(&came_so), style.entry(&public));
+    if let What::Message { verified, .. } = &mut came_so.what {
+        *verified = false;
+    }
+    let shown = style.entry(&came_so).unwrap();
+    assert!(shown.contains("ice: message deleted (nothing is left of it"), "{shown}");
     let deletion = entry(What::Redacted { seqs: (3..13).collect() });
     let shown = style.entry(&deletion).unwrap();
     assert_eq!(shown, "al\u{fffd}ice deletes [3] [4] [5] [6] [7] [8] [9] [10] and 2 more");

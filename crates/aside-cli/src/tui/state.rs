@@ -56,6 +56,8 @@ pub(super) struct State {
     pub(super) panes: Panes,
     /// The room that was asked for at the start, until it is entered: no other is chosen meanwhile.
     pub(super) entering: Option<String>,
+    /// The user has left the room that was turned to: no other is chosen for them.
+    pub(super) nowhere: bool,
 }
 
 /// How it stands with the connection.
@@ -262,6 +264,7 @@ impl State {
             hint: None,
             panes: Panes::default(),
             entering: None,
+            nowhere: false,
         }
     }
 

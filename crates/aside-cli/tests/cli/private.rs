@@ -314,9 +314,11 @@ async fn what_private_conversations_do_not_have_is_said_in_plain_words() {
     ] {
         assert!(said.contains(expected), "{expected:?} in:\n{said}");
     }
-    let said = chat(&world, "alice", "/group new tea\n/group leave\n").await;
+    let typed = "/group new tea\n/group leave\nfor those who drink tea\n";
+    let (_, said) = failed_chat(&output(world.aside("chat", "alice", &[]), typed).await);
     let (_, after) = said.split_once("you left tea").unwrap();
-    assert!(after.contains("what you say now is said in"), "{said}");
+    assert!(after.contains("you are in no room now: /join ROOM goes elsewhere"), "{said}");
+    assert!(after.contains("a message was not sent"), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -515,4 +517,21 @@ async fn a_group_does_not_pass_for_the_conversation_with_somebody() {
     }
     let found = stdout(&world.run("search", "alice", &["psst", "--local"]).await);
     assert!(found.contains("private @bob ["), "{found}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_private_conversation_is_taken_up_anew_by_who_is_sure() {
+    let world = world_of(&["alice", "bob"]).await;
+    stdout(&world.run("dm", "alice", &["bob", "what is kept"]).await);
+    let sent = stdout(&world.run("dm", "alice", &["bob", "what is not", "--json"]).await);
+    let sent: serde_json::Value = serde_json::from_str(&sent).unwrap();
+    let typed = format!("/join @bob\n/delete {}\n/forget\n/history\n", sent["seq"]);
+    let said = chat(&world, "alice", &typed).await;
+    let (_, after) = said.split_once("comes in anew, which the others are shown").unwrap();
+    assert!(after.contains("/forget yes does it, for @bob"), "{said}");
+    let said = chat(&world, "alice", "/join @bob\n/forget yes\n/history\n").await;
+    let (_, after) = said.split_once("@bob is taken up anew").unwrap();
+    assert!(after.contains("alice: what is kept"), "{said}");
+    assert!(after.contains("alice: message deleted (nothing is left of it"), "{said}");
+    assert!(!said.contains("NOT VERIFIED"), "{said}");
 }
