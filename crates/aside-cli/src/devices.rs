@@ -105,6 +105,20 @@ impl Standing {
     }
 }
 
+/// What to do about a device that is not approved.
+pub(crate) const APPROVE_IT: &str =
+    "this device is not approved: `aside devices ask`, or `aside recovery use`";
+
+/// Whether this device is known to be none of its user's: private conversations are not for it.
+pub(crate) async fn is_unapproved(client: &Client) -> bool {
+    if !client.is_online() {
+        return false;
+    }
+    // What can't be told now is not said.
+    let (me, log) = (client.identity().device, device_log(client).await.ok().flatten());
+    log.is_some_and(|log| log.active().all(|certificate| certificate.device() != me))
+}
+
 /// The user's device log, where the server has one.
 pub(crate) async fn device_log(client: &Client) -> Result<Option<DeviceLog>, Error> {
     match client.has_device_logs() {
@@ -159,9 +173,7 @@ async fn list(session: &SessionArgs, json: bool) -> Result<()> {
             device.current && Standing::of(device, log.as_ref()) == Standing::NotApproved
         };
         if devices.iter().any(is_unapproved) {
-            output::note(
-                "this device is not approved: `aside devices ask`, or `aside recovery use`",
-            )?;
+            output::note(APPROVE_IT)?;
         }
         if log.is_none() && client.has_device_logs() {
             output::note(

@@ -5,7 +5,10 @@ use aside_client::{
     Client, ConversationId, Kind, Overview, Room, display::neutralise_line, unnamed, v1,
 };
 
-use crate::{failure, output::is_signed};
+use crate::{
+    devices, failure,
+    output::{is_signed, title},
+};
 
 /// What is said where a conversation has to be named, and nothing is.
 const NAMELESS: &str = "name a room, or somebody: #NAME, @HANDLE, or NAME alone";
@@ -106,6 +109,17 @@ impl<'a> Named<'a> {
         }
     }
 
+    /// That there is none that is shown.
+    fn not_shown(self) -> String {
+        let name = neutralise_line(self.name);
+        match self.sign {
+            Some('@') => {
+                format!("the private conversation with {name}, if there is one, is not shown here")
+            }
+            _ => format!("there is no public room {name}, and what is private is not shown here"),
+        }
+    }
+
     /// That it may be several, and how to name each.
     fn is_of_several(self, found: &[impl Nameable]) -> anyhow::Error {
         let label = |(_, kind, name): (ConversationId, Kind, &str)| match kind {
@@ -144,11 +158,26 @@ fn what(kind: Kind) -> &'static str {
 /// Finds a room or a private conversation by name. What is meant for few is never said to all: a name that both have is refused, unless
 /// `#name` says that the room is meant, or `@handle` the private conversation with somebody.
 pub(crate) async fn find_room(client: &Client, name: &str) -> Result<Room> {
-    let found = look_for_room(client, name).await?;
-    match found {
-        Some(room) => Ok(room),
-        None => Err(Named::read(name)?.is_not_there()),
+    let error = match look_for_room(client, name).await {
+        Ok(Some(room)) => return Ok(room),
+        Ok(None) => Named::read(name)?.is_not_there(),
+        Err(error) => error,
+    };
+    Err(why_not(client, Named::read(name)?).await?.unwrap_or(error))
+}
+
+/// Why a conversation that is named is not to be had, if there is more to say than that: the user is out of it, or this device is not
+/// let in.
+pub(crate) async fn why_not(client: &Client, named: Named<'_>) -> Result<Option<anyhow::Error>> {
+    let left = client.kept().left().await?;
+    let left = left.iter().find(|room| room.kind.is_private() && named.is(*room));
+    if named.sign != Some('#') && devices::is_unapproved(client).await {
+        return Ok(Some(anyhow!("{}; {}", named.not_shown(), devices::APPROVE_IT)));
     }
+    Ok(left.map(|room| {
+        let name = title(room.kind, &room.name);
+        anyhow!("you are in {name} no longer; `aside tail --offline` shows what this device has read of it")
+    }))
 }
 
 /// As [`find_room`], if there is one.

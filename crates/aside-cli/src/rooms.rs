@@ -11,6 +11,7 @@ use aside_client::{
 use serde_json::{Value, json};
 
 use crate::{
+    devices,
     output::{self, Style},
     retention,
     session::SessionArgs,
@@ -62,6 +63,9 @@ pub(crate) async fn run(args: &Args) -> Result<()> {
         let style = Style::of_stdout();
         for room in &rooms {
             output::line(show(room, style))?;
+        }
+        if !args.invited && devices::is_unapproved(&client).await {
+            output::note(format!("private conversations are not shown: {}", devices::APPROVE_IT))?;
         }
     }
     client.close().await;

@@ -1,6 +1,6 @@
 //! `aside tail`: what was said in a room, and what is being said.
 
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Result, bail};
 use aside_client::{
     Client, Connection, ConversationId, Entry, Error, Event, Events, Kept, Overview, Room,
     StateError, UserId, display::neutralise_line,
@@ -70,10 +70,7 @@ pub(crate) async fn run(args: Args) -> Result<()> {
         return kept(&args, printer).await;
     }
     let (client, events) = args.session.connect(|options| options.shared = true).await?;
-    let room = match find_room(&client, &args.room).await {
-        Ok(room) => room,
-        Err(error) => return Err(if_left(&client, &args.room).await?.unwrap_or(error)),
-    };
+    let room = find_room(&client, &args.room).await?;
     enter(&client, &room, args.join).await?;
     match client.catch_up(room.conversation).await {
         Err(error @ Error::State(StateError::Copy)) => {
@@ -119,17 +116,6 @@ async fn kept(args: &Args, printer: Printer) -> Result<()> {
     printer.past(entries, kept.user().await?)?;
     kept.close().await;
     Ok(())
-}
-
-/// What to say instead of that there is no such conversation, if the user is out of one that was called so.
-async fn if_left(client: &Client, name: &str) -> Result<Option<anyhow::Error>> {
-    let named = Named::read(name)?;
-    let left = client.kept().left().await?;
-    let left = left.iter().find(|room| room.kind.is_private() && named.is(*room));
-    Ok(left.map(|room| {
-        let name = output::title(room.kind, &room.name);
-        anyhow!("you are in {name} no longer; --offline shows what this device has read of it")
-    }))
 }
 
 /// Finds a room or a private conversation that is kept by its name, as [`find_room`] does; one that the user is out of if no other is

@@ -12,6 +12,7 @@ use super::{
     worker::{Done, GIVEN_UP, Worker},
 };
 use crate::{
+    devices,
     named::{self, Named},
     output, retention, rooms,
 };
@@ -56,7 +57,11 @@ impl Worker {
             }
             (Some(room), _) => room,
             (None, Some(left)) => return self.enter_left(left).await,
-            (None, None) => return Err(Named::read(name)?.is_not_there()),
+            (None, None) => {
+                let named = Named::read(name)?;
+                let why = named::why_not(&self.client, named).await?;
+                return Err(why.unwrap_or(named.is_not_there()));
+            }
         };
         if room.role.is_some() {
             self.enter(&room).await;
@@ -99,7 +104,7 @@ impl Worker {
     async fn enter_left(&mut self, left: Overview) -> Result<()> {
         let Overview { conversation, name, kind, .. } = left;
         let shown = self.style.bold(self.style.place(kind, &name));
-        let why = match kind.is_private() && self.is_unapproved().await {
+        let why = match kind.is_private() && devices::is_unapproved(&self.client).await {
             true => format!("{shown} is here again once this device is approved: {APPROVE}"),
             false => {
                 let out = Out::of(&self.client, conversation).await?.words();
@@ -116,15 +121,14 @@ impl Worker {
         Ok(())
     }
 
-    /// Whether this device is known to be none of its user's: private conversations are not for it.
-    async fn is_unapproved(&self) -> bool {
-        let (me, online) = (self.client.identity().device, self.client.is_online());
-        if !online {
-            return false;
+    /// Says that private conversations are not shown, where they are not for this device.
+    pub(super) async fn say_if_unapproved(&self) {
+        if devices::is_unapproved(&self.client).await {
+            self.say(format!(
+                "private conversations are not shown: this device is not approved; {APPROVE}"
+            ))
+            .await;
         }
-        // What can't be told now is not said.
-        let log = self.client.own_device_log().await.ok().flatten();
-        log.is_some_and(|log| log.active().all(|certificate| certificate.device() != me))
     }
 
     /// Whether the user is in it, as far as is known here.
@@ -341,6 +345,7 @@ mod tests {
         let changed = |removed: &[&Person]| What::MembersChanged {
             added: vec![],
             removed: removed.iter().map(|it| (*it).clone()).collect(),
+            cut_off: vec![],
             external: false,
         };
         assert_eq!(out(&alice, changed(&[&bob])), Out::Removed(alice.clone()));

@@ -133,7 +133,10 @@ impl Worker {
             None => Ok(()),
         };
         let began = match began {
-            Ok(()) if self.client.is_online() => self.list_invitations().await,
+            Ok(()) if self.client.is_online() => {
+                self.say_if_unapproved().await;
+                self.list_invitations().await
+            }
             began => began,
         };
         self.finish(began).await;
@@ -213,6 +216,7 @@ impl Worker {
                 let rooms = self.client.rooms(false).await?;
                 let lines = rooms.iter().map(|room| rooms::show(room, self.style));
                 self.say(lines.collect::<Vec<_>>().join("\n")).await;
+                self.say_if_unapproved().await;
             }
             Command::Users(room) => self.users(room).await?,
             Command::Create(name) => {

@@ -215,7 +215,11 @@ mod tests {
 
     fn adds(seq: u64, by: UserId, who: UserId) -> Entry {
         let added = vec![Person { user: who, handle: None }];
-        entry(seq, by, What::MembersChanged { added, removed: Vec::new(), external: false })
+        entry(
+            seq,
+            by,
+            What::MembersChanged { added, removed: vec![], cut_off: vec![], external: false },
+        )
     }
 
     fn says(seq: u64) -> Entry {

@@ -31,14 +31,19 @@ pub(super) fn change(style: Style, what: &What) -> String {
         What::MembersChanged { external: true, .. } => {
             style.dim("came in with a device that was not in the group")
         }
-        What::MembersChanged { added, removed, external: false } => {
+        What::MembersChanged { added, removed, cut_off, external: false } => {
             let mut changes = Vec::new();
             if !added.is_empty() {
                 changes.push(format!("{} {}", style.dim("added"), names(style, added)));
             }
-            if !removed.is_empty() {
-                let words = style.dim("removed devices of");
-                changes.push(format!("{words} {}", names(style, removed)));
+            let put_out: Vec<_> =
+                removed.iter().filter(|who| !cut_off.contains(who)).cloned().collect();
+            if !put_out.is_empty() {
+                changes.push(format!("{} {}", style.dim("removed"), names(style, &put_out)));
+            }
+            if !cut_off.is_empty() {
+                let words = style.dim("renewed keys without the lost devices of");
+                changes.push(format!("{words} {}", names(style, cut_off)));
             }
             if changes.is_empty() {
                 changes.push(style.dim("renewed keys"));
@@ -113,10 +118,11 @@ pub(super) fn as_json(what: &What) -> Value {
             "members": people(leaves),
             "culprit": culprit.as_ref().map(person),
         }),
-        What::MembersChanged { added, removed, external } => json!({
+        What::MembersChanged { added, removed, cut_off, external } => json!({
             "kind": "members_changed",
             "added": people(added),
             "removed": people(removed),
+            "cut_off": people(cut_off),
             "external": external,
         }),
         What::RemovalPending { who, left } => {

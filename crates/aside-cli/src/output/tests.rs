@@ -36,6 +36,26 @@ fn message(text: Option<&str>, verified: bool) -> Entry {
 }
 
 #[test]
+fn who_was_put_out_is_told_from_a_device_that_was_lost() {
+    let person = |number, handle: &str| Person {
+        user: UserId::new([number; 16]),
+        handle: Some(handle.to_owned()),
+    };
+    let (bob, carol) = (person(4, "bob"), person(5, "carol"));
+    let change = |cut_off: &[Person]| {
+        let removed = vec![bob.clone(), carol.clone()];
+        let cut_off = cut_off.to_vec();
+        entry(What::MembersChanged { added: vec![], removed, cut_off, external: false })
+    };
+    let show = |cut_off: &[Person]| Style::plain().entry(&change(cut_off)).unwrap();
+    assert_eq!(show(&[]), "al\u{fffd}ice removed bob, carol");
+    assert_eq!(
+        show(std::slice::from_ref(&carol)),
+        "al\u{fffd}ice removed bob; renewed keys without the lost devices of carol"
+    );
+}
+
+#[test]
 fn a_group_passes_for_nothing_else() {
     let named = |kind, name| title(kind, name);
     assert_eq!(

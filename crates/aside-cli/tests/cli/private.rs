@@ -121,6 +121,18 @@ async fn a_device_is_revoked_by_whoever_may_and_is_sure() {
     let (_, said) = failed_chat(&laptop("chat", &[], "/devices\n/revoke 1\n/revoke 1 yes\n").await);
     assert_eq!(said.matches("by the password alone").count(), 2, "{said}");
 
+    // What is private is not for it, which it is told.
+    for (command, arguments) in
+        [("tail", &["@bob"][..]), ("tail", &["bob"]), ("send", &["@bob", "x"])]
+    {
+        let (_, said) = failure(&laptop(command, arguments, "").await);
+        assert!(said.contains("this device is not approved: `aside devices ask`"), "{said}");
+    }
+    let rooms = String::from_utf8_lossy(&laptop("rooms", &[], "").await.stderr).into_owned();
+    assert!(rooms.contains("private conversations are not shown: this device"), "{rooms}");
+    let told = stdout(&laptop("chat", &[], "").await);
+    assert!(told.contains("private conversations are not shown: this device"), "{told}");
+
     // Without a list there is no number to go by.
     let typed = "/revoke 2 yes\n/revoke 2\n";
     let (_, told) = failed_chat(&output(world.aside("chat", "alice", &[]), typed).await);
@@ -192,7 +204,14 @@ async fn who_was_put_out_of_a_group_is_told_and_keeps_what_was_read() {
     assert_eq!(said, (Some(0), String::new()));
     // As who comes back later, and is told by the list of conversations alone.
     let again = world.run("tail", "bob", &["tea"]).await;
-    assert!(failure(&again).1.contains("you are in Tea no longer; --offline shows"));
+    let out = "you are in Tea no longer; `aside tail --offline` shows";
+    assert!(failure(&again).1.contains(out));
+    for again in [
+        world.run("send", "bob", &["tea", "anybody?"]).await,
+        world.run("health", "bob", &["tea"]).await,
+    ] {
+        assert!(failure(&again).1.contains(out));
+    }
     let kept = stdout(&world.run("tail", "bob", &["tea", "--offline"]).await);
     assert!(kept.contains("alice: green tea or black?"), "{kept}");
     let typed = "/join tea\n/history\nanybody?\n/health\n";
@@ -517,6 +536,10 @@ async fn a_group_does_not_pass_for_the_conversation_with_somebody() {
     }
     let found = stdout(&world.run("search", "alice", &["psst", "--local"]).await);
     assert!(found.contains("private @bob ["), "{found}");
+    let none = world.run("search", "alice", &["psst"]).await;
+    assert_eq!(stdout(&none), "");
+    let said = String::from_utf8_lossy(&none.stderr);
+    assert!(said.contains("in your public rooms") && said.contains("--local"), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

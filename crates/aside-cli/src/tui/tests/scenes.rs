@@ -122,6 +122,7 @@ pub(super) fn private() -> State {
     let changed = |added: &[u8], removed: &[u8]| What::MembersChanged {
         added: people(added),
         removed: people(removed),
+        cut_off: people(removed),
         external: false,
     };
     let entries = [
