@@ -1,6 +1,6 @@
 //! Which room or private conversation is meant by what its user calls it, and what it is called where people read it.
 
-use anyhow::{Result, anyhow};
+use anyhow::{Result, anyhow, bail};
 use aside_client::{
     Client, ConversationId, Kind, Overview, Room, display::neutralise_line, unnamed, v1,
 };
@@ -210,6 +210,16 @@ pub(crate) async fn look_for_room(client: &Client, name: &str) -> Result<Option<
     match (named.only(found)?, refused) {
         (None, Some(refused)) if !name.contains(' ') => Err(refused.into()),
         (found, _) => Ok(found),
+    }
+}
+
+/// There is no private conversation with oneself.
+pub(crate) fn check_is_other(client: &Client, handle: &str) -> Result<()> {
+    match client.identity().handle.to_lowercase() == handle.to_lowercase() {
+        true => bail!(
+            "that is you: a private conversation is with somebody else; /group new makes one of you alone"
+        ),
+        false => Ok(()),
     }
 }
 

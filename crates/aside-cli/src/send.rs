@@ -10,7 +10,7 @@ use aside_client::{
 use serde_json::json;
 
 use crate::{
-    named::{find_room, parse_room},
+    named::{check_is_other, find_room, parse_room},
     output,
     recovery::check_may_be_said,
     session::SessionArgs,
@@ -70,6 +70,7 @@ pub(crate) struct DmArgs {
 /// Runs `aside dm`.
 pub(crate) async fn dm(args: DmArgs) -> Result<()> {
     let (client, events) = args.session.connect(|_| {}).await?;
+    check_is_other(&client, &args.handle)?;
     let to = client.open_direct(&args.handle).await?.conversation;
     let mut saying = Saying::new(&client, events, to, args.json);
     for line in lines(args.text) {

@@ -11,7 +11,10 @@ use super::{
     command::Command,
     worker::{Done, Worker},
 };
-use crate::output::{is_signed, private, role_name};
+use crate::{
+    named,
+    output::{is_signed, private, role_name},
+};
 
 /// The color of a group whose members have not chosen one.
 const NO_COLOR: u32 = 0x80_80_80;
@@ -111,7 +114,9 @@ impl Worker {
             }
             Private::Invite(handle) => self.invite(&handle).await,
             Private::Remove(handle) => {
-                let (group, (user, _)) = (self.group()?.conversation, self.member(&handle).await?);
+                let (group, (user, role)) =
+                    (self.group()?.conversation, self.member(&handle).await?);
+                self.check_may_remove(group, user, role).await?;
                 self.client.remove_member(group, user).await?;
                 let shown = neutralise_line(&handle);
                 self.say(format!("{shown} is in it no longer; keys are new since")).await;
@@ -203,6 +208,7 @@ impl Worker {
     }
 
     async fn direct(&mut self, handle: &str, text: Option<String>) -> Result<()> {
+        named::check_is_other(&self.client, handle)?;
         let room = self.client.open_direct(handle).await?;
         let name = self.style.bold(self.style.place(room.kind, &room.name));
         self.say(format!("{name} is private: the two of you alone can read it")).await;
@@ -260,6 +266,27 @@ impl Worker {
             _ => bail!(
                 "only an admin or owner of the group names it: ask one to, or to /group promote you"
             ),
+        }
+    }
+
+    /// PRIV-010: admins put out members only.
+    async fn check_may_remove(
+        &self,
+        group: ConversationId,
+        user: UserId,
+        role: Option<Role>,
+    ) -> Result<()> {
+        let me = self.client.identity().user;
+        if user == me {
+            bail!("that is you: /group leave");
+        }
+        match self.role(group, me).await?.flatten() {
+            Some(Role::Owner) => Ok(()),
+            Some(Role::Admin) if role == Some(Role::Member) => Ok(()),
+            Some(Role::Admin) => {
+                bail!("only an owner of the group puts out an owner or an admin: ask one")
+            }
+            _ => bail!("only an admin or owner of the group puts anybody out: ask one"),
         }
     }
 

@@ -2,8 +2,7 @@
 
 use anyhow::{Result, bail};
 use aside_client::{
-    Client, ConversationId, IdempotencyKey, Outgoing, Queued, State,
-    display::{neutralise, neutralise_line},
+    Client, ConversationId, IdempotencyKey, Outgoing, Queued, State, display::neutralise_line,
 };
 
 use super::REPLAY;
@@ -12,6 +11,9 @@ use crate::{
     output::{self, Style},
     rooms, search,
 };
+
+/// So much of a message says which one it is.
+const MAX_SHOWN: usize = 72;
 
 /// The rooms in which something is unread.
 pub(super) async fn unread(client: &Client, style: Style) -> Result<String> {
@@ -88,23 +90,32 @@ pub(super) async fn find(
 /// The outbox, numbered; the ids in the same order.
 pub(super) async fn outbox(client: &Client, style: Style) -> Result<(String, Vec<IdempotencyKey>)> {
     let outbox = client.outbox().await?;
-    let lines = outbox
-        .iter()
-        .enumerate()
-        .map(|(at, outgoing)| format!("{:>2}  {}", at + 1, show(outgoing, style)));
-    let lines: Vec<_> = lines.collect();
+    let rooms = client.overview().await?;
+    let left = client.kept().left().await?;
+    let place = |id: ConversationId| {
+        let room = rooms.iter().chain(&left).find(|room| room.conversation == id);
+        room.map(|room| style.place(room.kind, &room.name)).unwrap_or_default()
+    };
+    let line = |(at, outgoing): (usize, &Outgoing)| {
+        let to = style.dim(format!("to {}", place(outgoing.conversation)));
+        format!("{:>2}  {}", at + 1, show(outgoing, &to, style))
+    };
+    let lines: Vec<_> = outbox.iter().enumerate().map(line).collect();
     let text = if lines.is_empty() { "everything was sent".to_owned() } else { lines.join("\n") };
     Ok((text, outbox.iter().map(|outgoing| outgoing.message_id).collect()))
 }
 
-fn show(outgoing: &Outgoing, style: Style) -> String {
+fn show(outgoing: &Outgoing, to: &str, style: Style) -> String {
     let text = outgoing.text.as_deref().unwrap_or("(a reaction)");
-    let text = neutralise(text).replace('\n', "\n    ");
+    let mut shown: String = neutralise_line(text).chars().take(MAX_SHOWN).collect();
+    if text.chars().nth(MAX_SHOWN).is_some() {
+        shown.push('\u{2026}');
+    }
     let state = match &outgoing.state {
         State::Failed { reason, remedy } => style.warning(failed(reason, remedy.as_deref())),
         state => style.dim(output::state_name(state)),
     };
-    format!("{text}  {state}")
+    format!("{shown}  {to}  {state}")
 }
 
 fn failed(reason: &str, remedy: Option<&str>) -> String {
@@ -114,7 +125,8 @@ fn failed(reason: &str, remedy: Option<&str>) -> String {
 }
 
 /// The one with this number, as the outbox was numbered last.
-pub(super) fn numbered(ids: &[IdempotencyKey], number: usize) -> Result<IdempotencyKey> {
+pub(super) fn numbered(ids: Option<&[IdempotencyKey]>, number: usize) -> Result<IdempotencyKey> {
+    let Some(ids) = ids else { bail!("/outbox first: it gives the messages their numbers") };
     match number.checked_sub(1).and_then(|at| ids.get(at)) {
         Some(id) => Ok(*id),
         None => bail!("/outbox shows no message {number}"),

@@ -92,7 +92,7 @@ pub(crate) struct Worker {
     /// Whose safety number /verify showed last.
     compared: Option<(UserId, SafetyNumber)>,
     /// As /outbox numbered them last.
-    outbox: Vec<IdempotencyKey>,
+    outbox: Option<Vec<IdempotencyKey>>,
 }
 
 impl Worker {
@@ -245,18 +245,18 @@ impl Worker {
             Command::Read(room) => self.mark_read(room).await?,
             Command::Outbox => {
                 let (text, ids) = progress::outbox(&self.client, self.style).await?;
-                self.outbox = ids;
+                self.outbox = Some(ids);
                 self.say(text).await;
             }
             Command::Retry(number) => {
-                let id = progress::numbered(&self.outbox, number)?;
+                let id = progress::numbered(self.outbox.as_deref(), number)?;
                 let queued = self.client.retry(id).await?;
                 self.say("it is said once more".to_owned()).await;
                 self.tell(Done::Waits).await;
                 self.wait(queued);
             }
             Command::Discard(number) => {
-                self.client.discard(progress::numbered(&self.outbox, number)?).await?;
+                self.client.discard(progress::numbered(self.outbox.as_deref(), number)?).await?;
                 self.say("it is discarded, and will not be sent".to_owned()).await;
             }
             Command::Devices(what) => self.approving(what).await?,

@@ -364,10 +364,14 @@ async fn what_is_done_with_members_says_what_is_true() {
         assert!(said.contains(expected), "{expected:?} in:\n{said}");
     }
     let (_, said) = failed_chat(
-        &output(world.aside("chat", "bob", &[]), "/join Tea\n/group demote bob\n/group leave\n")
-            .await,
+        &output(
+            world.aside("chat", "bob", &[]),
+            "/join Tea\n/group remove alice\n/group demote bob\n/group leave\n",
+        )
+        .await,
     );
     assert!(said.contains("only an owner of this group gives roles"), "{said}");
+    assert!(said.contains("only an owner of the group puts out an owner or an admin"), "{said}");
     assert!(said.contains("you left Tea"), "he is asked nothing: {said}");
     let typed = "/join Tea\n/group promote bob\n/group remove bob\n/leave Tea\n";
     let (_, said) = failed_chat(&output(world.aside("chat", "alice", &[]), typed).await);
@@ -509,7 +513,16 @@ async fn what_waits_holds_up_no_other_conversation_and_loses_no_line() {
     let outbox = output(world.aside("chat", "alice", &[]), "/outbox\n").await;
     let outbox = String::from_utf8_lossy(&outbox.stdout);
     for (number, text) in [(1, "first"), (2, "second"), (3, "third")] {
-        assert!(outbox.contains(&format!(" {number}  {text}")), "{outbox}");
+        let line = format!(" {number}  {text}  to private @bob  queued");
+        assert!(outbox.contains(&line), "{outbox}");
+    }
+    let (_, said) = failed_chat(&output(world.aside("chat", "alice", &[]), "/discard 1\n").await);
+    assert!(said.contains("/outbox first"), "{said}");
+    for wrong in [
+        failure(&world.run("dm", "alice", &["Alice", "psst"]).await),
+        failed_chat(&output(world.aside("chat", "alice", &[]), "/dm alice\n").await),
+    ] {
+        assert!(wrong.1.contains("that is you"), "{wrong:?}");
     }
     assert!(!outbox.contains(" 4  "), "{outbox}");
 }
