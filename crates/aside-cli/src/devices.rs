@@ -16,6 +16,9 @@ use crate::{
     session::SessionArgs,
 };
 
+/// Digits of an id that are shown.
+const SHORT: usize = 6;
+
 /// List the account's devices: which are approved for private conversations, and which were revoked
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
@@ -58,6 +61,9 @@ struct Revoke {
     /// Revoke one that is approved by this one, which is not: the password alone is enough for that
     #[arg(long)]
     unapproved: bool,
+    /// Revoke this very device, or the last one that is approved, without being asked
+    #[arg(long)]
+    yes: bool,
 }
 
 /// What a device is to its user.
@@ -97,6 +103,20 @@ impl Standing {
             Self::Unjudged => None,
         }
     }
+}
+
+/// What to do about a device that is not approved.
+pub(crate) const APPROVE_IT: &str =
+    "this device is not approved: `aside devices ask`, or `aside recovery use`";
+
+/// Whether this device is known to be none of its user's: private conversations are not for it.
+pub(crate) async fn is_unapproved(client: &Client) -> bool {
+    if !client.is_online() {
+        return false;
+    }
+    // What can't be told now is not said.
+    let (me, log) = (client.identity().device, device_log(client).await.ok().flatten());
+    log.is_some_and(|log| log.active().all(|certificate| certificate.device() != me))
 }
 
 /// The user's device log, where the server has one.
@@ -153,9 +173,7 @@ async fn list(session: &SessionArgs, json: bool) -> Result<()> {
             device.current && Standing::of(device, log.as_ref()) == Standing::NotApproved
         };
         if devices.iter().any(is_unapproved) {
-            output::note(
-                "this device is not approved: `aside devices ask`, or `aside recovery use`",
-            )?;
+            output::note(APPROVE_IT)?;
         }
         if log.is_none() && client.has_device_logs() {
             output::note(
@@ -171,32 +189,54 @@ async fn revoke(args: &Revoke) -> Result<()> {
     let (client, _) = args.session.connect(|options| options.shared = true).await?;
     let device = find(&client, &args.device).await?;
     let before = Before::of(&client, device).await?;
+    let devices = client.devices().await?;
     if before.by_unapproved && !args.unapproved {
         bail!("{}; --unapproved does it all the same", revoking::UNAPPROVED);
     }
+    if !args.yes {
+        before.confirm()?;
+    }
     match args.since {
         Some(position) => {
-            let fallen = client.revoke_device_since(device, position).await?;
-            for device in fallen {
-                output::note(format!("{device} fell with it"))?;
+            for fallen in client.revoke_device_since(device, position).await? {
+                output::note(fell(fallen, &devices))?;
             }
         }
         None => client.revoke_device(device).await?,
     }
     client.close().await;
-    if before.itself {
-        output::note(revoking::DONE_TO_ITSELF)?;
+    match before.itself {
+        true => output::note(revoking::DONE_TO_ITSELF)?,
+        false => output::note(revoking::BY_PASSWORD)?,
     }
-    if before.last {
+    if before.last && args.yes {
         output::note(revoking::NONE_LEFT)?;
     }
     Ok(())
 }
 
-/// The device with this id or name.
+/// That a device is approved no longer, since the one is that approved it.
+fn fell(device: DeviceId, devices: &[Device]) -> String {
+    let named = devices.iter().find(|it| it.id == device);
+    let name = named.map_or("a device", |device| device.name.as_str());
+    format!(
+        "{} ({device}) fell with it: it is approved no longer, but can still log in until it is revoked, too",
+        neutralise_line(name)
+    )
+}
+
+/// A device's id, so far as it is shown to be told from others.
+pub(crate) fn short(device: DeviceId) -> String {
+    let id = device.to_string();
+    let end = id.len().saturating_sub(SHORT);
+    format!("\u{2026}{}", &id[end..])
+}
+
+/// The device with this id, what is shown of it, or this name.
 pub(crate) async fn find(client: &Client, named: &str) -> Result<DeviceId> {
     let devices = client.devices().await?;
-    let is_named = |device: &&Device| device.id.to_string() == named || device.name == named;
+    let is_called = |id: DeviceId| id.to_string() == named || short(id) == named;
+    let is_named = |device: &&Device| is_called(device.id) || device.name == named;
     let mut found = devices.iter().filter(is_named);
     match (found.next(), found.next()) {
         (Some(device), None) => Ok(device.id),
@@ -204,7 +244,7 @@ pub(crate) async fn find(client: &Client, named: &str) -> Result<DeviceId> {
         (None, _) => {
             // One that was revoked already may have to fall from earlier on.
             let revoked = client.revoked_devices().await?;
-            let device = revoked.into_iter().find(|(device, _)| device.to_string() == named);
+            let device = revoked.into_iter().find(|(device, _)| is_called(*device));
             device.map(|(device, _)| device).with_context(|| {
                 format!("there is no device {named}; `aside devices` lists those there are")
             })

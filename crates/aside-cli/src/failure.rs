@@ -11,6 +11,7 @@ use aside_client::{
 };
 
 pub(crate) const FAILED: u8 = 1;
+const USAGE: u8 = 2;
 const UNREACHABLE: u8 = 3;
 const REFUSED: u8 = 4;
 const UNTRUSTED: u8 = 5;
@@ -29,6 +30,11 @@ impl fmt::Display for Said {
 }
 
 impl std::error::Error for Said {}
+
+/// The user has said what can't be meant.
+pub(crate) fn usage(sentence: &str) -> anyhow::Error {
+    Said { sentence: sentence.to_owned(), code: USAGE }.into()
+}
 
 /// The exit code of a failure.
 pub(crate) fn code_of(error: &anyhow::Error) -> u8 {

@@ -4,8 +4,9 @@ use anyhow::{Result, bail};
 use aside_client::display::neutralise_line;
 
 use crate::{
+    named::{find_room, parse_room},
     output::{self, Style, private},
-    session::{SessionArgs, find_room},
+    session::SessionArgs,
 };
 
 /// Show how a private conversation stands on this device
@@ -20,6 +21,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     session: SessionArgs,
     /// The conversation's name; @HANDLE is the one with somebody
+    #[arg(value_parser = parse_room)]
     conversation: String,
     /// Print JSON
     #[arg(long)]

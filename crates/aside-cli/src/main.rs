@@ -9,6 +9,7 @@ mod doctor;
 mod failure;
 mod health;
 mod logging;
+mod named;
 mod output;
 mod passphrase;
 mod presence;

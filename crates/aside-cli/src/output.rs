@@ -32,6 +32,41 @@ pub(crate) const LOCK: &str = "\u{1f512}";
 /// So many deleted messages are named.
 const MAX_NAMED: usize = 8;
 
+/// What a conversation is called, in a line: a private one with somebody is always `@handle`, and nothing else is. A group's name is
+/// its members' to choose: one that looks as if it were a handle or a room's stands behind a backslash.
+pub(crate) fn title(kind: Kind, name: &str) -> String {
+    let name = neutralise_line(name);
+    match kind {
+        Kind::Direct => format!("@{name}"),
+        Kind::Group if is_signed(&name) => format!("\\{name}"),
+        Kind::Group | Kind::PublicRoom => name.into_owned(),
+    }
+}
+
+/// Whether a name looks as if it began with a sign for what a conversation is.
+pub(crate) fn is_signed(name: &str) -> bool {
+    name.trim_start_matches(is_blank).starts_with([
+        '@',
+        '#',
+        '\u{ff20}',
+        '\u{ff03}',
+        '\u{fe6b}',
+        '\u{fe5f}',
+        '\u{1f512}',
+    ])
+}
+
+/// White space, and what is not seen.
+fn is_blank(c: char) -> bool {
+    c.is_whitespace()
+        || matches!(
+            c,
+            '\u{ad}' | '\u{34f}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}'
+                | '\u{200b}'..='\u{200f}' | '\u{2060}'..='\u{206f}' | '\u{2800}' | '\u{3164}'
+                | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fffd}' | '\u{e0000}'..='\u{e0fff}'
+        )
+}
+
 /// How text is shown.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Style {
@@ -57,9 +92,9 @@ impl Style {
         self.signs
     }
 
-    /// A conversation's name, marked as a room's or as a private one's.
+    /// What a conversation is called, marked as a room's or as a private one's.
     pub(crate) fn place(self, kind: Kind, name: &str) -> String {
-        let name = neutralise_line(name);
+        let name = title(kind, name);
         match (kind.is_private(), self.signs) {
             (false, _) => format!("#{name}"),
             (true, true) => format!("{LOCK}{name}"),
@@ -115,7 +150,8 @@ impl Style {
                 if *verified && !is_shown(content) {
                     return None;
                 }
-                messages::show(self, &format!("{by}{doubt}"), text.as_deref(), content)
+                let said = (text.as_deref(), content);
+                messages::show(self, &format!("{by}{doubt}"), entry, said)
             }
             What::RoomCreated if entry.kind.is_private() => {
                 format!("{by} {}", self.dim("began this private conversation"))

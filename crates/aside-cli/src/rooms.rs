@@ -11,6 +11,7 @@ use aside_client::{
 use serde_json::{Value, json};
 
 use crate::{
+    devices,
     output::{self, Style},
     retention,
     session::SessionArgs,
@@ -62,6 +63,9 @@ pub(crate) async fn run(args: &Args) -> Result<()> {
         let style = Style::of_stdout();
         for room in &rooms {
             output::line(show(room, style))?;
+        }
+        if !args.invited && devices::is_unapproved(&client).await {
+            output::note(format!("private conversations are not shown: {}", devices::APPROVE_IT))?;
         }
     }
     client.close().await;
@@ -118,7 +122,7 @@ pub(crate) fn show(room: &Room, style: Style) -> String {
 fn name(room: &Room, style: Style) -> String {
     match room.kind.is_private() && style.shows_signs() {
         true => style.place(room.kind, &room.name),
-        false => neutralise_line(&room.name).into_owned(),
+        false => output::title(room.kind, &room.name),
     }
 }
 
@@ -241,7 +245,7 @@ mod tests {
         );
         let direct =
             Room { kind: Kind::Direct, name: "bob".into(), role: Some(Role::Owner), ..group };
-        assert_eq!(show(&direct, Style::plain()), "bob  3 members, private, of two");
+        assert_eq!(show(&direct, Style::plain()), "@bob  3 members, private, of two");
         assert_eq!(to_json(&direct)["server_readable"], false);
     }
 

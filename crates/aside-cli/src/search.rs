@@ -8,10 +8,14 @@ use aside_client::{
 use serde_json::{Value, json};
 
 use crate::{
+    named::{find_room, parse_room},
     output::{self, Style},
-    session::{SessionArgs, find_room},
+    session::SessionArgs,
     tail::find_kept,
 };
+
+/// That there is nothing where the server looks.
+const NOT_IN_PUBLIC: &str = "nothing was found in your public rooms; a private conversation is searched by --local, or by --room";
 
 /// How many messages are shown unasked.
 pub(crate) const FOUND: usize = 20;
@@ -36,7 +40,7 @@ pub(crate) struct Args {
     #[arg(long)]
     local: bool,
     /// Only in this room; @HANDLE is the private conversation with somebody
-    #[arg(long)]
+    #[arg(long, value_parser = parse_room)]
     room: Option<String>,
     /// Show so many messages at the most
     #[arg(short = 'n', long, value_name = "COUNT", default_value_t = FOUND)]
@@ -66,7 +70,11 @@ pub(crate) async fn run(args: &Args) -> Result<()> {
     }
     let room = room.map(|room| room.conversation);
     let found = client.search(room, &args.query, args.count).await?;
-    say_if_none(found.is_empty(), args)?;
+    if found.is_empty() && room.is_none() && rooms.iter().any(|room| room.kind.is_private()) {
+        note_for_people(NOT_IN_PUBLIC, args)?;
+    } else {
+        say_if_none(found.is_empty(), args)?;
+    }
     for found in found {
         let name = |id: ConversationId| rooms.iter().find(|room| room.conversation == id);
         let name = name(found.conversation).map_or("", |room| room.name.as_str());
@@ -110,8 +118,15 @@ fn show_kept(found: &[Entry], args: &Args) -> Result<()> {
 
 /// Says that there is nothing, to those who read.
 fn say_if_none(is_none: bool, args: &Args) -> Result<()> {
-    if is_none && !args.json {
-        output::note("nothing was found")?;
+    match is_none {
+        true => note_for_people("nothing was found", args),
+        false => Ok(()),
+    }
+}
+
+fn note_for_people(text: &str, args: &Args) -> Result<()> {
+    if !args.json {
+        output::note(text)?;
     }
     Ok(())
 }

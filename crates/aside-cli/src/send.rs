@@ -3,19 +3,23 @@
 use std::io::{self, BufRead as _};
 
 use anyhow::{Result, bail};
-use aside_client::{Client, Error, Event, Receipt, Room, display::neutralise_line, private};
+use aside_client::{
+    Client, ConversationId, Error, Event, Events, IdempotencyKey, Receipt, Room, Text,
+    display::neutralise_line, private,
+};
 use serde_json::json;
 
 use crate::{
+    named::{check_is_other, find_room, parse_room},
     output,
     recovery::check_may_be_said,
-    session::{SessionArgs, find_room},
+    session::SessionArgs,
 };
 
 /// Send a message to a room, or each line of standard input as one
 ///
 /// Ends when the server has made every message durable. A message that the connection was lost over is sent again, and
-/// appears once.
+/// appears once. What is private waits for a device of the other's to encrypt to, as that of `aside dm` does.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     aside send aside://bot@chat.example ops 'backup done'\n  \
@@ -25,6 +29,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     session: SessionArgs,
     /// The room's name; @HANDLE is the private conversation with somebody
+    #[arg(value_parser = parse_room)]
     room: String,
     /// What to say; without it, each line of standard input that is not blank is a message
     #[arg(value_parser = parse_text)]
@@ -52,6 +57,7 @@ pub(crate) struct DmArgs {
     #[command(flatten)]
     session: SessionArgs,
     /// The handle of whom to write to
+    #[arg(value_parser = parse_handle)]
     handle: String,
     /// What to say; without it, each line of standard input that is not blank is a message
     #[arg(value_parser = parse_text)]
@@ -63,78 +69,158 @@ pub(crate) struct DmArgs {
 
 /// Runs `aside dm`.
 pub(crate) async fn dm(args: DmArgs) -> Result<()> {
-    let (client, mut events) = args.session.connect(|_| {}).await?;
-    let handle = args.handle.trim_start_matches('@');
-    let to = client.open_direct(handle).await?.conversation;
-    let lines: Box<dyn Iterator<Item = io::Result<String>>> = match args.text {
-        Some(text) => Box::new(std::iter::once(Ok(text))),
-        None => Box::new(io::stdin().lock().lines()),
-    };
-    for line in lines {
+    let (client, events) = args.session.connect(|_| {}).await?;
+    check_is_other(&client, &args.handle)?;
+    let to = client.open_direct(&args.handle).await?.conversation;
+    let mut saying = Saying::new(&client, events, to, args.json);
+    for line in lines(args.text) {
         let line = line?;
-        if line.trim().is_empty() {
-            continue;
-        }
         check_may_be_said(&line)?;
-        let receipt = client.queue(to, line).await?.receipt();
-        tokio::pin!(receipt);
-        let receipt = loop {
-            tokio::select! {
-                biased;
-                receipt = &mut receipt => break receipt?,
-                event = events.next() => match event {
-                    Some(Event::Private { what: private::Event::Waiting { why, .. }, .. }) => {
-                        let why = output::private::no_device(&neutralise_line(handle), why);
-                        client.close().await;
-                        bail!("not sent yet: {why}. It is kept here, to be sent when that is so no more");
-                    }
-                    Some(Event::Ended(error)) => return Err(error.into()),
-                    Some(_) => {}
-                    None => return Err(Error::Gone.into()),
-                },
-            }
-        };
-        tell(receipt, args.json)?;
+        saying.say(line.into()).await?;
     }
+    let ended = saying.end();
     client.close().await;
-    Ok(())
+    ended
 }
 
 /// Runs the command.
 pub(crate) async fn run(args: Args) -> Result<()> {
-    let (client, _) = args.session.connect(|options| options.shared = true).await?;
+    let (client, events) = args.session.connect(|options| options.shared = true).await?;
     let room = find_room(&client, &args.room).await?;
     enter(&client, &room, args.join).await?;
+    let to = room.conversation;
     if args.mention {
         // Who is a member is told by the log.
-        client.catch_up(room.conversation).await?;
+        client.catch_up(to).await?;
     }
-    match &args.text {
-        Some(text) => say(&client, &room, text, &args).await?,
-        None => {
-            for line in io::stdin().lock().lines() {
-                let line = line?;
-                if !line.trim().is_empty() {
-                    say(&client, &room, &line, &args).await?;
-                }
-            }
-        }
+    let mut saying = Saying::new(&client, events, to, args.json);
+    for line in lines(args.text) {
+        let line = line?;
+        check_may_be_said(&line)?;
+        let text = match args.mention {
+            true => client.addressed(to, &line).await?,
+            false => line.into(),
+        };
+        saying.say(text).await?;
     }
+    let ended = saying.end();
     client.close().await;
-    Ok(())
+    ended
+}
+
+/// A handle, which may stand behind an @.
+fn parse_handle(text: &str) -> Result<String, &'static str> {
+    match text.trim().trim_start_matches('@') {
+        "" => Err("name somebody"),
+        handle => Ok(handle.to_owned()),
+    }
 }
 
 fn parse_text(text: &str) -> Result<String, &'static str> {
     if text.trim().is_empty() { Err("there is nothing in it to say") } else { Ok(text.to_owned()) }
 }
 
-async fn say(client: &Client, room: &Room, text: &str, args: &Args) -> Result<()> {
-    check_may_be_said(text)?;
-    let text = match args.mention {
-        true => client.addressed(room.conversation, text).await?,
-        false => text.into(),
-    };
-    tell(client.send(room.conversation, text).await?, args.json)
+/// What is to be said: the text, or else each line of standard input that is not blank.
+fn lines(text: Option<String>) -> Box<dyn Iterator<Item = io::Result<String>>> {
+    let is_blank = |line: &io::Result<String>| line.as_ref().is_ok_and(|it| it.trim().is_empty());
+    match text {
+        Some(text) => Box::new(std::iter::once(Ok(text))),
+        None => Box::new(io::stdin().lock().lines().filter(move |line| !is_blank(line))),
+    }
+}
+
+/// Messages to one conversation, one after another.
+struct Saying<'a> {
+    client: &'a Client,
+    events: Events,
+    to: ConversationId,
+    json: bool,
+    /// Why nobody can be encrypted to there.
+    why: Option<String>,
+    /// Messages that are kept until that is so no more.
+    kept: usize,
+}
+
+impl<'a> Saying<'a> {
+    fn new(client: &'a Client, events: Events, to: ConversationId, json: bool) -> Self {
+        Self { client, events, to, json, why: None, kept: 0 }
+    }
+
+    /// Says something, and waits until the server has made it durable, or nobody can be encrypted to.
+    async fn say(&mut self, text: Text) -> Result<()> {
+        let queued = self.client.queue(self.to, text).await?;
+        let message_id = queued.message_id();
+        let receipt = queued.receipt();
+        tokio::pin!(receipt);
+        loop {
+            tokio::select! {
+                // What is refused is so at once, whatever waits.
+                biased;
+                receipt = &mut receipt => return match receipt {
+                    Ok(receipt) => tell(receipt, self.json),
+                    Err(error) => self.refused(message_id, error).await,
+                },
+                () = std::future::ready(()), if self.why.is_some() => {
+                    self.kept += 1;
+                    return Ok(());
+                }
+                event = self.events.next() => match event {
+                    Some(event) => self.heard(event)?,
+                    None => return Err(Error::Gone.into()),
+                },
+            }
+        }
+    }
+
+    fn heard(&mut self, event: Event) -> Result<()> {
+        match event {
+            Event::Private {
+                conversation,
+                what: private::Event::Waiting { why, .. },
+                people,
+                ..
+            } if conversation == self.to => {
+                let who = people.first().map_or("somebody".to_owned(), ToString::to_string);
+                self.why = Some(output::private::no_device(&neutralise_line(&who), why));
+                Ok(())
+            }
+            Event::Ended(error) => Err(error.into()),
+            _ => Ok(()),
+        }
+    }
+
+    /// A message is not sent, nor kept to be.
+    async fn refused(&self, message_id: IdempotencyKey, error: Error) -> Result<()> {
+        // Once the client is closed the message is the next run's to send.
+        if !matches!(error, Error::Gone) {
+            // It may be that it was not even kept.
+            let _ = self.client.discard(message_id).await;
+        }
+        if let Some(waiting) = self.waiting() {
+            output::note(format!("aside: {waiting}"))?;
+        }
+        Err(error.into())
+    }
+
+    /// Says that messages wait, if any do.
+    fn end(self) -> Result<()> {
+        match self.waiting() {
+            Some(waiting) => bail!("{waiting}"),
+            None => Ok(()),
+        }
+    }
+
+    fn waiting(&self) -> Option<String> {
+        let why = self.why.as_ref().filter(|_| self.kept > 0)?;
+        Some(match self.kept {
+            1 => {
+                format!("not sent yet: {why}. It is kept here, to be sent when that is so no more")
+            }
+            kept => format!(
+                "{kept} messages are not sent yet: {why}. They are kept here, to be sent when that is so no more"
+            ),
+        })
+    }
 }
 
 /// Joins if that was asked for, and says what it means (ROOM-001).

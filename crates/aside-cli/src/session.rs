@@ -6,10 +6,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context as _, Result, anyhow, bail};
+use anyhow::{Context as _, Result, bail};
 use aside_client::{
-    Address, BindingKind, BotToken, Client, Error, Events, Fingerprint, Guard, Kept, Kind, LogIn,
-    Options, PasswordReason, Room, StateError, Trust, Unlock, client_data_dir, private::Suite, v1,
+    Address, BindingKind, BotToken, Client, Error, Events, Fingerprint, Guard, Kept, LogIn,
+    Options, PasswordReason, StateError, Trust, Unlock, client_data_dir, private::Suite, v1,
 };
 use clap::ValueEnum;
 use zeroize::Zeroizing;
@@ -233,92 +233,6 @@ pub(crate) fn first_line(path: &Path, what: &str) -> Result<Zeroizing<String>> {
     let text = Zeroizing::new(text);
     let line = text.lines().next().unwrap_or_default();
     Ok(Zeroizing::new(line.to_owned()))
-}
-
-/// A conversation as its user names it: `#name` is the public room, `@handle` the private conversation with somebody, and a name alone
-/// any that is called so.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Named<'a> {
-    sign: Option<char>,
-    name: &'a str,
-}
-
-impl<'a> Named<'a> {
-    pub(crate) fn read(text: &'a str) -> Self {
-        match text.strip_prefix(['#', '@']) {
-            Some(name) => Self { sign: text.chars().next(), name },
-            None => Self { sign: None, name: text },
-        }
-    }
-
-    /// Whether it may be this one.
-    pub(crate) fn is(self, kind: Kind, name: &str) -> bool {
-        let may_be = match self.sign {
-            Some('#') => kind == Kind::PublicRoom,
-            Some(_) => kind == Kind::Direct,
-            None => true,
-        };
-        may_be && name.to_lowercase() == self.name.to_lowercase()
-    }
-
-    /// That there is none.
-    pub(crate) fn is_not_there(self) -> anyhow::Error {
-        let name = self.name;
-        match self.sign {
-            Some('@') => {
-                anyhow!("there is no private conversation with {name}; /dm {name} begins one")
-            }
-            _ => anyhow!("there is no room {name}; `aside rooms` lists those there are"),
-        }
-    }
-
-    /// That it may be several.
-    pub(crate) fn is_of_several(self) -> anyhow::Error {
-        let name = self.name;
-        anyhow!(
-            "{name} is the name of several: #{name} is the public room, @{name} the private conversation with {name}; a group \
-             can be given another name"
-        )
-    }
-}
-
-/// Finds a room or a private conversation by name. What is meant for few is never said to all: a name that both have is refused, unless
-/// `#name` says that the room is meant, or `@handle` the private conversation with somebody.
-pub(crate) async fn find_room(client: &Client, name: &str) -> Result<Room> {
-    let found = look_for_room(client, name).await?;
-    found.ok_or_else(|| Named::read(name).is_not_there())
-}
-
-/// As [`find_room`], if there is one.
-pub(crate) async fn look_for_room(client: &Client, name: &str) -> Result<Option<Room>> {
-    let named = Named::read(name);
-    let Named { sign, name } = named;
-    let mut found = Vec::new();
-    let wanted = |room: &Room| room.kind.is_private() && named.is(room.kind, &room.name);
-    if sign != Some('#') {
-        found.extend(client.rooms(true).await?.into_iter().filter(wanted));
-    }
-    if sign != Some('@') {
-        match client.room(name).await {
-            Ok(room) => found.extend(room),
-            // No room is called so, but a group may be.
-            Err(error)
-                if error.is_refusal(v1::ErrorCode::RoomNameInvalid)
-                    && (!found.is_empty() || name.contains(' ')) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-    if found.is_empty() && sign != Some('#') {
-        // What a group is called by now is said in it.
-        for room in client.rooms(true).await?.into_iter().filter(|room| room.kind.is_private()) {
-            client.catch_up(room.conversation).await?;
-        }
-        found.extend(client.rooms(true).await?.into_iter().filter(wanted));
-    }
-    match found.len() {
-        0 | 1 => Ok(found.pop()),
-        _ => Err(named.is_of_several()),
-    }
 }
 
 /// Asks on the terminal, without showing what is typed.

@@ -1,6 +1,6 @@
 //! `aside tail`: what was said in a room, and what is being said.
 
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Result, bail};
 use aside_client::{
     Client, Connection, ConversationId, Entry, Error, Event, Events, Kept, Overview, Room,
     StateError, UserId, display::neutralise_line,
@@ -8,13 +8,14 @@ use aside_client::{
 use jiff::Timestamp;
 
 use crate::{
+    named::{Named, find_room, parse_room},
     output::{
         self, Style,
         earlier::{self, Passed},
     },
     retention::NO_OLDER,
     send::enter,
-    session::{Named, SessionArgs, find_room},
+    session::SessionArgs,
     since::Since,
 };
 
@@ -39,6 +40,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     session: SessionArgs,
     /// The room's name; @HANDLE is the private conversation with somebody
+    #[arg(value_parser = parse_room)]
     room: String,
     /// How many of them to begin with at most [default: 20, or all with --since]; reactions and edits stand at their messages
     /// and do not count, but for --json
@@ -68,10 +70,7 @@ pub(crate) async fn run(args: Args) -> Result<()> {
         return kept(&args, printer).await;
     }
     let (client, events) = args.session.connect(|options| options.shared = true).await?;
-    let room = match find_room(&client, &args.room).await {
-        Ok(room) => room,
-        Err(error) => return Err(if_left(&client, &args.room).await?.unwrap_or(error)),
-    };
+    let room = find_room(&client, &args.room).await?;
     enter(&client, &room, args.join).await?;
     match client.catch_up(room.conversation).await {
         Err(error @ Error::State(StateError::Copy)) => {
@@ -119,28 +118,13 @@ async fn kept(args: &Args, printer: Printer) -> Result<()> {
     Ok(())
 }
 
-/// What to say instead of that there is no such conversation, if the user is out of one that was called so.
-async fn if_left(client: &Client, name: &str) -> Result<Option<anyhow::Error>> {
-    let named = Named::read(name);
-    let left = client.kept().left().await?;
-    let left = left.iter().find(|room| room.kind.is_private() && named.is(room.kind, &room.name));
-    Ok(left.map(|room| {
-        let name = neutralise_line(&room.name);
-        anyhow!("you are in {name} no longer; --offline shows what this device has read of it")
-    }))
-}
-
 /// Finds a room or a private conversation that is kept by its name, as [`find_room`] does; one that the user is out of if no other is
 /// called so.
 pub(crate) async fn find_kept(kept: &Kept, name: &str) -> Result<Overview> {
-    let named = Named::read(name);
-    let is_named = |room: &Overview| named.is(room.kind, &room.name);
+    let named = Named::read(name)?;
     for list in [kept.overview().await?, kept.left().await?] {
-        let mut found = list.into_iter().filter(is_named);
-        match (found.next(), found.next()) {
-            (Some(room), None) => return Ok(room),
-            (Some(_), Some(_)) => return Err(named.is_of_several()),
-            (None, _) => {}
+        if let Some(room) = named.one_of(list)? {
+            return Ok(room);
         }
     }
     bail!("no room {name} is kept here; without --offline the server is asked")
@@ -236,7 +220,7 @@ impl Printer {
             match shown {
                 Passed::Entry(entry) => self.print(&entry, self.style.past_entry(&entry))?,
                 Passed::Earlier(count) => output::line(self.style.dim(earlier::words(count)))?,
-                Passed::Missed(count) => {
+                Passed::Missed(count, _) => {
                     output::line(self.style.dim(earlier::missed_words(count)))?;
                 }
             }

@@ -7,8 +7,9 @@ use aside_client::{Client, Error, Member, Person, Role, UserId, display::neutral
 use serde_json::{Value, json};
 
 use crate::{
+    named::{find_room, parse_room},
     output::{self, Style},
-    session::{SessionArgs, find_room},
+    session::SessionArgs,
 };
 
 /// Members whose presence is asked for by a screen: more than any shows.
@@ -23,6 +24,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     session: SessionArgs,
     /// The room's name
+    #[arg(value_parser = parse_room)]
     room: String,
     /// Only those who are online
     #[arg(long)]

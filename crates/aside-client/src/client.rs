@@ -234,11 +234,15 @@ impl Client {
         Ok(rooms)
     }
 
-    /// The public room of this name, in any spelling that means the same.
+    /// The public room of this name, in any spelling that means the same; none of no name.
     ///
     /// # Errors
     /// As [`rooms`](Self::rooms).
     pub async fn room(&self, name: &str) -> Result<Option<Room>, Error> {
+        // To the server no name stands for all rooms.
+        if name.is_empty() {
+            return Ok(None);
+        }
         let list = v1::ListRooms { name: name.to_owned(), ..Default::default() };
         match self.call(client_frame::Body::ListRooms(list)).await? {
             Body::Rooms(mut page) if !page.rooms.is_empty() => {

@@ -361,7 +361,9 @@ impl Error {
             Self::NoIdentity => {
                 "Whoever has none yet makes one: aside recovery new, or /recovery new in a chat."
             }
-            Self::IdentityExists => "Approve this device by it: aside recovery use.",
+            Self::IdentityExists => {
+                "A device that is not approved is so by it: aside recovery use."
+            }
             Self::WrongPhrase => "Look for the one that was made for this account.",
             Self::NotApproved => "Approve it first: by another device, or by aside recovery use.",
             Self::NobodyAsks => "On the new device: aside devices ask.",

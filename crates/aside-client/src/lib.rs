@@ -93,7 +93,7 @@ pub use guard::{Guard, Unlock};
 pub use kept::{Hits, Kept, SearchPage};
 pub use model::{
     Connection, Content, Device, Entry, Event, Kind, Member, Mention, MessageRef, Person, Pin,
-    Reaction, Receipt, Role, Room, RoomChange, What,
+    Reaction, Receipt, Role, Room, RoomChange, What, unnamed,
 };
 pub use options::{BindingKind, LogIn, Options};
 pub use paths::{client_data_dir, default_data_dir};

@@ -14,9 +14,9 @@ use aside_proto::{
 pub use self::{
     entry::{Content, Entry, Mention, MessageRef, Pin, Reaction, Receipt, What},
     event::{Connection, Event},
-    room::{Kind, Member, Role, Room, RoomChange},
+    room::{Kind, Member, Role, Room, RoomChange, unnamed},
 };
-pub(crate) use room::{is_named, is_private, unnamed};
+pub(crate) use room::{is_named, is_private};
 
 /// A device of the user's account.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,6 +1,9 @@
 //! From what is kept to what is shown.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use aside_proto::{
     id::{ConversationId, UserId},
@@ -19,6 +22,9 @@ use crate::{
     private::Reading,
     store::{Kept, StateError, Store, StoredSignature},
 };
+
+/// Entries before a commit that are looked at for why it removes somebody.
+const LOOK_BACK: u32 = 64;
 
 /// One entry, with the handles that are known now.
 pub(crate) async fn entry(store: &Store, room: &str, kept: Kept) -> Result<Entry, StateError> {
@@ -83,7 +89,7 @@ impl<'a> Viewer<'a> {
                 }
                 Some(Membership::Left { user }) => What::Left { who: self.person(user).await? },
                 Some(Membership::Renamed { old, new, .. }) => What::Renamed { from: old, to: new },
-                None => self.private_change(&header, &kept.payload).await?,
+                None => self.private_change(&header, &kept).await?,
             },
         };
         let (room, time_ms) = (self.room.to_owned(), header.time_ms);
@@ -302,8 +308,9 @@ impl<'a> Viewer<'a> {
     async fn private_change(
         &mut self,
         header: &v1::EntryHeader,
-        payload: &[u8],
+        kept: &Kept,
     ) -> Result<What, StateError> {
+        let payload = &kept.payload[..];
         Ok(match header.kind() {
             v1::EntryKind::GroupEstablished => {
                 let begun = v1::EstablishHeader::decode(payload).unwrap_or_default();
@@ -316,9 +323,11 @@ impl<'a> Viewer<'a> {
             v1::EntryKind::Commit => {
                 let commit = v1::CommitPayload::decode(payload).unwrap_or_default();
                 let header = v1::CommitHeader::decode(commit.header).unwrap_or_default();
+                let cut_off = self.cut_off(kept, &header.removed).await?;
                 What::MembersChanged {
                     added: self.people(&header.added).await?,
                     removed: self.people(&header.removed).await?,
+                    cut_off: self.people(&cut_off).await?,
                     external: header.is_external,
                 }
             }
@@ -348,6 +357,35 @@ impl<'a> Viewer<'a> {
             v1::EntryKind::ConversationCreated => What::RoomCreated,
             _ => What::Unknown,
         })
+    }
+
+    /// Those of these leaves, which a commit removes, that got nothing more before it. The next commit removes them, so that the entry
+    /// which says so is not far before.
+    async fn cut_off(
+        &self,
+        commit: &Kept,
+        removed: &[v1::Leaf],
+    ) -> Result<Vec<v1::Leaf>, StateError> {
+        if removed.is_empty() {
+            return Ok(Vec::new());
+        }
+        let (conversation, seq) = (commit.conversation, commit.seq);
+        let mut pending = HashSet::new();
+        for before in self.store.entries_before(conversation, seq, LOOK_BACK).await? {
+            match header(&before)?.kind() {
+                v1::EntryKind::RemovalPending => {
+                    let payload = v1::RemovalPendingPayload::decode(&before.payload[..]);
+                    pending.extend(payload.unwrap_or_default().device_ids);
+                }
+                v1::EntryKind::Commit => {
+                    let commit = v1::CommitPayload::decode(&before.payload[..]).unwrap_or_default();
+                    let header = v1::CommitHeader::decode(commit.header).unwrap_or_default();
+                    header.removed.iter().for_each(|leaf| drop(pending.take(&leaf.device_id)));
+                }
+                _ => {}
+            }
+        }
+        Ok(removed.iter().filter(|leaf| pending.contains(&leaf.device_id)).cloned().collect())
     }
 
     /// Whose these devices are: each user once.

@@ -56,7 +56,7 @@ pub(crate) const HELP: &str = "\
 /recovery use     show how to approve this device by it
 /passphrase       show how to have a passphrase guard what is kept on this device
 /passwd           change your password, and revoke your other devices
-/forget           forget what is kept of this room, and take it up anew
+/forget           forget what is kept of this room, and take it up anew; it is asked first where it is private
 /help             show this
 /quit             end (Ctrl-D does too)
 @HANDLE           in a text asks for a member's attention; \\@HANDLE does not
@@ -108,7 +108,8 @@ pub(crate) enum Command {
     Recovery(Recovery),
     Passphrase,
     Passwd,
-    Forget,
+    /// For who was told what that comes to, and is sure.
+    Forget(bool),
     Quit,
 }
 
@@ -161,7 +162,7 @@ impl Command {
             | Self::Retry(_)
             | Self::Discard(_)
             | Self::Passphrase
-            | Self::Forget
+            | Self::Forget(_)
             | Self::Quit => true,
             Self::Private(_)
             | Self::Rooming(_)
@@ -295,7 +296,16 @@ impl Command {
             "passphrase" if argument.is_none() => Self::Passphrase,
             "passphrase" => return Err("/passphrase takes no word behind it".to_owned()),
             "passwd" => Self::Passwd,
-            "forget" => Self::Forget,
+            "forget" => {
+                match argument {
+                    None => Self::Forget(false),
+                    Some("yes") => Self::Forget(true),
+                    Some(_) => return Err(
+                        "/forget takes no word behind it but yes: it is about the room you are in"
+                            .to_owned(),
+                    ),
+                }
+            }
             "quit" | "q" | "exit" => Self::Quit,
             _ => return Err(format!("there is no /{name}; /help lists what there is")),
         }))
@@ -342,6 +352,8 @@ mod tests {
         assert_eq!(parse("/search tea and cake"), Command::Search("tea and cake".into()));
         assert_eq!(parse("/read"), Command::Read(None));
         assert_eq!(parse("/discard 2"), Command::Discard(2));
+        assert_eq!(parse("/forget"), Command::Forget(false));
+        assert_eq!(parse("/forget yes"), Command::Forget(true));
         assert_eq!(Command::parse("  "), Ok(None));
         assert_eq!(parse("/reply 3 me  too"), Command::About(3, About::Reply("me  too".into())));
         assert_eq!(parse("/react [12] +1"), Command::About(12, About::React("+1".into())));
@@ -373,6 +385,7 @@ mod tests {
             "/receipts maybe",
             "/search",
             "/retry all",
+            "/forget lobby",
         ] {
             assert!(Command::parse(line).is_err(), "{line}");
         }

@@ -12,14 +12,15 @@ use super::{
     worker::{Done, GIVEN_UP, Worker},
 };
 use crate::{
-    retention, rooms,
-    session::{self, Named},
+    devices,
+    named::{self, Named},
+    output, retention, rooms,
 };
 
 impl Worker {
     /// Talks in the first room that is followed, or says how to get into one.
     pub(super) async fn begin(&mut self) -> Result<()> {
-        if let Some(first) = self.first_followed(None).await? {
+        if let Some(first) = self.first_followed().await? {
             self.set_current(Some(first)).await;
             return Ok(());
         }
@@ -41,21 +42,26 @@ impl Worker {
             return Ok(());
         }
         let left = left_called(&self.client, name).await?;
-        let found = match session::look_for_room(&self.client, name).await {
+        let found = match named::look_for_room(&self.client, name).await {
             // No room is called so, but a group was.
             Err(error) if left.is_some() && is_no_room_name(&error) => None,
             found => found?,
         };
         let room = match (found, left) {
             (Some(room), Some(left)) if room.role.is_none() && left.kind.is_private() => {
-                let (private, public) = (neutralise_line(&left.name), neutralise_line(&room.name));
+                let private = output::title(left.kind, &left.name);
+                let public = neutralise_line(&room.name);
                 bail!(
                     "you are in the private conversation {private} no longer: /join #{public} joins the public room of that name"
                 );
             }
             (Some(room), _) => room,
             (None, Some(left)) => return self.enter_left(left).await,
-            (None, None) => return Err(Named::read(name).is_not_there()),
+            (None, None) => {
+                let named = Named::read(name)?;
+                let why = named::why_not(&self.client, named).await?;
+                return Err(why.unwrap_or(named.is_not_there()));
+            }
         };
         if room.role.is_some() {
             self.enter(&room).await;
@@ -79,7 +85,7 @@ impl Worker {
     /// Turns to a room that is kept here while the server is away; whether there is one. Whoever can't wait is told that there is none.
     async fn enter_kept(&mut self, name: &str) -> Result<bool> {
         if let Some(Overview { conversation, name, kind, .. }) =
-            called(self.client.overview().await?, name)?
+            Named::read(name)?.one_of(self.client.overview().await?)?
         {
             self.set_current(Some(Current { conversation, name, kind })).await;
             return Ok(true);
@@ -98,7 +104,7 @@ impl Worker {
     async fn enter_left(&mut self, left: Overview) -> Result<()> {
         let Overview { conversation, name, kind, .. } = left;
         let shown = self.style.bold(self.style.place(kind, &name));
-        let why = match kind.is_private() && self.is_unapproved().await {
+        let why = match kind.is_private() && devices::is_unapproved(&self.client).await {
             true => format!("{shown} is here again once this device is approved: {APPROVE}"),
             false => {
                 let out = Out::of(&self.client, conversation).await?.words();
@@ -115,15 +121,14 @@ impl Worker {
         Ok(())
     }
 
-    /// Whether this device is known to be none of its user's: private conversations are not for it.
-    async fn is_unapproved(&self) -> bool {
-        let (me, online) = (self.client.identity().device, self.client.is_online());
-        if !online {
-            return false;
+    /// Says that private conversations are not shown, where they are not for this device.
+    pub(super) async fn say_if_unapproved(&self) {
+        if devices::is_unapproved(&self.client).await {
+            self.say(format!(
+                "private conversations are not shown: this device is not approved; {APPROVE}"
+            ))
+            .await;
         }
-        // What can't be told now is not said.
-        let log = self.client.own_device_log().await.ok().flatten();
-        log.is_some_and(|log| log.active().all(|certificate| certificate.device() != me))
     }
 
     /// Whether the user is in it, as far as is known here.
@@ -139,7 +144,7 @@ impl Worker {
         }
         bail!(
             "you are in {} no longer, and nothing can be said or changed in it: /join goes elsewhere, /history shows what was read of it",
-            neutralise_line(&here.name)
+            here.title()
         )
     }
 
@@ -147,7 +152,7 @@ impl Worker {
     pub(super) async fn leave(&mut self, name: Option<String>, sure: bool) -> Result<()> {
         let (left, is_in) = match name {
             Some(name) => {
-                let room = session::find_room(&self.client, &name).await?;
+                let room = named::find_room(&self.client, &name).await?;
                 (Current::from(&room), room.role.is_some())
             }
             None => (self.here()?.clone(), true),
@@ -162,17 +167,14 @@ impl Worker {
             return Ok(());
         }
         self.client.leave(left.conversation).await?;
-        self.say(format!("you left {}", neutralise_line(&left.name))).await;
+        self.say(format!("you left {}", left.title())).await;
         if self.current.as_ref() == Some(&left) {
-            let next = self.first_followed(Some(left.conversation)).await?;
-            let place =
-                next.as_ref().map(|next| self.style.bold(self.style.place(next.kind, &next.name)));
-            let readable = next.as_ref().is_some_and(|next| !next.kind.is_private());
-            self.set_current(next).await;
-            if let Some(place) = place {
-                let marked = if readable { ", a public room: the server can read it" } else { "" };
-                self.say(format!("what you say now is said in {place}{marked}")).await;
-            }
+            // What is typed next is meant for those who were there.
+            self.set_current(None).await;
+            self.say(
+                "you are in no room now: /join ROOM goes elsewhere, /rooms lists them".to_owned(),
+            )
+            .await;
         }
         Ok(())
     }
@@ -188,11 +190,10 @@ impl Worker {
         Ok(is_only && members.len() > 1)
     }
 
-    /// The first room that is followed, but for one.
-    async fn first_followed(&self, but: Option<ConversationId>) -> Result<Option<Current>> {
-        let followed = self.client.followed().await?.into_iter();
-        let mut others = followed.filter(|(conversation, _)| Some(*conversation) != but);
-        let Some((conversation, name)) = others.next() else { return Ok(None) };
+    /// The first room that is followed.
+    async fn first_followed(&self) -> Result<Option<Current>> {
+        let first = self.client.followed().await?.into_iter().next();
+        let Some((conversation, name)) = first else { return Ok(None) };
         let kind = self.client.kind(conversation).await?;
         Ok(Some(Current { conversation, name, kind }))
     }
@@ -216,12 +217,8 @@ impl Worker {
     /// The user wanted to be elsewhere, and is not there: what is said is for no room until one is entered.
     pub(super) async fn turn_away(&self, left: &Current) {
         self.tell(Done::Room(None)).await;
-        let back = neutralise_line(&left.name);
-        let sign = match left.kind {
-            Kind::PublicRoom => "#",
-            Kind::Direct => "@",
-            Kind::Group => "",
-        };
+        let sign = if left.kind == Kind::PublicRoom { "#" } else { "" };
+        let back = left.title();
         self.say(format!("you are in no room now: /join {sign}{back} goes back to where you were"))
             .await;
     }
@@ -236,13 +233,13 @@ impl Worker {
     }
 
     pub(super) fn name(&self, room: &Room) -> String {
-        self.style.bold(neutralise_line(&room.name))
+        self.style.bold(output::title(room.kind, &room.name))
     }
 }
 
 /// What it comes to when its only owner leaves a room.
 fn only_owner(left: &Current) -> String {
-    let name = neutralise_line(&left.name);
+    let name = left.title();
     let (comes_to, sign) = match left.kind {
         // PRIV-011
         Kind::Group | Kind::Direct => (
@@ -264,21 +261,11 @@ fn is_no_room_name(error: &anyhow::Error) -> bool {
     error.is_some_and(|error| error.is_refusal(v1::ErrorCode::RoomNameInvalid))
 }
 
-/// The one that is called so.
-fn called(list: Vec<Overview>, name: &str) -> Result<Option<Overview>> {
-    let named = Named::read(name);
-    let mut called = list.into_iter().filter(|room| named.is(room.kind, &room.name));
-    match (called.next(), called.next()) {
-        (_, Some(_)) => Err(named.is_of_several()),
-        (one, None) => Ok(one),
-    }
-}
-
 /// The one that is called so of those that the user is out of; the last that something was said in, if they are several.
-async fn left_called(client: &Client, name: &str) -> Result<Option<Overview>, Error> {
-    let named = Named::read(name);
+async fn left_called(client: &Client, name: &str) -> Result<Option<Overview>> {
+    let named = Named::read(name)?;
     let left = client.kept().left().await?.into_iter();
-    let called = left.filter(|room| named.is(room.kind, &room.name));
+    let called = left.filter(|room| named.is(room));
     Ok(called.max_by_key(|room| room.last.as_ref().map(|last| last.time_ms)))
 }
 
@@ -358,6 +345,7 @@ mod tests {
         let changed = |removed: &[&Person]| What::MembersChanged {
             added: vec![],
             removed: removed.iter().map(|it| (*it).clone()).collect(),
+            cut_off: vec![],
             external: false,
         };
         assert_eq!(out(&alice, changed(&[&bob])), Out::Removed(alice.clone()));

@@ -33,6 +33,7 @@ use self::{
 };
 use crate::{
     failure::{self, Said},
+    named::parse_room,
     output::{self, Style},
     session::SessionArgs,
 };
@@ -57,7 +58,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     session: SessionArgs,
     /// Join this room at the start, and talk in it
-    #[arg(long, value_name = "ROOM")]
+    #[arg(long, value_name = "ROOM", value_parser = parse_room)]
     join: Option<String>,
 }
 
@@ -83,6 +84,13 @@ pub(crate) struct Current {
     pub(crate) conversation: ConversationId,
     pub(crate) name: String,
     pub(crate) kind: Kind,
+}
+
+impl Current {
+    /// What it is called, in a line.
+    pub(crate) fn title(&self) -> String {
+        output::title(self.kind, &self.name)
+    }
 }
 
 impl From<&Room> for Current {

@@ -11,7 +11,10 @@ use super::{
     command::Command,
     worker::{Done, Worker},
 };
-use crate::output::{private, role_name};
+use crate::{
+    named,
+    output::{is_signed, private, role_name},
+};
 
 /// The color of a group whose members have not chosen one.
 const NO_COLOR: u32 = 0x80_80_80;
@@ -102,7 +105,7 @@ impl Worker {
             Private::Create(name) => self.new_group(&name).await,
             Private::Name(name) => {
                 let group = self.group()?.conversation;
-                let profile = GroupProfile::new(&name, NO_COLOR)?;
+                let profile = profile(&name)?;
                 self.check_may_name(group).await?;
                 let queued = self.client.set_group_profile(group, &profile).await?;
                 self.tell(Done::Waits).await;
@@ -111,7 +114,9 @@ impl Worker {
             }
             Private::Invite(handle) => self.invite(&handle).await,
             Private::Remove(handle) => {
-                let (group, (user, _)) = (self.group()?.conversation, self.member(&handle).await?);
+                let (group, (user, role)) =
+                    (self.group()?.conversation, self.member(&handle).await?);
+                self.check_may_remove(group, user, role).await?;
                 self.client.remove_member(group, user).await?;
                 let shown = neutralise_line(&handle);
                 self.say(format!("{shown} is in it no longer; keys are new since")).await;
@@ -203,6 +208,7 @@ impl Worker {
     }
 
     async fn direct(&mut self, handle: &str, text: Option<String>) -> Result<()> {
+        named::check_is_other(&self.client, handle)?;
         let room = self.client.open_direct(handle).await?;
         let name = self.style.bold(self.style.place(room.kind, &room.name));
         self.say(format!("{name} is private: the two of you alone can read it")).await;
@@ -218,7 +224,7 @@ impl Worker {
 
     async fn new_group(&mut self, name: &str) -> Result<()> {
         // Before anything is made.
-        let profile = GroupProfile::new(name, NO_COLOR)?;
+        let profile = profile(name)?;
         let mut room = self.client.create_group().await?;
         let queued = self.client.set_group_profile(room.conversation, &profile).await?;
         queued.receipt().await?;
@@ -263,6 +269,27 @@ impl Worker {
         }
     }
 
+    /// PRIV-010: admins put out members only.
+    async fn check_may_remove(
+        &self,
+        group: ConversationId,
+        user: UserId,
+        role: Option<Role>,
+    ) -> Result<()> {
+        let me = self.client.identity().user;
+        if user == me {
+            bail!("that is you: /group leave");
+        }
+        match self.role(group, me).await?.flatten() {
+            Some(Role::Owner) => Ok(()),
+            Some(Role::Admin) if role == Some(Role::Member) => Ok(()),
+            Some(Role::Admin) => {
+                bail!("only an owner of the group puts out an owner or an admin: ask one")
+            }
+            _ => bail!("only an admin or owner of the group puts anybody out: ask one"),
+        }
+    }
+
     /// Somebody who is in the group that is talked in, and what they are in it.
     async fn member(&self, handle: &str) -> Result<(UserId, Option<Role>)> {
         let group = self.group()?.conversation;
@@ -281,6 +308,16 @@ impl Worker {
             None => bail!("{} is not in this group; /users lists who is", neutralise_line(handle)),
         }
     }
+}
+
+/// What a group is to be called: nothing that looks like a handle, or like a room's name.
+fn profile(name: &str) -> Result<GroupProfile> {
+    if is_signed(name) {
+        bail!(
+            "a group's name does not begin with @, # or a lock: so begins what is shown of other conversations"
+        );
+    }
+    Ok(GroupProfile::new(name, NO_COLOR)?)
 }
 
 /// Why somebody can't be added, by name.

@@ -2,8 +2,7 @@
 
 use anyhow::{Result, bail};
 use aside_client::{
-    Client, ConversationId, IdempotencyKey, Outgoing, Queued, State,
-    display::{neutralise, neutralise_line},
+    Client, ConversationId, IdempotencyKey, Outgoing, Queued, State, display::neutralise_line,
 };
 
 use super::REPLAY;
@@ -13,16 +12,29 @@ use crate::{
     rooms, search,
 };
 
+/// So much of a message says which one it is.
+const MAX_SHOWN: usize = 72;
+
 /// The rooms in which something is unread.
 pub(super) async fn unread(client: &Client, style: Style) -> Result<String> {
     let rooms: Vec<_> = match client.is_online() {
-        true => client.rooms(true).await?.into_iter().map(|it| (it.name, it.unread)).collect(),
-        false => client.overview().await?.into_iter().map(|it| (it.name, it.unread)).collect(),
+        true => client
+            .rooms(true)
+            .await?
+            .into_iter()
+            .map(|it| (output::title(it.kind, &it.name), it.unread))
+            .collect(),
+        false => client
+            .overview()
+            .await?
+            .into_iter()
+            .map(|it| (output::title(it.kind, &it.name), it.unread))
+            .collect(),
     };
     let mut lines = Vec::new();
     for (name, unread) in rooms {
         if let Some(unread) = unread.filter(|unread| *unread > 0) {
-            let name = style.bold(neutralise_line(&name));
+            let name = style.bold(name);
             lines.push(format!("{name}  {}", rooms::unread_count(unread)));
         }
     }
@@ -35,7 +47,7 @@ pub(super) async fn rooms_kept(client: &Client, style: Style) -> Result<String> 
     for room in client.overview().await? {
         let unread = room.unread.filter(|unread| *unread > 0).map(rooms::unread_count);
         let unread = unread.map(|unread| format!("  {unread}")).unwrap_or_default();
-        lines.push(format!("{}{unread}", style.bold(neutralise_line(&room.name))));
+        lines.push(format!("{}{unread}", style.bold(output::title(room.kind, &room.name))));
     }
     Ok(lines.join("\n"))
 }
@@ -78,23 +90,32 @@ pub(super) async fn find(
 /// The outbox, numbered; the ids in the same order.
 pub(super) async fn outbox(client: &Client, style: Style) -> Result<(String, Vec<IdempotencyKey>)> {
     let outbox = client.outbox().await?;
-    let lines = outbox
-        .iter()
-        .enumerate()
-        .map(|(at, outgoing)| format!("{:>2}  {}", at + 1, show(outgoing, style)));
-    let lines: Vec<_> = lines.collect();
+    let rooms = client.overview().await?;
+    let left = client.kept().left().await?;
+    let place = |id: ConversationId| {
+        let room = rooms.iter().chain(&left).find(|room| room.conversation == id);
+        room.map(|room| style.place(room.kind, &room.name)).unwrap_or_default()
+    };
+    let line = |(at, outgoing): (usize, &Outgoing)| {
+        let to = style.dim(format!("to {}", place(outgoing.conversation)));
+        format!("{:>2}  {}", at + 1, show(outgoing, &to, style))
+    };
+    let lines: Vec<_> = outbox.iter().enumerate().map(line).collect();
     let text = if lines.is_empty() { "everything was sent".to_owned() } else { lines.join("\n") };
     Ok((text, outbox.iter().map(|outgoing| outgoing.message_id).collect()))
 }
 
-fn show(outgoing: &Outgoing, style: Style) -> String {
+fn show(outgoing: &Outgoing, to: &str, style: Style) -> String {
     let text = outgoing.text.as_deref().unwrap_or("(a reaction)");
-    let text = neutralise(text).replace('\n', "\n    ");
+    let mut shown: String = neutralise_line(text).chars().take(MAX_SHOWN).collect();
+    if text.chars().nth(MAX_SHOWN).is_some() {
+        shown.push('\u{2026}');
+    }
     let state = match &outgoing.state {
         State::Failed { reason, remedy } => style.warning(failed(reason, remedy.as_deref())),
         state => style.dim(output::state_name(state)),
     };
-    format!("{text}  {state}")
+    format!("{shown}  {to}  {state}")
 }
 
 fn failed(reason: &str, remedy: Option<&str>) -> String {
@@ -104,7 +125,8 @@ fn failed(reason: &str, remedy: Option<&str>) -> String {
 }
 
 /// The one with this number, as the outbox was numbered last.
-pub(super) fn numbered(ids: &[IdempotencyKey], number: usize) -> Result<IdempotencyKey> {
+pub(super) fn numbered(ids: Option<&[IdempotencyKey]>, number: usize) -> Result<IdempotencyKey> {
+    let Some(ids) = ids else { bail!("/outbox first: it gives the messages their numbers") };
     match number.checked_sub(1).and_then(|at| ids.get(at)) {
         Some(id) => Ok(*id),
         None => bail!("/outbox shows no message {number}"),

@@ -5,9 +5,9 @@ use aside_client::{Kind, Pin, Retention, RoomChange, display::neutralise_line};
 
 use super::{command::Command, worker::Worker};
 use crate::{
-    output,
+    named, output,
     retention::{self, Limits},
-    rooms, session,
+    rooms,
 };
 
 /// What takes a setting away.
@@ -127,7 +127,7 @@ impl Worker {
                 self.change(RoomChange { invite_only, ..RoomChange::default() }).await?;
             }
             Rooming::Retention(None, _) => {
-                let room = session::find_room(&self.client, &self.here()?.name).await?;
+                let room = named::find_room(&self.client, &self.here()?.name).await?;
                 let kept = retention::words(&room.retention);
                 self.say(kept.unwrap_or("all that is said here is kept".to_owned())).await;
             }

@@ -15,6 +15,7 @@ use crate::{
         self, Style,
         earlier::{self, Held, Passed},
         private::{self, Told},
+        title,
     },
     presence, rooms,
 };
@@ -31,7 +32,7 @@ pub(crate) fn unfollowed(
     if reason.is_some_and(|reason| reason.is_refusal(v1::ErrorCode::DeviceNotApproved)) {
         return format!(
             "{} is here again once this device is approved: {APPROVE}",
-            neutralise_line(room)
+            title(kind, room)
         );
     }
     if kind == Kind::Group {
@@ -43,13 +44,13 @@ pub(crate) fn unfollowed(
     };
     format!(
         "{} is no longer followed: {why}. If you did not leave it yourself, ask the server's operator",
-        neutralise_line(room)
+        title(kind, room)
     )
 }
 
 /// That the user is out of a group, and what is left of it.
 fn put_out(group: &str, by: Option<&Person>) -> String {
-    let group = neutralise_line(group);
+    let group = title(Kind::Group, group);
     let (how, back) = match by {
         Some(by) => {
             let by = by.to_string();
@@ -109,8 +110,9 @@ impl Screen {
         let now = now.filter(|_| before.is_some() && matches!(self.printer, Printer::Terminal(_)));
         if before != room.as_ref().map(of) {
             for conversation in before.into_iter().chain(now) {
-                let held = self.held.release(conversation);
-                self.show_held(held)?;
+                if let Some(held) = self.held.release(conversation) {
+                    self.show_held(held)?;
+                }
             }
         }
         self.current = room;
@@ -126,13 +128,12 @@ impl Screen {
     }
 
     /// Shows what was held back of one conversation.
-    fn show_held(&mut self, held: Vec<Passed>) -> Result<()> {
-        let entry = held.iter().find_map(|it| match it {
-            Passed::Entry(entry) => Some(entry),
-            Passed::Earlier(_) | Passed::Missed(_) => None,
-        });
-        let room = entry.map(|entry| self.place(entry)).unwrap_or_default();
-        self.pass(held, &room)
+    fn show_held(&mut self, held: Passed) -> Result<()> {
+        let room = match &held {
+            Passed::Entry(entry) | Passed::Missed(_, entry) => self.place(entry),
+            Passed::Earlier(_) => String::new(),
+        };
+        self.pass(vec![held], &room)
     }
 
     /// A message was typed on this screen: it is not to be shown again, unless it comes back as something else.
@@ -164,21 +165,21 @@ impl Screen {
                 Some(text) => style.dim(text),
                 None => return Ok(()),
             },
-            Event::GapRepaired { room, from_seq, to_seq } => {
+            Event::GapRepaired { room, kind, from_seq, to_seq } => {
                 let count = to_seq - from_seq + 1;
                 let entries = if count == 1 { "entry" } else { "entries" };
-                style.dim(format!("caught up in {}: {count} {entries}", neutralise_line(room)))
+                style.dim(format!("caught up in {}: {count} {entries}", title(*kind, room)))
             }
             Event::Trimmed { room, from_seq, first_seq } => style.dim(format!(
                 "{}: the server no longer keeps entries {from_seq} to {}",
                 neutralise_line(room),
                 first_seq - 1
             )),
-            Event::Tampering { room, what, .. } => style.warning(format!(
+            Event::Tampering { room, kind, what, .. } => style.warning(format!(
                 "WARNING: the history of {} was tampered with: {what}.\n\
                  Nothing more of it is shown or sent. Ask the others by another way what was said, and the server's operator \
                  what happened; /forget takes the room up anew.",
-                neutralise_line(room)
+                title(*kind, room)
             )),
             Event::DeviceKeyChanged { user, .. } => style.warning(format!(
                 "WARNING: the server names another key for a device of {} than before; the first is kept",
@@ -202,8 +203,8 @@ impl Screen {
             Event::MessageFailed { error, .. } => {
                 style.warning(format!("a message was not sent: {}", failure::line(error)))
             }
-            Event::Private { room, what, people, left_behind, .. } => {
-                match private::told(room, what, people, left_behind.as_ref()) {
+            Event::Private { room, kind, what, people, left_behind, .. } => {
+                match private::told((*kind, room), what, people, left_behind.as_ref()) {
                     Some(Told { text, warning: true }) => style.warning(text),
                     Some(Told { text, warning: false }) => style.dim(text),
                     None => return Ok(()),
@@ -266,7 +267,7 @@ impl Screen {
                     continue;
                 }
                 Passed::Earlier(count) => earlier::words(count),
-                Passed::Missed(count) => earlier::missed_words(count),
+                Passed::Missed(count, _) => earlier::missed_words(count),
             };
             self.printer.print(&format!("{room}{}", self.style.dim(words)))?;
         }

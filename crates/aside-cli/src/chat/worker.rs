@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     devices::{self, Standing},
-    failure,
+    failure, named,
     output::{
         self, Style,
         earlier::{self, Passed},
@@ -28,6 +28,10 @@ use crate::{
 
 /// That something can't be done now.
 pub(super) const GIVEN_UP: &str = "that needs the server, which is away; it was given up";
+
+/// What it is to take up a private conversation anew.
+const FORGETS: &str = "this device gives up its keys of this private conversation, reads its log again, and comes in anew, \
+     which the others are shown. What it has read stays readable on it; what was said since it read last can't be read on it any more";
 
 /// What came of it.
 pub(crate) enum Done {
@@ -80,7 +84,7 @@ pub(crate) struct Worker {
     pub(super) results: mpsc::Sender<Done>,
     pub(super) current: Option<Current>,
     /// As /devices numbered them last.
-    pub(super) devices: Vec<DeviceId>,
+    pub(super) devices: Vec<(DeviceId, String)>,
     /// A recovery phrase that was shown, and counts once it is written down.
     pub(super) unwritten: Option<RecoveryPhrase>,
     /// The digits that are shown, to be compared with another device's.
@@ -88,7 +92,7 @@ pub(crate) struct Worker {
     /// Whose safety number /verify showed last.
     compared: Option<(UserId, SafetyNumber)>,
     /// As /outbox numbered them last.
-    outbox: Vec<IdempotencyKey>,
+    outbox: Option<Vec<IdempotencyKey>>,
 }
 
 impl Worker {
@@ -129,7 +133,10 @@ impl Worker {
             None => Ok(()),
         };
         let began = match began {
-            Ok(()) if self.client.is_online() => self.list_invitations().await,
+            Ok(()) if self.client.is_online() => {
+                self.say_if_unapproved().await;
+                self.list_invitations().await
+            }
             began => began,
         };
         self.finish(began).await;
@@ -209,6 +216,7 @@ impl Worker {
                 let rooms = self.client.rooms(false).await?;
                 let lines = rooms.iter().map(|room| rooms::show(room, self.style));
                 self.say(lines.collect::<Vec<_>>().join("\n")).await;
+                self.say_if_unapproved().await;
             }
             Command::Users(room) => self.users(room).await?,
             Command::Create(name) => {
@@ -237,18 +245,18 @@ impl Worker {
             Command::Read(room) => self.mark_read(room).await?,
             Command::Outbox => {
                 let (text, ids) = progress::outbox(&self.client, self.style).await?;
-                self.outbox = ids;
+                self.outbox = Some(ids);
                 self.say(text).await;
             }
             Command::Retry(number) => {
-                let id = progress::numbered(&self.outbox, number)?;
+                let id = progress::numbered(self.outbox.as_deref(), number)?;
                 let queued = self.client.retry(id).await?;
                 self.say("it is said once more".to_owned()).await;
                 self.tell(Done::Waits).await;
                 self.wait(queued);
             }
             Command::Discard(number) => {
-                self.client.discard(progress::numbered(&self.outbox, number)?).await?;
+                self.client.discard(progress::numbered(self.outbox.as_deref(), number)?).await?;
                 self.say("it is discarded, and will not be sent".to_owned()).await;
             }
             Command::Devices(what) => self.approving(what).await?,
@@ -258,11 +266,7 @@ impl Worker {
             Command::Recovery(asked) => self.recovery(asked).await?,
             Command::Passphrase => self.passphrase().await,
             Command::Passwd => self.change_password().await?,
-            Command::Forget => {
-                let room = self.here()?;
-                self.client.forget(room.conversation).await?;
-                self.say(format!("{} is taken up anew", neutralise_line(&room.name))).await;
-            }
+            Command::Forget(sure) => self.forget(sure).await?,
             Command::Rooming(asked) => self.rooming(asked).await?,
             Command::Private(asked) => self.private(asked).await?,
             Command::Enter(room) => self.current = Some(room),
@@ -273,7 +277,7 @@ impl Worker {
 
     async fn users(&self, name: Option<String>) -> Result<()> {
         let conversation = match name {
-            Some(name) => session::find_room(&self.client, &name).await?.conversation,
+            Some(name) => named::find_room(&self.client, &name).await?.conversation,
             None => self.here()?.conversation,
         };
         let mut members = self.client.members(conversation, false).await?;
@@ -308,7 +312,7 @@ impl Worker {
         let show = |shown: &Passed| {
             let entry = match shown {
                 Passed::Earlier(count) => return Some(self.style.dim(earlier::words(*count))),
-                Passed::Missed(count) => {
+                Passed::Missed(count, _) => {
                     return Some(self.style.dim(earlier::missed_words(*count)));
                 }
                 Passed::Entry(entry) => entry,
@@ -369,9 +373,26 @@ impl Worker {
         Ok(())
     }
 
+    /// Takes up anew what is talked in. Where that is private this device comes in anew, which its user is told first.
+    async fn forget(&self, sure: bool) -> Result<()> {
+        let here = self.here()?;
+        let title = here.title();
+        if here.kind.is_private() && !sure {
+            self.say(format!("{FORGETS}\n/forget yes does it, for {title}")).await;
+            return Ok(());
+        }
+        self.client.forget(here.conversation).await?;
+        self.say(format!("{title} is taken up anew")).await;
+        if self.client.is_online() {
+            // What is asked next is about what comes by this. What is wrong with it an event says.
+            let _ = self.client.catch_up(here.conversation).await;
+        }
+        Ok(())
+    }
+
     async fn mark_read(&self, name: Option<String>) -> Result<()> {
         let conversation = match name {
-            Some(name) => session::find_room(&self.client, &name).await?.conversation,
+            Some(name) => named::find_room(&self.client, &name).await?.conversation,
             None => self.here()?.conversation,
         };
         progress::mark_read(&self.client, conversation).await?;
@@ -396,7 +417,7 @@ impl Worker {
             )
         });
         let text = lines.collect::<Vec<_>>().join("\n");
-        self.devices = devices.iter().map(|device| device.id).collect();
+        self.devices = devices.into_iter().map(|device| (device.id, device.name)).collect();
         self.say(text).await;
         Ok(())
     }

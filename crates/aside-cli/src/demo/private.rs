@@ -145,8 +145,8 @@ impl Demo<'_> {
     /// What somebody's screen says.
     pub(super) fn warned(&self, person: &Person, wanted: impl Fn(&Event) -> bool) -> Result<()> {
         let found = person.noticed.iter().find(|event| wanted(event));
-        if let Some(Event::Private { room, what, people, left_behind, .. }) = found
-            && let Some(told) = told(room, what, people, left_behind.as_ref())
+        if let Some(Event::Private { room, kind, what, people, left_behind, .. }) = found
+            && let Some(told) = told((*kind, room), what, people, left_behind.as_ref())
         {
             self.stage.note(person.name, "is told:")?;
             self.stage.note("", format!("  {}", told.text))?;

@@ -4,10 +4,15 @@ use anyhow::Result;
 use aside_client::{Device, DeviceId, LogChange, LogEntry, display::neutralise_line};
 use serde_json::{Value, json};
 
+use super::short;
 use crate::{
     output::{self, Style},
     session::SessionArgs,
 };
+
+/// What is to be known of the times that are shown.
+const NO_TIMES: &str = "the log itself has no times: those beside it are the server's, of when a device first logged in and \
+     when it was revoked";
 
 /// Show the device log: which device was added and revoked by which, with the position that `revoke --since` takes
 #[derive(Debug, clap::Args)]
@@ -24,11 +29,15 @@ pub(super) async fn run(args: &Args) -> Result<()> {
     let (client, _) = args.session.connect(|options| options.shared = true).await?;
     let entries = client.own_log_entries().await?;
     let devices = client.devices().await?;
+    let revoked = client.revoked_devices().await?;
     match args.json {
         true => output::line(Value::from_iter(entries.iter().map(to_json)))?,
         false => {
             for entry in &entries {
-                output::line(show(entry, &devices, Style::of_stdout()))?;
+                output::line(show(entry, (&devices, &revoked), Style::of_stdout()))?;
+            }
+            if !entries.is_empty() {
+                output::note(NO_TIMES)?;
             }
         }
     }
@@ -36,11 +45,32 @@ pub(super) async fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
-fn show(entry: &LogEntry, devices: &[Device], style: Style) -> String {
-    let name = |id: &DeviceId| match devices.iter().find(|device| device.id == *id) {
-        Some(device) => style.bold(neutralise_line(&device.name)),
-        None => id.to_string(),
+/// An entry, with what the server says of the device that it changes: the log has neither names nor times.
+fn show(
+    entry: &LogEntry,
+    (devices, revoked): (&[Device], &[(DeviceId, u64)]),
+    style: Style,
+) -> String {
+    let there = |id: &DeviceId| devices.iter().find(|device| device.id == *id);
+    let name = |id: &DeviceId| match there(id) {
+        Some(device) => {
+            format!("{} {}", style.bold(neutralise_line(&device.name)), style.dim(short(*id)))
+        }
+        None => format!("a device {}", style.dim(short(*id))),
     };
+    let since = |id: &DeviceId| {
+        there(id).map(|device| format!("logged in {}", output::day_and_clock(device.created_ms)))
+    };
+    let gone = |id: &DeviceId| {
+        let (_, at) = revoked.iter().find(|(device, _)| device == id)?;
+        Some(format!("revoked {}", output::day_and_clock(*at)))
+    };
+    let when = match &entry.change {
+        LogChange::Began(device) | LogChange::Added(device) => since(device),
+        LogChange::Revoked { device, .. } => gone(device),
+        LogChange::Renewed(_) | LogChange::Overridden(_) => None,
+    };
+    let when = when.map(|when| format!("  {}", style.dim(format!("({when})")))).unwrap_or_default();
     let what = match &entry.change {
         LogChange::Began(device) => format!("began with {}", name(device)),
         LogChange::Added(device) => format!("added {}", name(device)),
@@ -60,7 +90,7 @@ fn show(entry: &LogEntry, devices: &[Device], style: Style) -> String {
         Some(device) => format!("by {}", name(device)),
         None => "by the recovery phrase".to_owned(),
     };
-    format!("{:>4}  {what}  {}", entry.position, style.dim(by))
+    format!("{:>4}  {what}  {}{when}", entry.position, style.dim(by))
 }
 
 fn to_json(entry: &LogEntry) -> Value {

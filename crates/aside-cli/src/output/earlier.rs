@@ -1,14 +1,11 @@
 //! What a private conversation is not to be told of at length: of what was said before its user came into it one line tells, rather
 //! than a warning for each; and that it is called as it was, which is said again to those who come (PRIV-018), nobody needs to see.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 
 use aside_client::{
     Content, ConversationId, Entry, GroupProfile, UserId, What, private::Unreadable,
 };
-
-/// Messages of a conversation that are held as they are; those before them are counted.
-const MAX_HELD: usize = 64;
 
 /// Something to be shown.
 #[derive(Debug, PartialEq, Eq)]
@@ -16,8 +13,8 @@ pub(crate) enum Passed {
     Entry(Box<Entry>),
     /// So many messages that came before the user did.
     Earlier(usize),
-    /// So many messages from when this device was not there, before the next one.
-    Missed(usize),
+    /// So many messages in a row from when this device was not there, up to this one.
+    Missed(usize, Box<Entry>),
 }
 
 /// Whether by this entry somebody else lets the user in. A further device, which the user lets in, may miss what another one has.
@@ -64,10 +61,15 @@ pub(crate) fn words(count: usize) -> String {
 
 /// What is said of so many messages that this device was not there for, whether its user was or not.
 pub(crate) fn missed_words(count: usize) -> String {
-    let (messages, were) = if count == 1 { ("message", "was") } else { ("messages", "were") };
-    format!(
-        "{count} {messages} before that can't be read: this device was not in the conversation when they {were} sent"
-    )
+    match count {
+        1 => "1 message can't be read: this device was not in the conversation when it was sent; another device of yours may \
+              have it"
+            .to_owned(),
+        count => format!(
+            "{count} messages can't be read: this device was not in the conversation when they were sent; another device of \
+             yours may have them"
+        ),
+    }
 }
 
 /// Entries of one conversation, oldest first, as they are shown.
@@ -77,12 +79,21 @@ pub(crate) fn fold(entries: Vec<Entry>, me: UserId) -> Vec<Passed> {
     let count = entries.iter().filter(|entry| is_earlier(entry)).count();
     let mut first = (count > 0).then_some(Passed::Earlier(count));
     let mut called = None;
-    let show = |entry: Entry| match is_earlier(&entry) {
-        true => first.take(),
-        false if says_again(&mut called, &entry) => None,
-        false => Some(Passed::Entry(Box::new(entry))),
-    };
-    entries.into_iter().filter_map(show).collect()
+    let mut shown = Vec::with_capacity(entries.len());
+    for entry in entries {
+        if is_earlier(&entry) {
+            shown.extend(first.take());
+        } else if is_missed(&entry) {
+            let count = match shown.pop_if(|last| matches!(last, Passed::Missed(..))) {
+                Some(Passed::Missed(count, _)) => count + 1,
+                _ => 1,
+            };
+            shown.push(Passed::Missed(count, Box::new(entry)));
+        } else if !says_again(&mut called, &entry) {
+            shown.push(Passed::Entry(Box::new(entry)));
+        }
+    }
+    shown
 }
 
 /// Messages that come one by one, and are held back until it is known whether the user came after them.
@@ -96,45 +107,38 @@ pub(crate) struct Held {
 /// What is known of a conversation.
 #[derive(Debug)]
 enum Holding {
-    /// Nothing came yet that could be read: the last of what is held, and how many were held before.
-    Held { last: VecDeque<Entry>, before: usize },
+    /// Nothing came yet that could be read: the last of what is held, and how many they are.
+    Held { last: Option<Box<Entry>>, count: usize },
     /// Nothing is held any more: this device was in it, or all was shown.
     Over,
 }
 
 impl Holding {
     fn hold(&mut self, entry: Entry) {
-        let Self::Held { last, before } = self else { return };
-        if last.len() == MAX_HELD {
-            last.pop_front();
-            *before += 1;
-        }
-        last.push_back(entry);
+        let Self::Held { last, count } = self else { return };
+        (*last, *count) = (Some(Box::new(entry)), *count + 1);
     }
 
-    /// Gives what was held, one by one.
-    fn end(&mut self) -> Vec<Passed> {
-        let Self::Held { last, before } = std::mem::replace(self, Self::Over) else {
-            return Vec::new();
-        };
-        let uncounted = (before > 0).then_some(Passed::Missed(before));
-        uncounted
-            .into_iter()
-            .chain(last.into_iter().map(|it| Passed::Entry(Box::new(it))))
-            .collect()
+    /// Gives what was held, as what this device has missed.
+    fn end(&mut self) -> Option<Passed> {
+        match std::mem::replace(self, Self::Over) {
+            Self::Held { last: Some(last), count } => Some(Passed::Missed(count, last)),
+            _ => None,
+        }
     }
 
     /// Gives what was held as what came before the user did.
     fn join(&mut self) -> Option<Passed> {
-        let Self::Held { last, before } = std::mem::replace(self, Self::Over) else { return None };
-        let count = before + last.len();
-        (count > 0).then_some(Passed::Earlier(count))
+        match std::mem::replace(self, Self::Over) {
+            Self::Held { count: count @ 1.., .. } => Some(Passed::Earlier(count)),
+            _ => None,
+        }
     }
 }
 
 impl Default for Holding {
     fn default() -> Self {
-        Self::Held { last: VecDeque::new(), before: 0 }
+        Self::Held { last: None, count: 0 }
     }
 }
 
@@ -155,7 +159,7 @@ impl Held {
         } else if lets_in(entry, me) {
             shown.extend(holding.join());
         } else if !is_of_others(entry, me) {
-            shown = holding.end();
+            shown.extend(holding.end());
         }
         if !says_again(self.called.entry(entry.conversation).or_default(), entry) {
             shown.push(Passed::Entry(Box::new(entry.clone())));
@@ -164,13 +168,13 @@ impl Held {
     }
 
     /// What is held of a conversation, to be shown since its user turns to it, or away from it.
-    pub(crate) fn release(&mut self, conversation: ConversationId) -> Vec<Passed> {
-        self.holding.get_mut(&conversation).map(Holding::end).unwrap_or_default()
+    pub(crate) fn release(&mut self, conversation: ConversationId) -> Option<Passed> {
+        self.holding.get_mut(&conversation).and_then(Holding::end)
     }
 
     /// What is held of each conversation, to be shown since no more comes.
-    pub(crate) fn release_all(&mut self) -> Vec<Vec<Passed>> {
-        self.holding.values_mut().map(Holding::end).collect()
+    pub(crate) fn release_all(&mut self) -> Vec<Passed> {
+        self.holding.values_mut().filter_map(Holding::end).collect()
     }
 }
 
@@ -211,7 +215,11 @@ mod tests {
 
     fn adds(seq: u64, by: UserId, who: UserId) -> Entry {
         let added = vec![Person { user: who, handle: None }];
-        entry(seq, by, What::MembersChanged { added, removed: Vec::new(), external: false })
+        entry(
+            seq,
+            by,
+            What::MembersChanged { added, removed: vec![], cut_off: vec![], external: false },
+        )
     }
 
     fn says(seq: u64) -> Entry {
@@ -224,7 +232,7 @@ mod tests {
     fn seqs(shown: &[Passed]) -> Vec<Result<u64, usize>> {
         let seq = |shown: &Passed| match shown {
             Passed::Entry(entry) => Ok(entry.seq),
-            Passed::Earlier(count) | Passed::Missed(count) => Err(*count),
+            Passed::Earlier(count) | Passed::Missed(count, _) => Err(*count),
         };
         shown.iter().map(seq).collect()
     }
@@ -235,7 +243,7 @@ mod tests {
         let mine =
             [missed(2), adds(3, BOB, carol), missed(4), adds(5, BOB, ME), says(6), missed(7)];
         let folded = fold(mine.to_vec(), ME);
-        assert_eq!(seqs(&folded), [Err(2), Ok(3), Ok(5), Ok(6), Ok(7)]);
+        assert_eq!(seqs(&folded), [Err(2), Ok(3), Ok(5), Ok(6), Err(1)]);
         let mut held = Held::default();
         let came: Vec<_> = mine.iter().flat_map(|entry| held.pass(entry, ME)).collect();
         assert_eq!(seqs(&came), [Ok(3), Err(2), Ok(5), Ok(6), Ok(7)]);
@@ -278,11 +286,19 @@ mod tests {
     #[test]
     fn what_another_device_may_have_is_told_as_such() {
         let mine = [missed(2), missed(3), adds(4, ME, ME), says(5)];
-        let all = [Ok(2), Ok(3), Ok(4), Ok(5)];
+        let all = [Err(2), Ok(4), Ok(5)];
         assert_eq!(seqs(&fold(mine.to_vec(), ME)), all);
         let mut held = Held::default();
         let came: Vec<_> = mine.iter().flat_map(|entry| held.pass(entry, ME)).collect();
         assert_eq!(seqs(&came), all);
+    }
+
+    #[test]
+    fn each_run_of_what_was_missed_is_one_line() {
+        let mine = [says(1), missed(2), missed(3), says(4), missed(5), missed(6), missed(7)];
+        assert_eq!(seqs(&fold(mine.to_vec(), ME)), [Ok(1), Err(2), Ok(4), Err(3)]);
+        assert!(missed_words(3).starts_with("3 messages can't be read: this device was not"));
+        assert!(missed_words(1).starts_with("1 message can't be read: this device was not"));
     }
 
     #[test]
@@ -294,24 +310,21 @@ mod tests {
     }
 
     #[test]
-    fn what_is_held_is_shown_when_no_more_comes_and_is_bounded() {
+    fn what_is_held_is_one_line_when_no_more_comes() {
         let mut held = Held::default();
         let room = ConversationId::new([7; 16]);
         assert!(held.pass(&missed(1), ME).is_empty() && held.pass(&missed(2), ME).is_empty());
-        assert_eq!(seqs(&held.release(room)), [Ok(1), Ok(2)]);
-        assert!(held.release(room).is_empty(), "once");
+        assert_eq!(held.release(room), Some(Passed::Missed(2, Box::new(missed(2)))));
+        assert_eq!(held.release(room), None, "once");
         assert_eq!(seqs(&held.pass(&missed(3), ME)), [Ok(3)], "nor is it held again");
 
-        let many = MAX_HELD as u64 + 10;
         let hold = || {
             let mut held = Held::default();
-            assert!((1..=many).all(|seq| held.pass(&missed(seq), ME).is_empty()));
+            assert!((1..=90).all(|seq| held.pass(&missed(seq), ME).is_empty()));
             held
         };
-        let all: Vec<_> = hold().release_all().into_iter().flatten().collect();
-        assert_eq!(all[0], Passed::Missed(10));
-        assert_eq!((all.len(), seqs(&all)[1]), (MAX_HELD + 1, Ok(11)));
-        let shown = hold().pass(&adds(many + 1, BOB, ME), ME);
-        assert_eq!(seqs(&shown), [Err(MAX_HELD + 10), Ok(many + 1)], "all are counted");
+        assert_eq!(seqs(&hold().release_all()), [Err(90)]);
+        assert_eq!(seqs(&hold().pass(&adds(91, BOB, ME), ME)), [Err(90), Ok(91)]);
+        assert_eq!(seqs(&hold().pass(&says(91), ME)), [Err(90), Ok(91)]);
     }
 }

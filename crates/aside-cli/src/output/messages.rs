@@ -1,23 +1,28 @@
 //! Messages, with what became of them: edits, reactions, answers.
 
 use aside_client::{
-    Content, Entry, GroupProfile, Mention, Reaction, Reply, What,
+    Content, Entry, GroupProfile, Kind, Mention, Reaction, Reply, What,
     display::{neutralise, neutralise_line},
 };
 use serde_json::{Value, json};
 
-use super::{Style, entry_json, person};
+use super::{Style, entry_json, person, title};
 
 /// So much of a message says which one is meant.
 const MAX_QUOTE: usize = 40;
 
 /// A message, after the name of who said it.
-pub(super) fn show(style: Style, by: &str, text: Option<&str>, content: &Content) -> String {
+pub(super) fn show(
+    style: Style,
+    by: &str,
+    entry: &Entry,
+    (text, content): (Option<&str>, &Content),
+) -> String {
     // Neutralised line by line, indented so that no text looks like somebody else's.
     let text = text.map(|text| indent(&neutralise(text))).unwrap_or_default();
     match content {
         Content::Text { edited, reply, reactions, .. } => {
-            let reply = reply.map(|reply| answers(style, reply)).unwrap_or_default();
+            let reply = reply.map(|reply| answers(style, entry.kind, reply)).unwrap_or_default();
             let edited = edited.map(|_| style.dim(" (edited)")).unwrap_or_default();
             format!("{by}{reply}: {text}{edited}{}", reacted(style, reactions))
         }
@@ -37,7 +42,7 @@ pub(super) fn show(style: Style, by: &str, text: Option<&str>, content: &Content
         Content::Profile { profile, counts } => {
             format!("{by} {}", style.dim(names(profile, *counts)))
         }
-        Content::Redacted => format!("{by}: {}", style.dim("message deleted")),
+        Content::Redacted => format!("{by}: {}", style.dim(deleted(entry))),
         Content::Missing => {
             format!("{by} {}", style.warning("(MESSAGE REMOVED: nothing says yet by whom)"))
         }
@@ -57,9 +62,21 @@ pub(crate) fn doubt(entry: &Entry) -> Option<String> {
         // MSG-013
         Some(seq) => format!("(REPEATED by the server: said once, as entry {seq})"),
         None if entry.kind.is_private() && is_read => revoked(entry),
+        // What was private is signed within what was deleted: see `deleted`.
+        None if entry.kind.is_private() => return None,
         // MSG-008
         None => "(NOT VERIFIED: not signed by the sender's device)".to_owned(),
     })
+}
+
+/// That a message was deleted; and whether anything still shows that it was its sender's. A public one is signed without its text.
+fn deleted(entry: &Entry) -> &'static str {
+    match entry.what {
+        What::Message { verified: false, .. } if entry.kind.is_private() => {
+            "message deleted (nothing is left of it that shows who sent it but the server's word)"
+        }
+        _ => "message deleted",
+    }
 }
 
 /// That the device that sent a private message was one of its user's no longer when it was read (DLOG-016).
@@ -71,11 +88,12 @@ fn revoked(entry: &Entry) -> String {
     )
 }
 
-fn answers(style: Style, reply: Reply) -> String {
+fn answers(style: Style, kind: Kind, reply: Reply) -> String {
     // CONT-007
     let missing = match (reply.there, reply.redacted) {
         (true, _) => "",
         (false, true) => ", which was deleted",
+        (false, false) if kind.is_private() => ", which can't be read here",
         (false, false) => ", which is not there",
     };
     style.dim(format!(" (answers [{}]{missing})", reply.to))
@@ -83,7 +101,7 @@ fn answers(style: Style, reply: Reply) -> String {
 
 /// What a group is called (PRIV-017).
 pub(crate) fn names(profile: &GroupProfile, counts: bool) -> String {
-    let name = neutralise_line(profile.name());
+    let name = title(Kind::Group, profile.name());
     let but = if counts { "" } else { ", which only an admin or owner may: it keeps its name" };
     format!("calls the group {name}{but}")
 }

@@ -8,7 +8,7 @@ use aside_client::{
 };
 use serde_json::{Value, json};
 
-use super::{Style, person, role_name};
+use super::{Style, person, role_name, title};
 
 /// Hex digits of a fork check that are shown together.
 const DIGITS: usize = 4;
@@ -31,14 +31,19 @@ pub(super) fn change(style: Style, what: &What) -> String {
         What::MembersChanged { external: true, .. } => {
             style.dim("came in with a device that was not in the group")
         }
-        What::MembersChanged { added, removed, external: false } => {
+        What::MembersChanged { added, removed, cut_off, external: false } => {
             let mut changes = Vec::new();
             if !added.is_empty() {
                 changes.push(format!("{} {}", style.dim("added"), names(style, added)));
             }
-            if !removed.is_empty() {
-                let words = style.dim("removed devices of");
-                changes.push(format!("{words} {}", names(style, removed)));
+            let put_out: Vec<_> =
+                removed.iter().filter(|who| !cut_off.contains(who)).cloned().collect();
+            if !put_out.is_empty() {
+                changes.push(format!("{} {}", style.dim("removed"), names(style, &put_out)));
+            }
+            if !cut_off.is_empty() {
+                let words = style.dim("renewed keys without the lost devices of");
+                changes.push(format!("{words} {}", names(style, cut_off)));
             }
             if changes.is_empty() {
                 changes.push(style.dim("renewed keys"));
@@ -113,10 +118,11 @@ pub(super) fn as_json(what: &What) -> Value {
             "members": people(leaves),
             "culprit": culprit.as_ref().map(person),
         }),
-        What::MembersChanged { added, removed, external } => json!({
+        What::MembersChanged { added, removed, cut_off, external } => json!({
             "kind": "members_changed",
             "added": people(added),
             "removed": people(removed),
+            "cut_off": people(cut_off),
             "external": external,
         }),
         What::RemovalPending { who, left } => {
@@ -142,12 +148,12 @@ pub(crate) struct Told {
 /// What happened in a private conversation, beside what its entries say: whom it is about, and what the user can do. None of what
 /// is shown otherwise. `left_behind` is who keeps leaving this device behind, and how often that was.
 pub(crate) fn told(
-    room: &str,
+    (kind, room): (Kind, &str),
     event: &Event,
     people: &[Person],
     left_behind: Option<&(Person, u32)>,
 ) -> Option<Told> {
-    let room = neutralise_line(room);
+    let room = title(kind, room);
     let name = |at: usize| {
         let name = people.get(at).map_or("somebody".to_owned(), ToString::to_string);
         neutralise_line(&name).into_owned()
@@ -462,7 +468,7 @@ mod tests {
     }
 
     fn said(event: &Event, people: &[Person]) -> String {
-        let told = told("tea", event, people, None).unwrap();
+        let told = told((Kind::Group, "tea"), event, people, None).unwrap();
         assert_eq!(told.warning, told.text.starts_with("WARNING: tea: "), "{}", told.text);
         told.text
     }
@@ -515,7 +521,7 @@ mod tests {
         let (why, reason, suspects) = (Repair::Behind, Reason::Invalid, vec![]);
         let failed = Event::RepairFailed { why, reason, suspects };
         let culprit = (person(2, "mallory\u{202e}"), 4);
-        let text = told("tea", &failed, &[], Some(&culprit)).unwrap().text;
+        let text = told((Kind::Group, "tea"), &failed, &[], Some(&culprit)).unwrap().text;
         assert!(text.starts_with("WARNING: tea: changes by a device of mallory"), "{text}");
         assert!(text.contains("left it behind 4 times") && !text.contains('\u{202e}'), "{text}");
         assert!(!text.contains("remove you"), "{text}");
@@ -547,8 +553,8 @@ mod tests {
 
     #[test]
     fn what_is_shown_otherwise_is_not_told() {
-        assert_eq!(told("tea", &Event::Read, &[], None), None);
-        assert_eq!(told("tea", &Event::Joined { how: How::Began }, &[], None), None);
+        assert_eq!(told((Kind::Group, "tea"), &Event::Read, &[], None), None);
+        assert_eq!(told((Kind::Group, "tea"), &Event::Joined { how: How::Began }, &[], None), None);
     }
 
     #[test]

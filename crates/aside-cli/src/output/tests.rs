@@ -35,6 +35,45 @@ fn message(text: Option<&str>, verified: bool) -> Entry {
     entry(What::Message { message_id, text, verified, repeats: None, content })
 }
 
+#[test]
+fn who_was_put_out_is_told_from_a_device_that_was_lost() {
+    let person = |number, handle: &str| Person {
+        user: UserId::new([number; 16]),
+        handle: Some(handle.to_owned()),
+    };
+    let (bob, carol) = (person(4, "bob"), person(5, "carol"));
+    let change = |cut_off: &[Person]| {
+        let removed = vec![bob.clone(), carol.clone()];
+        let cut_off = cut_off.to_vec();
+        entry(What::MembersChanged { added: vec![], removed, cut_off, external: false })
+    };
+    let show = |cut_off: &[Person]| Style::plain().entry(&change(cut_off)).unwrap();
+    assert_eq!(show(&[]), "al\u{fffd}ice removed bob, carol");
+    assert_eq!(
+        show(std::slice::from_ref(&carol)),
+        "al\u{fffd}ice removed bob; renewed keys without the lost devices of carol"
+    );
+}
+
+#[test]
+fn a_group_passes_for_nothing_else() {
+    let named = |kind, name| title(kind, name);
+    assert_eq!(
+        (named(Kind::Direct, "bob"), named(Kind::Group, "bob")),
+        ("@bob".into(), "bob".into())
+    );
+    assert_eq!(named(Kind::PublicRoom, "bob"), "bob");
+    for name in ["@bob", "#lobby", " @bob", "\u{200b}@bob", "\u{ff20}bob", "\u{1f512}@bob"] {
+        assert_eq!(named(Kind::Group, name), format!("\\{name}"));
+    }
+    assert_eq!(Style::plain().place(Kind::Group, "\u{202e}@bob"), "private \\\u{fffd}@bob");
+    assert_eq!(Style::plain().place(Kind::Direct, "bob"), "private @bob");
+    assert_eq!(
+        Style { colour: false, signs: true }.place(Kind::Direct, "bob"),
+        format!("{LOCK}@bob")
+    );
+}
+
 // cites: MSG-008, MSG-010, MSG-011, MSG-013
 #[test]
 fn messages_are_shown_for_what_they_are() {
@@ -99,6 +138,9 @@ fn a_message_shows_what_became_of_it() {
     let show = |there| Style::plain().entry(&says("hi", content(there))).unwrap();
     assert_eq!(show(true), "al\u{fffd}ice (answers [3]): hi (edited)\n    +\u{fffd}1 bob");
     assert!(show(false).contains("(answers [3], which is not there): hi"));
+    let private = Entry { kind: Kind::Group, ..says("hi", content(false)) };
+    let shown = Style::plain().entry(&private).unwrap();
+    assert!(shown.contains("(answers [3], which can't be read here): hi"), "{shown}");
     let value = entry_json(&says("hi", content(true)));
     assert_eq!(value["content"]["reply"]["there"], true);
     assert_eq!(value["content"]["reactions"][0]["by"][0]["handle"], "bob");
@@ -134,6 +176,14 @@ fn reactions_and_edits_are_news_and_no_history() {
 fn what_was_deleted_is_said() {
     let style = Style::plain();
     assert!(style.entry(&says("", Content::Missing)).unwrap().contains("nothing says yet"));
+    let public = says("", Content::Redacted);
+    let mut came_so = Entry { kind: Kind::Direct, ..public.clone() };
+    assert_eq!(style.entry(&came_so), style.entry(&public));
+    if let What::Message { verified, .. } = &mut came_so.what {
+        *verified = false;
+    }
+    let shown = style.entry(&came_so).unwrap();
+    assert!(shown.contains("ice: message deleted (nothing is left of it"), "{shown}");
     let deletion = entry(What::Redacted { seqs: (3..13).collect() });
     let shown = style.entry(&deletion).unwrap();
     assert_eq!(shown, "al\u{fffd}ice deletes [3] [4] [5] [6] [7] [8] [9] [10] and 2 more");

@@ -6,9 +6,10 @@ use clap::{ArgGroup, ValueEnum};
 
 use super::{show, to_json};
 use crate::{
+    named::{find_room, parse_room},
     output::{self, Style},
     retention::{self, Limits},
-    session::{SessionArgs, find_room},
+    session::SessionArgs,
 };
 
 /// What is to be done with a room.
@@ -32,6 +33,7 @@ pub(crate) struct UpdateArgs {
     #[command(flatten)]
     session: SessionArgs,
     /// The room's name
+    #[arg(value_parser = parse_room)]
     room: String,
     /// Give it another name
     #[arg(long, value_name = "NAME")]
@@ -62,6 +64,7 @@ pub(crate) struct InviteArgs {
     #[command(flatten)]
     session: SessionArgs,
     /// The room's name
+    #[arg(value_parser = parse_room)]
     room: String,
     /// Whom
     handle: String,

@@ -1,6 +1,6 @@
 //! Where things are on a screen of a given size. What does not fit is left out, the least needed first.
 
-use aside_client::display::{neutralise, neutralise_line};
+use aside_client::display::neutralise;
 use ratatui::{layout::Rect, text::Line};
 
 use super::{
@@ -72,7 +72,7 @@ pub(super) fn prompt(state: &State) -> String {
     let most = usize::from(state.size.0 / 4);
     let name = state.room().map(|room| match room.kind.is_private() {
         true => room.place(),
-        false => neutralise_line(&room.name).into_owned(),
+        false => room.title(),
     });
     format!("{}> ", fit(&name.unwrap_or_default(), most))
 }

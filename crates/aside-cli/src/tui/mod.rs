@@ -44,7 +44,7 @@ use self::{
     update::{Effect, Input, PAGE, update},
     worker::{Hands, Results},
 };
-use crate::{chat::command::Command, session::SessionArgs};
+use crate::{chat::command::Command, named::parse_room, session::SessionArgs};
 
 /// The least time between two drawings.
 const FRAME: Duration = Duration::from_millis(25);
@@ -66,7 +66,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     session: SessionArgs,
     /// Join this room at the start, and talk in it
-    #[arg(long, value_name = "ROOM")]
+    #[arg(long, value_name = "ROOM", value_parser = parse_room)]
     join: Option<String>,
     /// The colours [default: dark, or none if NO_COLOR is set]
     #[arg(long, value_enum)]

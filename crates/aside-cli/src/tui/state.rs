@@ -5,10 +5,7 @@ use std::{
     collections::{BTreeMap, HashMap},
 };
 
-use aside_client::{
-    ConversationId, Kind, Member, Person, Pin, PresenceSettings, Typists, UserId,
-    display::neutralise_line,
-};
+use aside_client::{ConversationId, Kind, Member, Person, Pin, PresenceSettings, Typists, UserId};
 use jiff::tz::TimeZone;
 use zeroize::Zeroizing;
 
@@ -17,7 +14,11 @@ use super::{
     theme::Theme,
     timeline::Timeline,
 };
-use crate::{chat::Current, output::LOCK, session::Named};
+use crate::{
+    chat::Current,
+    named::{Nameable, Named},
+    output::{self, LOCK},
+};
 
 /// The whole.
 pub(super) struct State {
@@ -55,6 +56,8 @@ pub(super) struct State {
     pub(super) panes: Panes,
     /// The room that was asked for at the start, until it is entered: no other is chosen meanwhile.
     pub(super) entering: Option<String>,
+    /// The user has left the room that was turned to: no other is chosen for them.
+    pub(super) nowhere: bool,
 }
 
 /// How it stands with the connection.
@@ -178,6 +181,12 @@ impl Asked {
     }
 }
 
+impl Nameable for &Room {
+    fn place(&self) -> (ConversationId, Kind, &str) {
+        (self.conversation, self.kind, &self.name)
+    }
+}
+
 impl Room {
     pub(super) fn new(conversation: ConversationId, name: String) -> Self {
         Self {
@@ -216,7 +225,12 @@ impl Room {
     /// Its name behind what it is.
     pub(super) fn place(&self) -> String {
         let sign = if self.kind.is_private() { LOCK } else { "#" };
-        format!("{sign}{}", neutralise_line(&self.name))
+        format!("{sign}{}", self.title())
+    }
+
+    /// Its name, in a line.
+    pub(super) fn title(&self) -> String {
+        output::title(self.kind, &self.name)
     }
 
     /// Whether there is something to be read.
@@ -250,6 +264,7 @@ impl State {
             hint: None,
             panes: Panes::default(),
             entering: None,
+            nowhere: false,
         }
     }
 
@@ -272,10 +287,9 @@ impl State {
 
     /// The one conversation that the user is in and means by a name; none if that is not certain.
     pub(super) fn called(&self, name: &str) -> Option<ConversationId> {
-        let named = Named::read(name);
-        let is_meant = |room: &&Room| room.joined && named.is(room.kind, &room.name);
-        let mut meant = self.rooms.values().filter(is_meant).map(|room| room.conversation);
-        meant.next().filter(|_| meant.next().is_none())
+        let named = Named::read(name).ok()?;
+        let joined = self.rooms.values().filter(|room| room.joined);
+        named.one_of(joined).ok().flatten().map(|room| room.conversation)
     }
 
     /// The window that is shown.

@@ -1,6 +1,6 @@
 //! What stands in a room's window: entries, messages on their way, and what the program has said.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, ops::Bound, sync::Arc};
 
 use aside_client::{Content, Entry, IdempotencyKey, Outgoing, Watermark, What};
 use zeroize::Zeroizing;
@@ -143,7 +143,24 @@ impl Timeline {
     fn is_folded(&self, key: Key, item: &Item) -> bool {
         let Item::Entry(entry) = item else { return false };
         let is_earlier = key.seq < self.joined && is_missed(entry);
-        is_earlier && self.earlier(key).is_none() || self.is_said_again(key, entry)
+        is_earlier && self.earlier(key).is_none()
+            || is_missed(entry) && self.missed_next(key)
+            || self.is_said_again(key, entry)
+    }
+
+    /// Whether the item right after one is a message that this device has missed, as that is.
+    fn missed_next(&self, key: Key) -> bool {
+        let next = self.items.range((Bound::Excluded(key), Bound::Unbounded)).next();
+        key.seq >= self.joined && matches!(next, Some((_, Item::Entry(it))) if is_missed(it))
+    }
+
+    /// How many messages an item stands for that this device has missed: those right before it, and itself.
+    pub(super) fn missed(&self, key: Key) -> Option<usize> {
+        let is_one = |(key, item): &(&Key, &Item)| {
+            key.seq >= self.joined && matches!(item, Item::Entry(entry) if is_missed(entry))
+        };
+        let count = self.items.range(..=key).rev().take_while(is_one).count();
+        (count > 0).then_some(count)
     }
 
     /// Whether it only says what the group was called before.

@@ -32,6 +32,8 @@ pub(super) struct View<'a> {
     me: UserId,
     /// What is pinned here.
     pins: &'a [Pin],
+    /// Whether it is that of a private conversation.
+    is_private: bool,
     /// Whether messages show their numbers.
     numbers: bool,
 }
@@ -46,6 +48,7 @@ impl<'a> View<'a> {
             zone: &state.zone,
             me: state.me,
             pins: state.room().map_or(&[], |room| &room.pins),
+            is_private: state.room().is_some_and(|room| room.kind.is_private()),
             numbers: state.shows_numbers(),
         }
     }
@@ -55,9 +58,12 @@ impl<'a> View<'a> {
         match item {
             Item::Entry(entry) => {
                 let mut rows = self.separators(key, entry);
-                let runs = match self.timeline.earlier(key) {
-                    Some(count) => vec![dim(self.theme, &output::earlier::words(count))],
-                    None => self.entry(entry),
+                let runs = match (self.timeline.earlier(key), self.timeline.missed(key)) {
+                    (Some(count), _) => vec![dim(self.theme, &output::earlier::words(count))],
+                    (None, Some(count)) => {
+                        vec![dim(self.theme, &output::earlier::missed_words(count))]
+                    }
+                    (None, None) => self.entry(entry),
                 };
                 let mut body = wrap(&runs, self.columns, self.indent());
                 if self.timeline.chosen == Some(key) {
@@ -249,6 +255,9 @@ impl<'a> View<'a> {
         let quoted = match self.timeline.entry(Key::entry(reply.to)) {
             // CONT-007
             _ if reply.redacted => format!("[{}], which was removed", reply.to),
+            _ if !reply.there && self.is_private => {
+                format!("[{}], which can't be read here", reply.to)
+            }
             _ if !reply.there => format!("[{}], which is not there", reply.to),
             Some(Entry { by, what: What::Message { text: Some(text), .. }, .. }) => {
                 let by = by.as_ref().map_or(String::new(), ToString::to_string);

@@ -68,10 +68,17 @@ async fn a_device_is_let_in_by_the_digits_that_it_shows() {
     let changes = log.as_array().unwrap().iter().map(|entry| entry["change"].as_str().unwrap());
     assert_eq!(changes.collect::<Vec<_>>(), ["began", "added"]);
     let shown = stdout(&world.run("phone", "devices log", &[]).await);
-    assert!(shown.contains("1  added laptop  by phone"), "{shown}");
-    stdout(&world.run("phone", "devices revoke", &["laptop", "--since", "1"]).await);
+    assert!(
+        shown.contains("1  added laptop \u{2026}") && shown.contains("(logged in 20"),
+        "{shown}"
+    );
+    let revoked = world.run("phone", "devices revoke", &["laptop", "--since", "1"]).await;
+    assert_eq!(stdout(&revoked), "");
+    let said = String::from_utf8_lossy(&revoked.stderr);
+    assert!(said.contains("whoever has the password can log in again"), "{said}");
     let shown = stdout(&world.run("phone", "devices log", &[]).await);
-    assert!(shown.contains("and what it approved since 1  by phone"), "{shown}");
+    assert!(shown.contains("and what it approved since 1  by phone \u{2026}"), "{shown}");
+    assert!(shown.contains("(revoked 20"), "{shown}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -68,6 +68,23 @@ async fn text_that_is_not_sent_is_a_failure() {
         let said = String::from_utf8(sent.stderr).unwrap();
         assert!(sent.status.code() == Some(2) && said.contains("nothing in it"), "{said}");
     }
+    for nameless in ["", " ", "#", "@"] {
+        let mut all = vec![
+            world.run("send", "alice", &[nameless, "text"]).await,
+            world.run("tail", "alice", &[nameless]).await,
+            world.run("chat", "alice", &["--join", nameless]).await,
+            world.run("search", "alice", &["text", "--room", nameless, "--local"]).await,
+        ];
+        all.push(world.run("dm", "alice", &[nameless.trim_start_matches('#'), "text"]).await);
+        for wrong in all {
+            let said = String::from_utf8(wrong.stderr).unwrap();
+            assert!(wrong.status.code() == Some(2) && said.contains("name "), "{said}");
+        }
+    }
+    let typed = "/join #\nnot for the lobby\n";
+    let chat = output(world.aside("chat", "alice", &["--register"]), typed).await;
+    let (code, said) = failure(&chat);
+    assert!(code == Some(2) && said.contains("name a room"), "{said}");
     let chat = world.aside("chat", "alice", &["--register"]);
     let chat = output(chat, "is anybody there?\nhello?\n").await;
     let (code, said) = failure(&chat);
@@ -617,7 +634,7 @@ async fn private_conversations_are_their_members_alone() {
     assert!(said.contains("the server can read"), "{said}");
     let typed = "/join tea & cake\n/group name Tee\nyes\n/group remove alice\n";
     let (code, said) = failed_chat(&output(world.aside("chat", "bob", &[]), typed).await);
-    assert!(code == Some(4) && said.contains("role does not allow"), "{said}");
+    assert!(code == Some(1) && said.contains("only an owner of the group puts out"), "{said}");
     let tail = stdout(&world.run("tail", "alice", &["tee", "-n", "2"]).await);
     assert!(tail.contains("bob calls the group Tee") && tail.contains("bob: yes"), "{tail}");
 }

@@ -121,6 +121,18 @@ async fn a_device_is_revoked_by_whoever_may_and_is_sure() {
     let (_, said) = failed_chat(&laptop("chat", &[], "/devices\n/revoke 1\n/revoke 1 yes\n").await);
     assert_eq!(said.matches("by the password alone").count(), 2, "{said}");
 
+    // What is private is not for it, which it is told.
+    for (command, arguments) in
+        [("tail", &["@bob"][..]), ("tail", &["bob"]), ("send", &["@bob", "x"])]
+    {
+        let (_, said) = failure(&laptop(command, arguments, "").await);
+        assert!(said.contains("this device is not approved: `aside devices ask`"), "{said}");
+    }
+    let rooms = String::from_utf8_lossy(&laptop("rooms", &[], "").await.stderr).into_owned();
+    assert!(rooms.contains("private conversations are not shown: this device"), "{rooms}");
+    let told = stdout(&laptop("chat", &[], "").await);
+    assert!(told.contains("private conversations are not shown: this device"), "{told}");
+
     // Without a list there is no number to go by.
     let typed = "/revoke 2 yes\n/revoke 2\n";
     let (_, told) = failed_chat(&output(world.aside("chat", "alice", &[]), typed).await);
@@ -132,10 +144,13 @@ async fn a_device_is_revoked_by_whoever_may_and_is_sure() {
 
     // The phone asks first, and takes the laptop away then.
     let told = chat(&world, "alice", "/devices\n/revoke 2\n/devices\n").await;
-    assert!(told.contains("device 2 can never log in again after it\n/revoke 2 yes does it"));
+    assert!(
+        told.contains("device 2 (laptop) can never log in again after it\n/revoke 2 yes does it")
+    );
     assert_eq!(told.matches(" laptop  ").count(), 2, "{told}");
     let told = chat(&world, "alice", "/devices\n/revoke 2 yes\n/devices\n").await;
-    assert!(told.contains("device 2 is revoked"), "{told}");
+    assert!(told.contains("device 2 (laptop) is revoked. But whoever has the password"), "{told}");
+    assert!(told.contains("/passwd in a chat changes it"), "{told}");
     assert_eq!(told.matches(" laptop  ").count(), 1, "{told}");
 
     // And itself, the last that is approved.
@@ -151,7 +166,11 @@ async fn a_device_that_revokes_itself_is_told_what_that_means() {
     let devices = stdout(&world.run("devices", "alice", &["--json"]).await);
     let devices: serde_json::Value = serde_json::from_str(&devices).unwrap();
     let itself = devices[0]["device_id"].as_str().unwrap();
-    let revoked = world.run("devices revoke", "alice", &[itself]).await;
+    let asked = world.run("devices revoke", "alice", &[itself]).await;
+    let (code, said) = failure(&asked);
+    assert!(code == Some(1) && said.contains("nothing was revoked"), "{said}");
+    assert!(said.contains("this very device") && said.contains("--yes does it"), "{said}");
+    let revoked = world.run("devices revoke", "alice", &[itself, "--yes"]).await;
     assert_eq!(stdout(&revoked), "");
     let said = String::from_utf8_lossy(&revoked.stderr);
     assert!(said.contains("logged out for good") && said.contains("recovery phrase"), "{said}");
@@ -185,7 +204,14 @@ async fn who_was_put_out_of_a_group_is_told_and_keeps_what_was_read() {
     assert_eq!(said, (Some(0), String::new()));
     // As who comes back later, and is told by the list of conversations alone.
     let again = world.run("tail", "bob", &["tea"]).await;
-    assert!(failure(&again).1.contains("you are in Tea no longer; --offline shows"));
+    let out = "you are in Tea no longer; `aside tail --offline` shows";
+    assert!(failure(&again).1.contains(out));
+    for again in [
+        world.run("send", "bob", &["tea", "anybody?"]).await,
+        world.run("health", "bob", &["tea"]).await,
+    ] {
+        assert!(failure(&again).1.contains(out));
+    }
     let kept = stdout(&world.run("tail", "bob", &["tea", "--offline"]).await);
     assert!(kept.contains("alice: green tea or black?"), "{kept}");
     let typed = "/join tea\n/history\nanybody?\n/health\n";
@@ -210,7 +236,7 @@ async fn what_is_private_is_searched_on_this_device() {
         chat(&world, "alice", "/join @bob\n/search tea\n/join lobby\n/search secret\n").await;
     assert!(
         said.contains(
-            "private bob is searched on this device, in what it keeps: the server can't read it"
+            "private @bob is searched on this device, in what it keeps: the server can't read it"
         ),
         "{said}"
     );
@@ -284,7 +310,7 @@ async fn a_room_and_a_person_of_one_name_are_told_apart() {
     chat(&world, "alice", "/create bob\nto the room\n").await;
     chat(&world, "alice", "/dm bob to the person\n").await;
     let (_, said) = failed_chat(&output(world.aside("chat", "alice", &[]), "/join bob\n").await);
-    assert!(said.contains("#bob is the public room, @bob the private"), "{said}");
+    assert!(said.contains("say which: @bob (private, of two), #bob (a public room)"), "{said}");
     chat(&world, "alice", "/join #bob\nmore to the room\n/join @bob\nmore to the person\n").await;
     let room = stdout(&world.run("tail", "alice", &["#bob"]).await);
     assert!(room.contains("more to the room") && !room.contains("person"), "{room}");
@@ -307,9 +333,11 @@ async fn what_private_conversations_do_not_have_is_said_in_plain_words() {
     ] {
         assert!(said.contains(expected), "{expected:?} in:\n{said}");
     }
-    let said = chat(&world, "alice", "/group new tea\n/group leave\n").await;
+    let typed = "/group new tea\n/group leave\nfor those who drink tea\n";
+    let (_, said) = failed_chat(&output(world.aside("chat", "alice", &[]), typed).await);
     let (_, after) = said.split_once("you left tea").unwrap();
-    assert!(after.contains("what you say now is said in"), "{said}");
+    assert!(after.contains("you are in no room now: /join ROOM goes elsewhere"), "{said}");
+    assert!(after.contains("a message was not sent"), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -336,10 +364,14 @@ async fn what_is_done_with_members_says_what_is_true() {
         assert!(said.contains(expected), "{expected:?} in:\n{said}");
     }
     let (_, said) = failed_chat(
-        &output(world.aside("chat", "bob", &[]), "/join Tea\n/group demote bob\n/group leave\n")
-            .await,
+        &output(
+            world.aside("chat", "bob", &[]),
+            "/join Tea\n/group remove alice\n/group demote bob\n/group leave\n",
+        )
+        .await,
     );
     assert!(said.contains("only an owner of this group gives roles"), "{said}");
+    assert!(said.contains("only an owner of the group puts out an owner or an admin"), "{said}");
     assert!(said.contains("you left Tea"), "he is asked nothing: {said}");
     let typed = "/join Tea\n/group promote bob\n/group remove bob\n/leave Tea\n";
     let (_, said) = failed_chat(&output(world.aside("chat", "alice", &[]), typed).await);
@@ -367,7 +399,7 @@ async fn a_device_that_was_revoked_comes_back_as_a_new_one_and_is_told_so() {
     let devices = stdout(&world.run("devices", "alice", &["--json"]).await);
     let devices: serde_json::Value = serde_json::from_str(&devices).unwrap();
     let itself = devices[0]["device_id"].as_str().unwrap();
-    stdout(&world.run("devices revoke", "alice", &[itself]).await);
+    stdout(&world.run("devices revoke", "alice", &[itself, "--yes"]).await);
     let back = output(world.aside("chat", "alice", &[]), "/rooms\n/dm bob\n").await;
     let said = String::from_utf8_lossy(&[back.stdout, back.stderr].concat()).into_owned();
     assert!(
@@ -428,4 +460,114 @@ async fn what_was_said_before_one_came_is_one_quiet_line() {
     }
     let json = stdout(&world.run("tail", "bob", &["Tea", "--json"]).await);
     assert!(json.contains("\"why\":\"not_here\""), "{json}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn groups_of_one_name_are_told_apart() {
+    let world = world_of(&["alice"]).await;
+    chat(&world, "alice", "/group new Tea\ngreen\n/group new Tea\nblack\n").await;
+    let rooms = stdout(&world.run("rooms", "alice", &["--joined", "--json"]).await);
+    let rooms: serde_json::Value = serde_json::from_str(&rooms).unwrap();
+    let ids: Vec<_> = rooms
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|it| it["conversation_id"].as_str().unwrap())
+        .collect();
+    let (_, said) = failure(&world.run("tail", "alice", &["tea"]).await);
+    assert!(said.contains("say which") && !said.contains("public room"), "{said}");
+    let mut read = Vec::new();
+    for id in &ids {
+        let short = format!("group-{}", &id[id.len() - 6..]);
+        assert!(said.contains(&format!("{short} (a private group)")), "{said}");
+        let by_id = stdout(&world.run("tail", "alice", &[id]).await);
+        assert_eq!(stdout(&world.run("tail", "alice", &[&short]).await), by_id);
+        assert_eq!(stdout(&world.run("tail", "alice", &[&short, "--offline"]).await), by_id);
+        let typed = format!("/join {short}\n/history\n/join tea\n");
+        let (_, shown) = failed_chat(&output(world.aside("chat", "alice", &[]), &typed).await);
+        assert!(shown.contains("say which"), "{shown}");
+        read.push(by_id);
+    }
+    read.sort_by_key(|shown| shown.contains("alice: green"));
+    assert!(read[0].contains("alice: black") && read[1].contains("alice: green"), "{read:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_holds_up_no_other_conversation_and_loses_no_line() {
+    let world = world_of(&["alice", "carol"]).await;
+    stdout(&world.run("rooms", "bob", &["--register"]).await);
+    let (code, said) = failure(&world.run("send", "alice", &["@bob", "zero"]).await);
+    assert!(code == Some(1) && said.contains("there is no private conversation"), "{said}");
+    let lines = output(world.aside("dm", "alice", &["bob"]), "first\n\nsecond\n").await;
+    let (code, said) = failure(&lines);
+    assert!(code == Some(1) && said.contains("2 messages are not sent yet: bob has"), "{said}");
+    let (code, said) = failure(&world.run("send", "alice", &["@bob", "third"]).await);
+    assert!(code == Some(1) && said.contains("not sent yet: bob has no approved device"), "{said}");
+    stdout(&world.run("dm", "alice", &["carol", "can you read this?"]).await);
+    let long = "x".repeat(100_000);
+    for to in ["bob", "carol"] {
+        let (_, said) = failure(&world.run("dm", "alice", &[to, &long]).await);
+        assert!(said.contains("bytes") && !said.contains("device"), "{said}");
+    }
+    // Whether it has heard that they wait when it ends, is all the same here.
+    let outbox = output(world.aside("chat", "alice", &[]), "/outbox\n").await;
+    let outbox = String::from_utf8_lossy(&outbox.stdout);
+    for (number, text) in [(1, "first"), (2, "second"), (3, "third")] {
+        let line = format!(" {number}  {text}  to private @bob  queued");
+        assert!(outbox.contains(&line), "{outbox}");
+    }
+    let (_, said) = failed_chat(&output(world.aside("chat", "alice", &[]), "/discard 1\n").await);
+    assert!(said.contains("/outbox first"), "{said}");
+    for wrong in [
+        failure(&world.run("dm", "alice", &["Alice", "psst"]).await),
+        failed_chat(&output(world.aside("chat", "alice", &[]), "/dm alice\n").await),
+    ] {
+        assert!(wrong.1.contains("that is you"), "{wrong:?}");
+    }
+    assert!(!outbox.contains(" 4  "), "{outbox}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_does_not_pass_for_the_conversation_with_somebody() {
+    let world = world_of(&["alice", "bob"]).await;
+    for looks_so in ["@bob", "#lobby"] {
+        let typed = format!("/group new {looks_so}\n/group new tea\n/group name {looks_so}\n");
+        let (_, said) = failed_chat(&output(world.aside("chat", "alice", &[]), &typed).await);
+        assert_eq!(said.matches("a group's name does not begin with").count(), 2, "{said}");
+    }
+    let typed = "/dm bob psst\n/group new bob\nhello, group\n/rooms\n/join bob\n";
+    let (_, said) = failed_chat(&output(world.aside("chat", "alice", &[]), typed).await);
+    for expected in [
+        "private @bob is private: the two of you",
+        "private bob is a private group",
+        "@bob  2 members, private, of two",
+        "bob  1 member, private group",
+        "bob is the name of several; say which: ",
+        "@bob (private, of two)",
+    ] {
+        assert!(said.contains(expected), "{expected:?} in:\n{said}");
+    }
+    let found = stdout(&world.run("search", "alice", &["psst", "--local"]).await);
+    assert!(found.contains("private @bob ["), "{found}");
+    let none = world.run("search", "alice", &["psst"]).await;
+    assert_eq!(stdout(&none), "");
+    let said = String::from_utf8_lossy(&none.stderr);
+    assert!(said.contains("in your public rooms") && said.contains("--local"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_private_conversation_is_taken_up_anew_by_who_is_sure() {
+    let world = world_of(&["alice", "bob"]).await;
+    stdout(&world.run("dm", "alice", &["bob", "what is kept"]).await);
+    let sent = stdout(&world.run("dm", "alice", &["bob", "what is not", "--json"]).await);
+    let sent: serde_json::Value = serde_json::from_str(&sent).unwrap();
+    let typed = format!("/join @bob\n/delete {}\n/forget\n/history\n", sent["seq"]);
+    let said = chat(&world, "alice", &typed).await;
+    let (_, after) = said.split_once("comes in anew, which the others are shown").unwrap();
+    assert!(after.contains("/forget yes does it, for @bob"), "{said}");
+    let said = chat(&world, "alice", "/join @bob\n/forget yes\n/history\n").await;
+    let (_, after) = said.split_once("@bob is taken up anew").unwrap();
+    assert!(after.contains("alice: what is kept"), "{said}");
+    assert!(after.contains("alice: message deleted (nothing is left of it"), "{said}");
+    assert!(!said.contains("NOT VERIFIED"), "{said}");
 }

@@ -236,7 +236,8 @@ impl Driver {
                 if let private::Event::Named { profile, .. } = &event {
                     self.sync.name_group(conversation, profile.name(), &mut self.out).await?;
                 }
-                let room = self.sync.name_of(conversation);
+                let (room, kind) =
+                    (self.sync.name_of(conversation), self.sync.kind_of(conversation));
                 let mut people = Vec::new();
                 for user in event.users() {
                     people.push(self.person(user).await?);
@@ -255,7 +256,7 @@ impl Driver {
                 };
                 let is_removal = matches!(event, private::Event::Removed { .. });
                 let what = event;
-                let event = Event::Private { conversation, room, what, people, left_behind };
+                let event = Event::Private { conversation, room, kind, what, people, left_behind };
                 match is_removal {
                     true => self.sync.hold_removal(conversation, event),
                     false => self.out.tell(event),

@@ -112,6 +112,9 @@ pub enum What {
         added: Vec<Person>,
         /// Whose devices went: each user once.
         removed: Vec<Person>,
+        /// Those of them whose devices got nothing more already, as far as the entries kept right before tell: since they were revoked, or
+        /// since the user left. The others were put out by this.
+        cut_off: Vec<Person>,
         /// Whether the device let itself in: it is a new one of a member's, or had lost its state.
         external: bool,
     },

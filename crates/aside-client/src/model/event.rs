@@ -23,6 +23,8 @@ pub enum Event {
     GapRepaired {
         /// The conversation's name.
         room: String,
+        /// What it is.
+        kind: Kind,
         /// The first of them.
         from_seq: u64,
         /// The last of them.
@@ -43,6 +45,8 @@ pub enum Event {
         conversation: ConversationId,
         /// Its name.
         room: String,
+        /// What it is.
+        kind: Kind,
         /// What was found, as a sentence.
         what: String,
     },
@@ -151,6 +155,8 @@ pub enum Event {
         conversation: ConversationId,
         /// Its name. To be neutralised before it is displayed.
         room: String,
+        /// What it is.
+        kind: Kind,
         /// What.
         what: private::Event,
         /// Whom it names, in the order in which it does.

@@ -132,8 +132,9 @@ pub struct RoomChange {
     pub retention: Option<Retention>,
 }
 
-/// What a private conversation is called until its name is known.
-pub(crate) fn unnamed(conversation: ConversationId, kind: Kind) -> String {
+/// What a private conversation is called until its name is known, and what stands for its id where people read it.
+#[must_use]
+pub fn unnamed(conversation: ConversationId, kind: Kind) -> String {
     let id = conversation.to_string();
     let what = if kind == Kind::Direct { "direct" } else { "group" };
     format!("{what}-{}", &id[id.len() - 6..])

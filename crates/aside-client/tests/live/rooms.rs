@@ -14,6 +14,8 @@ async fn rooms_are_made_joined_listed_and_left() {
     let taken = bob.client.create_room("garden").await.unwrap_err();
     assert!(taken.is_refusal(ErrorCode::RoomNameTaken));
     assert_eq!(bob.client.rooms(true).await.unwrap(), []);
+    let nameless = bob.client.room("").await.unwrap();
+    assert_eq!(nameless, None, "not the first there is");
     bob.join("garden").await;
     let members = alice.client.members(garden.conversation, true).await.unwrap();
     let handles: Vec<_> = members.iter().map(|member| member.handle.as_str()).collect();

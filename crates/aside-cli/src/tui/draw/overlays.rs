@@ -98,7 +98,7 @@ fn switcher(state: &State, query: &Composer, at: usize, frame: &mut Frame<'_>) {
             (false, true) => "  (you are invited)",
             (false, false) => "  (not joined)",
         };
-        let name = format!("#{}{unread}{joined}", neutralise_line(&room.name));
+        let name = format!("{}{unread}{joined}", room.place());
         let line = Line::from(fit(&name, columns).into_owned());
         Some(if number == at { line.style(state.theme.chosen) } else { line })
     };

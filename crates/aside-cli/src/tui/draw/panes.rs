@@ -50,7 +50,7 @@ fn room_line(state: &State, room: &Room, area: Rect) -> Line<'static> {
         None if room.news => " new".to_owned(),
         _ => String::new(),
     };
-    let name = neutralise_line(&room.name);
+    let name = room.title();
     let mark = match (room.joined, room.invited) {
         (true, _) if room.kind.is_private() => LOCK,
         (true, _) => "#",

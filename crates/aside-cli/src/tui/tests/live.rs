@@ -197,7 +197,7 @@ fn what_came_before_the_user_is_one_line() {
         entry(ATTIC, seq, BOB, What::Unreadable { message_id: message_id(seq), why })
     };
     let added = vec![person(ALICE)];
-    let added = What::MembersChanged { added, removed: Vec::new(), external: false };
+    let added = What::MembersChanged { added, removed: vec![], cut_off: vec![], external: false };
     let entries = [missed(11), missed(12), entry(ATTIC, 13, BOB, added)];
     come(
         &mut state,

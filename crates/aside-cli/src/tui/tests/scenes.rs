@@ -122,6 +122,7 @@ pub(super) fn private() -> State {
     let changed = |added: &[u8], removed: &[u8]| What::MembersChanged {
         added: people(added),
         removed: people(removed),
+        cut_off: people(removed),
         external: false,
     };
     let entries = [
@@ -146,6 +147,7 @@ pub(super) fn private() -> State {
     };
     let (conversation, room) = (conversation(ATTIC), "tea & cake".to_owned());
     let (people, left_behind) = (vec![person(99)], None);
-    event(&mut state, Event::Private { conversation, room, what, people, left_behind });
+    let kind = Kind::Group;
+    event(&mut state, Event::Private { conversation, room, kind, what, people, left_behind });
     state
 }

@@ -1,6 +1,6 @@
 //! Screens as they are drawn.
 
-use aside_client::{GroupProfile, Notice, RoomSettings};
+use aside_client::{GroupProfile, Kind, Notice, RoomSettings};
 use crossterm::event::MouseEventKind;
 use proptest::prelude::*;
 use ratatui::style::{Color, Modifier};
@@ -44,6 +44,7 @@ fn what_is_wrong_is_seen_with_its_remedy() {
         Event::Tampering {
             conversation: conversation(LOBBY),
             room: "lobby".to_owned(),
+            kind: Kind::PublicRoom,
             what: "history up to entry 4 was changed".to_owned(),
         },
     );

@@ -1,5 +1,7 @@
 //! Tab: the rest of a command, of a room's name or of a handle.
 
+use aside_client::Kind;
+
 use crate::{
     chat::command::HELP,
     tui::{composer::Composer, state::State},
@@ -46,7 +48,13 @@ fn candidates(state: &State, start: usize, word: &str) -> Vec<String> {
         return matching(GROUP.into_iter(), word, "");
     }
     if matches!(command, "/join" | "/leave" | "/users") {
-        return matching(state.rooms.values().map(|room| room.name.as_str()), word, "");
+        let names = state.rooms.values().map(|room| room.name.as_str());
+        let handles = state.rooms.values().filter(|room| room.kind == Kind::Direct);
+        let handles = handles.map(|room| room.name.as_str());
+        return match word.strip_prefix('@') {
+            Some(word) => matching(handles, word, "@"),
+            None => matching(names, word, ""),
+        };
     }
     let (at, word) = word.strip_prefix('@').map_or(("", word), |word| ("@", word));
     // Who may be meant need not be in this room.

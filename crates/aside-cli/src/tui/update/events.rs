@@ -1,8 +1,8 @@
 //! What the client tells.
 
 use aside_client::{
-    Connection, ConversationId, Entry, Event, Outgoing, Person, Room, Typists, Watermark, What,
-    private,
+    Connection, ConversationId, Entry, Event, Kind, Outgoing, Person, Room, Typists, Watermark,
+    What, private,
 };
 
 use super::{Effect, rooms, typing};
@@ -10,6 +10,7 @@ use crate::{
     chat::screen::unfollowed,
     devices,
     output::{
+        self,
         earlier::lets_in,
         private::{Told, told},
     },
@@ -32,8 +33,8 @@ pub(super) fn event(state: &mut State, event: Event) -> Vec<Effect> {
                 room.timeline.say(text, false);
             }
         }
-        Event::Tampering { conversation, room, what } => {
-            tampered(state, conversation, &room, &what);
+        Event::Tampering { conversation, room, kind, what } => {
+            tampered(state, conversation, (kind, &room), &what);
         }
         Event::DeviceKeyChanged { user, .. } => {
             let text = format!(
@@ -70,8 +71,8 @@ pub(super) fn event(state: &mut State, event: Event) -> Vec<Effect> {
         Event::WatermarkMoved { conversation, watermark } => {
             return moved(state, conversation, watermark);
         }
-        Event::Private { conversation, room, what, people, left_behind } => {
-            let told = told(&room, &what, &people, left_behind.as_ref());
+        Event::Private { conversation, room, kind, what, people, left_behind } => {
+            let told = told((kind, &room), &what, &people, left_behind.as_ref());
             return private(state, conversation, (&room, &what), told);
         }
         Event::Notice(notice) => {
@@ -169,9 +170,15 @@ fn private(
     }
 }
 
-fn tampered(state: &mut State, conversation: ConversationId, name: &str, what: &str) {
+fn tampered(
+    state: &mut State,
+    conversation: ConversationId,
+    (kind, name): (Kind, &str),
+    what: &str,
+) {
+    let title = output::title(kind, name);
     let text = format!(
-        "WARNING: the history of {name} was tampered with: {what}. Nothing more of it is shown or sent. Ask the others by \
+        "WARNING: the history of {title} was tampered with: {what}. Nothing more of it is shown or sent. Ask the others by \
          another way what was said, and the server's operator what happened; /forget takes the room up anew."
     );
     let room = rooms::room(state, conversation, name);

@@ -74,12 +74,13 @@ fn act(state: &mut State, command: Command, text: &str) -> Vec<Effect> {
             Some(known) => return rooms::open(state, known),
             None => return run(state, Command::Join(name)),
         },
-        Command::Forget => {
-            if let Some(room) = state.room_mut() {
+        Command::Forget(sure) => {
+            // Of what is private it is asked first.
+            if let Some(room) = state.room_mut().filter(|room| sure || !room.kind.is_private()) {
                 room.timeline = Timeline::default();
                 room.tampered = false;
             }
-            return run(state, Command::Forget);
+            return run(state, Command::Forget(sure));
         }
         command => return run(state, command),
     }

@@ -111,6 +111,7 @@ pub(super) fn done(state: &mut State, done: Done) -> Vec<Effect> {
         }
         Done::Room(None) => {
             rooms::leave(state);
+            state.nowhere = true;
             return vec![Effect::ListRooms];
         }
         Done::Presence(settings) => state.settings = Some(settings),
@@ -126,9 +127,9 @@ pub(super) fn done(state: &mut State, done: Done) -> Vec<Effect> {
     Vec::new()
 }
 
-/// Turns to a room if none is: the one that was asked for, or else the default one, or else the first.
+/// Turns to a room if none is, and none was left: the one that was asked for, or else the default one, or else the first.
 fn begin(state: &mut State) -> Vec<Effect> {
-    if state.current.is_some() {
+    if state.current.is_some() || state.nowhere {
         return Vec::new();
     }
     let joined = state.listed().into_iter().filter(|room| room.joined);

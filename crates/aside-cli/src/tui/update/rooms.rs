@@ -13,6 +13,7 @@ pub(super) fn open(state: &mut State, conversation: ConversationId) -> Vec<Effec
     leave(state);
     state.current = Some(conversation);
     state.entering = None;
+    state.nowhere = false;
     if let Some(room) = state.rooms.get_mut(&conversation) {
         state.composer = std::mem::take(&mut room.draft);
         room.timeline.anchor = None;

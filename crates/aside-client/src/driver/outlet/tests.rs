@@ -3,7 +3,7 @@ use std::time::Duration;
 use aside_proto::id::{IdempotencyKey, UserId};
 
 use super::*;
-use crate::{Connection, Error, Person, Watermark};
+use crate::{Connection, Error, Kind, Person, Watermark};
 
 const ROOM: ConversationId = ConversationId::new([9; 16]);
 
@@ -15,7 +15,7 @@ async fn outlet(room_for: usize) -> (tempfile::TempDir, Outlet, mpsc::Receiver<E
 }
 
 fn repaired(seq: u64) -> Event {
-    Event::GapRepaired { room: "garden".into(), from_seq: seq, to_seq: seq }
+    Event::GapRepaired { room: "garden".into(), kind: Kind::PublicRoom, from_seq: seq, to_seq: seq }
 }
 
 fn moved(user: u8, read: u64) -> Event {
@@ -38,7 +38,12 @@ async fn told(outlet: &mut Outlet, events: &mut mpsc::Receiver<Event>) -> Vec<Ev
 async fn warnings_outlast_any_number_of_notices() {
     let (_dir, mut outlet, mut events) = outlet(1).await;
     let what = "changed".to_owned();
-    outlet.tell(Event::Tampering { conversation: ROOM, room: "garden".into(), what });
+    outlet.tell(Event::Tampering {
+        conversation: ROOM,
+        room: "garden".into(),
+        kind: Kind::PublicRoom,
+        what,
+    });
     let message_id = IdempotencyKey::new([7; 16]);
     outlet.tell(Event::MessageFailed { message_id, conversation: ROOM, error: Error::Tampered });
     for seq in 0..2 * MAX_NOTICES as u64 {
@@ -56,7 +61,12 @@ async fn warnings_are_told_at_the_end_too() {
     let (_dir, mut outlet, mut events) = outlet(1).await;
     for room in 0..3 {
         let (conversation, what) = (ConversationId::new([room; 16]), "changed".to_owned());
-        outlet.tell(Event::Tampering { conversation, room: "garden".into(), what });
+        outlet.tell(Event::Tampering {
+            conversation,
+            room: "garden".into(),
+            kind: Kind::PublicRoom,
+            what,
+        });
     }
     let finish = tokio::spawn(outlet.finish(Some(Event::Ended(Error::Gone))));
     let mut told = Vec::new();

@@ -53,6 +53,12 @@ impl Driver {
         if self.store.unseen_count().await? >= MAX_UNSEEN {
             return Ok(Err(Error::OutboxFull));
         }
+        // What it is encrypted to is longer still: it need not wait for that to be refused.
+        let (bytes, limit) =
+            (message.payload.len(), self.status.borrow().limits.max_payload_bytes as usize);
+        if bytes > limit {
+            return Ok(Err(Error::MessageTooLong { bytes, limit }));
+        }
         let sent = match &mut self.private.engine {
             Some(engine) => {
                 engine.send(message.conversation, message.message_id, message.payload.clone())

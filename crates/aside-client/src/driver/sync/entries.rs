@@ -205,7 +205,8 @@ impl Sync {
             && place.seq >= from_seq
         {
             let to_seq = place.seq;
-            out.tell(Event::GapRepaired { room: room.name.clone(), from_seq, to_seq });
+            let (room, kind) = (room.name.clone(), room.kind);
+            out.tell(Event::GapRepaired { room, kind, from_seq, to_seq });
         }
     }
 
@@ -219,11 +220,11 @@ impl Sync {
         let Some(room) = self.rooms.get_mut(&conversation) else { return Ok(()) };
         room.tampered = true;
         room.gap = None;
-        let (room, what) = (room.name.clone(), what.to_string());
+        let (room, kind, what) = (room.name.clone(), room.kind, what.to_string());
         self.store.set_tampering(conversation, &what).await?;
         self.tampered.push(conversation);
         self.await_nothing(conversation).await?;
-        out.tell(Event::Tampering { conversation, room, what });
+        out.tell(Event::Tampering { conversation, room, kind, what });
         self.wake_waiters();
         Ok(())
     }

@@ -41,7 +41,7 @@ use self::{
 };
 use super::outlet::Outlet;
 use crate::{
-    Error, Event, Person,
+    Error, Event, Kind, Person,
     backoff::retry_after,
     store::{StateError, Store},
 };
@@ -129,7 +129,7 @@ pub(super) enum Departure {
 
 #[derive(Debug)]
 struct Room {
-    is_private: bool,
+    kind: Kind,
     /// Up to where a private one was read.
     taken_in: u64,
     follower: Follower,
@@ -216,8 +216,7 @@ impl Sync {
             if known.joined && (known.cursor.is_some() || known.tampering.is_some()) {
                 let progress = store.progress(known.conversation).await?;
                 let begin = (Some(known.clone()), progress);
-                let is_private = known.kind.is_private();
-                sync.begin(known.conversation, (&known.name, is_private), begin, 0, out);
+                sync.begin(known.conversation, (&known.name, known.kind), begin, 0, out);
                 // It may have been read while nobody here was told.
                 if store.awaits_reading(known.conversation).await? {
                     sync.watch(known.conversation);
@@ -384,7 +383,7 @@ impl Sync {
                     let done = follower.is_caught_up() && follower.is_vouched_for();
                     let last = room.follower.place().map_or(0, |place| place.seq);
                     // A private one is called by its members' names, or by what was read in it.
-                    let is_read = !room.is_private
+                    let is_read = !room.kind.is_private()
                         || (room.taken_in >= last && matches!(room.members, Members::Known));
                     (done && settled && is_read && room.accepted.is_empty()).then_some(Ok(()))
                 }

@@ -54,7 +54,8 @@ impl Sync {
 
     /// How far each is kept.
     pub(in crate::driver) fn private_heads(&self) -> Vec<(ConversationId, u64)> {
-        let private = self.rooms.iter().filter(|(_, room)| room.is_private && !room.tampered);
+        let private =
+            self.rooms.iter().filter(|(_, room)| room.kind.is_private() && !room.tampered);
         let head = |(id, room): (&ConversationId, &super::Room)| {
             // What was let through is kept with the next flush.
             let place = room.follower.place().filter(|_| room.accepted.is_empty())?;
@@ -72,11 +73,16 @@ impl Sync {
 
     /// None if it is not followed.
     pub(in crate::driver) fn is_private(&self, conversation: ConversationId) -> Option<bool> {
-        self.rooms.get(&conversation).map(|room| room.is_private)
+        self.rooms.get(&conversation).map(|room| room.kind.is_private())
     }
 
     pub(in crate::driver) fn name_of(&self, conversation: ConversationId) -> String {
         self.rooms.get(&conversation).map(|room| room.name.clone()).unwrap_or_default()
+    }
+
+    /// What a private conversation is.
+    pub(in crate::driver) fn kind_of(&self, conversation: ConversationId) -> Kind {
+        self.rooms.get(&conversation).map_or(Kind::Group, |room| room.kind)
     }
 
     /// A member has removed this device: the user's too, if the server does not list the conversation any more.
@@ -140,7 +146,7 @@ impl Sync {
             let name = known.as_ref().map(|known| known.name.clone()).unwrap_or_default();
             let first = self.first_wanted(room, Some(summary));
             let from = welcomed_at.map_or(first, |at| at.min(first));
-            self.begin(conversation, (&name, true), (known, progress), from, out);
+            self.begin(conversation, (&name, kind), (known, progress), from, out);
         }
         self.count_members(conversation, room).await?;
         if summary.watermark.is_some() {
@@ -157,7 +163,8 @@ impl Sync {
 
     /// Who is there, as far as these entries change it, is asked for anew: they do not tell handles.
     pub(super) fn note_private(&mut self, conversation: ConversationId, accepted: &[Accepted]) {
-        let Some(room) = self.rooms.get_mut(&conversation).filter(|room| room.is_private) else {
+        let Some(room) = self.rooms.get_mut(&conversation).filter(|room| room.kind.is_private())
+        else {
             return;
         };
         let changes = |entry: &Accepted| match entry.kind() {
@@ -181,7 +188,7 @@ impl Sync {
         conversation: ConversationId,
         out: &mut Outlet,
     ) -> Result<(), Error> {
-        let is_private = self.rooms.get(&conversation).is_some_and(|room| room.is_private);
+        let is_private = self.rooms.get(&conversation).is_some_and(|room| room.kind.is_private());
         let known = self.store.conversation(conversation).await?.filter(|_| is_private);
         let Some(known) = known.filter(|known| known.kind == Kind::Direct) else { return Ok(()) };
         let members = self.store.member_handles(conversation).await?;

@@ -98,7 +98,7 @@ impl Sync {
             let known = self.store.conversation(conversation).await?;
             let progress = self.store.progress(conversation).await?;
             let from = self.first_wanted(room, summary);
-            self.begin(conversation, (&room.name, false), (known, progress), from, out);
+            self.begin(conversation, (&room.name, Kind::PublicRoom), (known, progress), from, out);
         }
         self.count_members(conversation, room).await?;
         if let Some(summary) = summary {
@@ -171,7 +171,7 @@ impl Sync {
     pub(super) fn begin(
         &mut self,
         conversation: ConversationId,
-        (name, is_private): (&str, bool),
+        (name, kind): (&str, Kind),
         (known, progress): (Option<Followed>, Option<Progress>),
         from: u64,
         out: &mut Outlet,
@@ -184,7 +184,7 @@ impl Sync {
             cursor.as_ref().map_or(0, |known| (known.place.seq + 1).saturating_sub(replay));
         let members = match cursor {
             // Handles come with the entries, or came with earlier ones.
-            None if from > 1 || is_private => Members::Due { token: Bytes::new(), page: 0 },
+            None if from > 1 || kind.is_private() => Members::Due { token: Bytes::new(), page: 0 },
             // A run that did not keep who is there took it up.
             Some(_) if !has_members => Members::Due { token: Bytes::new(), page: 0 },
             _ => Members::Known,
@@ -194,7 +194,7 @@ impl Sync {
             None => Follower::new(conversation, Start::At(from)),
         };
         let room = Room {
-            is_private,
+            kind,
             taken_in: 0,
             follower,
             name: name.to_owned(),
@@ -213,7 +213,7 @@ impl Sync {
         self.rooms.insert(conversation, room);
         out.follow(conversation, name, tell_from);
         if let Some(what) = tampering {
-            out.tell(Event::Tampering { conversation, room: name.to_owned(), what });
+            out.tell(Event::Tampering { conversation, room: name.to_owned(), kind, what });
         }
     }
 
