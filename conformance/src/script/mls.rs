@@ -257,6 +257,7 @@ pub(crate) enum Why {
     UnknownKeyPackage,
     WrongProfile,
     BadPadding,
+    Stranger,
 }
 
 impl From<Reason> for Why {
@@ -287,6 +288,7 @@ impl From<Reason> for Why {
             Reason::UnknownKeyPackage => Self::UnknownKeyPackage,
             Reason::WrongProfile => Self::WrongProfile,
             Reason::BadPadding => Self::BadPadding,
+            Reason::Stranger => Self::Stranger,
         }
     }
 }

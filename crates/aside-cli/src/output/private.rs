@@ -210,6 +210,9 @@ pub(crate) fn told(
             if let Some((culprit, times)) = left_behind {
                 return warning(leaves_behind(culprit, *times));
             }
+            if *reason == Reason::Stranger {
+                return warning(stranger(&name(0)));
+            }
             let because = match people {
                 [] => reason.to_string(),
                 people => suspects(Some(people)),
@@ -250,6 +253,14 @@ pub(crate) fn told(
         | Event::Done { .. }
         | Event::Named { .. } => None,
     }
+}
+
+/// That the group goes on by somebody whom this device does not know there (MLS-049).
+fn stranger(who: &str) -> String {
+    format!(
+        "the group goes on by a device of {who}, and when this device was in it {who} was not: the server may have put {who} there. Ask those \
+         whom you know there, by another way, who is in it; if {who} belongs there, /rejoin takes this device to them."
+    )
 }
 
 /// That a member's changes leave this device behind again and again (MLS-044).
@@ -404,6 +415,7 @@ pub(crate) async fn health(
 fn broken(why: Repair, reason: Reason) -> String {
     let helps = match reason {
         Reason::NotAMember => "somebody who is in it has to add you again",
+        Reason::Stranger => "ask those whom you know there who it is, then /rejoin",
         _ => "/rejoin tries again",
     };
     format!("  NOT REPAIRED: {why}; {reason}: {helps}")
@@ -506,6 +518,10 @@ mod tests {
             suspects: vec![],
         };
         assert!(said(&failed, &[]).contains("/rejoin tries again"));
+        let (why, reason, suspects) = (Repair::NoWelcome, Reason::Stranger, vec![owner(2)]);
+        let led = Event::RepairFailed { why, reason, suspects };
+        let text = said(&led, std::slice::from_ref(&mallory));
+        assert!(text.contains("a device of mallory") && text.contains("by another way"), "{text}");
         let doubted = Event::SenderDoubted { seq: 4, sender: owner(2) };
         assert!(said(&doubted, std::slice::from_ref(&mallory)).contains("/verify mallory"));
         let text = said(&Event::DeviceLeftOut { device: owner(2) }, &[mallory]);

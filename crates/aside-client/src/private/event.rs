@@ -91,7 +91,8 @@ pub enum Event {
         why: Repair,
         /// Why it did not work.
         reason: Reason,
-        /// Devices that the server says are in the group, and that their users' device logs do not approve.
+        /// Devices that the server says are in the group, and that their users' device logs do not approve; of [`Reason::Stranger`] who
+        /// it is.
         suspects: Vec<Owner>,
     },
     /// Two members are in different states at one epoch (MLS-032).

@@ -194,6 +194,7 @@ impl Conversation {
                 | Reason::CredentialRefused
                 | Reason::ClaimMismatch
                 | Reason::UnknownKeyPackage
+                | Reason::Stranger
         );
         let Some((seq, by)) = self.roster.makers.last_key_value() else { return };
         let is_new = !self.roster.rejected.contains(seq) && self.accused != Some(*seq);
@@ -280,11 +281,20 @@ impl Conversation {
         (why, reason): (Repair, Reason),
         leaves: &BTreeSet<Owner>,
     ) -> Option<Request> {
+        let suspects = suspects(cx, leaves);
+        self.tell_broken(cx, (why, reason), suspects)
+    }
+
+    fn tell_broken(
+        &mut self,
+        cx: &mut Context<'_>,
+        (why, reason): (Repair, Reason),
+        suspects: Vec<Owner>,
+    ) -> Option<Request> {
         self.broken = Some((why, reason, self.roster.at));
         self.info = None;
         if self.told_broken != self.broken {
             self.told_broken = self.broken;
-            let suspects = suspects(cx, leaves);
             cx.tell(self.id, Event::RepairFailed { why, reason, suspects });
         }
         None
@@ -319,13 +329,15 @@ impl Conversation {
         let id = self.group_id(generation);
         let listed = leaves.union(cut_off).copied().collect();
         let (head_seq, chain) = self.history.head();
+        let mut stranger = None;
         let made = cx.device.rejoin(&info.group_info, id, epoch, None).and_then(|rejoin| {
             // Who is in the tree is to be seen by all (MLS-039).
             if *rejoin.leaves() != listed {
                 return Err(Reason::ClaimMismatch.into());
             }
             if !self.may_follow(rejoin.signer()) {
-                return Err(Reason::NotAMember.into());
+                stranger = Some(rejoin.signer());
+                return Err(Reason::Stranger.into());
             }
             let key = cx.idempotency_key();
             let claim = rejoin.claim().clone();
@@ -351,7 +363,11 @@ impl Conversation {
                 return self.shut_out(cx, (repair, Reason::CredentialRefused), info, leaves);
             }
             Err(MlsError::Refused(reason)) => {
-                return self.shut_out(cx, (repair, reason), info, leaves);
+                let why = (repair, reason);
+                return match stranger {
+                    Some(by) => Ok(self.tell_broken(cx, why, vec![by])),
+                    None => self.shut_out(cx, why, info, leaves),
+                };
             }
             Err(_) => return self.shut_out(cx, (repair, Reason::Invalid), info, leaves),
         };

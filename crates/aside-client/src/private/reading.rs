@@ -92,7 +92,7 @@ impl Unreadable {
 }
 
 /// The reasons of MLS, by their number in what is kept: a new one goes to the end.
-const REASONS: [Reason; 23] = [
+const REASONS: [Reason; 24] = [
     Reason::Malformed,
     Reason::WrongKind,
     Reason::WrongGroup,
@@ -116,6 +116,7 @@ const REASONS: [Reason; 23] = [
     Reason::Invalid,
     Reason::WrongProfile,
     Reason::BadPadding,
+    Reason::Stranger,
 ];
 
 /// A reason's number in what is kept. Those that are of no message are kept as `Invalid`.
