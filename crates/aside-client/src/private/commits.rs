@@ -55,8 +55,7 @@ impl Conversation {
             self.broken = None;
             self.hand.ask_again();
         }
-        let leaves = if taken { self.known_leaves() } else { None };
-        if let Some(leaves) = leaves {
+        if taken && let Some(leaves) = self.known_leaves() {
             let put_out = claim.removed.iter().filter(|gone| !pending.contains(gone));
             let gone = put_out.filter(|gone| leaves.iter().all(|leaf| leaf.user != gone.user));
             self.roster.went(gone.map(|gone| gone.user));

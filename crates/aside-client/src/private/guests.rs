@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use aside_crypto::direct_id;
 use aside_mls::Owner;
-use aside_proto::{id::UserId, v1::ConversationKind};
+use aside_proto::id::UserId;
 
 use super::{conversation::Conversation, event::Repair};
 
@@ -25,22 +25,27 @@ impl Conversation {
         Some(members.into_iter().map(|member| member.owner).collect())
     }
 
+    /// Whether it is a DIRECT, as its id says (MLS-050).
+    fn is_direct(&self) -> bool {
+        self.id.as_bytes()[6] >> 4 == DIRECT_ID_VERSION
+    }
+
     /// The other user of a DIRECT, whom its id names (PRIV-003): whatever the server lists, it is one with nobody else.
     pub(super) fn peer(&self, me: UserId) -> Option<UserId> {
         let is_peer = |user: &UserId| *user != me && direct_id(me, *user) == self.id;
-        let members = self.roster.members.keys().copied();
-        members.filter(|_| self.roster.kind == ConversationKind::Direct).find(is_peer)
+        self.roster.members.keys().copied().filter(|_| self.is_direct()).find(is_peer)
     }
 
-    /// Whether these may be leaves of the conversation's group: in a DIRECT, which its id tells, devices of its two users (MLS-050).
+    /// Whether these may be leaves of the conversation's group: in a DIRECT, devices of its two users (MLS-050).
     pub(super) fn may_be_leaves(&self, leaves: &BTreeSet<Owner>) -> bool {
+        if !self.is_direct() {
+            return true;
+        }
         let users: BTreeSet<_> = leaves.iter().map(|leaf| leaf.user).collect();
         let mut users = users.into_iter();
-        let is_direct = self.id.as_bytes()[6] >> 4 == DIRECT_ID_VERSION;
-        match (is_direct, users.next(), users.next(), users.next()) {
-            (true, Some(one), Some(other), None) => direct_id(one, other) == self.id,
-            (true, .., Some(_)) => false,
-            _ => true,
+        match (users.next(), users.next(), users.next()) {
+            (Some(one), Some(other), None) => direct_id(one, other) == self.id,
+            (.., third) => third.is_none(),
         }
     }
 

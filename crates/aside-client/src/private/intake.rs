@@ -333,8 +333,10 @@ impl Conversation {
 
     /// Says of what was asked for and is so by now that it is.
     pub(super) fn settle_goals(&mut self, cx: &mut Context<'_>) {
-        let leaves = if self.is_in_group() { self.known_leaves() } else { None };
-        let Some(leaves) = leaves else { return };
+        if self.goals.is_empty() || !self.is_in_group() {
+            return;
+        }
+        let Some(leaves) = self.known_leaves() else { return };
         let users: BTreeSet<_> = leaves.iter().map(|leaf| leaf.user).collect();
         let reached = |goal: &Goal| match goal {
             Goal::Add(user) => users.contains(user),

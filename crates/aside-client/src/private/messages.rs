@@ -248,15 +248,17 @@ struct Judged {
 /// None if the user's device log is not known at all.
 fn judge(cx: &Context<'_>, by: Owner, opened: &Opened) -> Option<Result<Judged, StatedHeadError>> {
     let stated = LogHead { position: opened.position, hash: opened.hash };
-    let is_former = cx.logs.had(by.user, &stated);
-    cx.logs.with(by.user, |log| {
+    let (judged, position) = cx.logs.with(by.user, |log| {
         let judged = log.judge_new(by.device, &stated).map(|it| Judged {
             position: it.position,
             approved: matches!(it.judgement, Judgement::Active(_)),
             is_former: false,
         });
+        (judged, log.head().position)
+    })?;
+    Some(judged.or_else(|error| match cx.logs.had(by.user, &stated) {
         // Said by a device of who the user was before: one that is approved no longer.
-        let former = Judged { position: log.head().position, approved: false, is_former };
-        judged.or_else(|error| if is_former { Ok(former) } else { Err(error) })
-    })
+        true => Ok(Judged { position, approved: false, is_former: true }),
+        false => Err(error),
+    }))
 }

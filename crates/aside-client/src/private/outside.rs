@@ -68,7 +68,8 @@ impl Conversation {
             let why = (Repair::Behind, Reason::CredentialRefused);
             return Ok(self.break_down(cx, why, &BTreeSet::new()));
         }
-        if stuck && !self.may_reset(cx) {
+        let before = before.unwrap_or_default();
+        if stuck && !self.may_reset(cx, &before) {
             // Others will say whether the commit holds: a reset comes, or they go on from it.
             return Ok(None);
         }
@@ -113,7 +114,7 @@ impl Conversation {
             return self.begin(cx);
         }
         if stuck {
-            let before = before.unwrap_or_default().iter().map(|leaf| leaf.user).collect();
+            let before = before.iter().map(|leaf| leaf.user).collect();
             let stay = those_of(&before, &leaves);
             if stay.len() == leaves.len() || self.may_leave_out(cx) {
                 // Only what no other can have meant otherwise makes a culprit of its maker: logs may be known to some and not yet to
@@ -205,7 +206,7 @@ impl Conversation {
     }
 
     /// DS-022: whether this device may begin the group anew, since it can't follow a commit that was rejected.
-    pub(super) fn may_reset(&self, cx: &Context<'_>) -> bool {
+    fn may_reset(&self, cx: &Context<'_>, leaves: &BTreeSet<Owner>) -> bool {
         let Some(refused) = self.refused.filter(|_| self.group.is_some()) else { return false };
         // Whom it removes is no leaf any more, the server says.
         let is_open = self.roster.rejected.contains(&refused.seq) && !refused.removes_us;
@@ -216,7 +217,6 @@ impl Conversation {
         let gave_cause = |user: UserId| {
             roster.makers.iter().any(|(seq, by)| roster.rejected.contains(seq) && by.user == user)
         };
-        let Some(leaves) = self.known_leaves() else { return false };
         let mut owners = leaves.iter().map(|leaf| leaf.user).filter(|user| roster.is_owner(*user));
         self.may_leave_out(cx) || owners.all(gave_cause)
     }
@@ -291,13 +291,17 @@ impl Conversation {
         (why, reason): (Repair, Reason),
         suspects: Vec<Owner>,
     ) -> Option<Request> {
-        self.broken = Some((why, reason, self.roster.at));
         self.info = None;
-        if self.told_broken != self.broken {
-            self.told_broken = self.broken;
+        if self.note_broken(why, reason) {
             cx.tell(self.id, Event::RepairFailed { why, reason, suspects });
         }
         None
+    }
+
+    /// A repair did not work; whether that is news to the user.
+    pub(super) fn note_broken(&mut self, why: Repair, reason: Reason) -> bool {
+        self.broken = Some((why, reason, self.roster.at));
+        std::mem::replace(&mut self.told_broken, self.broken) != self.broken
     }
 
     /// An external commit, if a device of this user's is in the group (MLS-012).

@@ -256,8 +256,7 @@ impl Conversation {
                 if self.is_in_group() && code != ErrorCode::NoSuchConversation {
                     return self.shut_out_by_server(Repair::NoWelcome, told);
                 }
-                let repair = self.repair.unwrap_or(Repair::NewDevice);
-                self.broken = Some((repair, Reason::NotAMember, self.roster.at));
+                self.hold_back();
             }
         }
     }
@@ -278,9 +277,7 @@ impl Conversation {
         told: &mut std::collections::VecDeque<super::Told>,
     ) {
         let reason = Reason::NotAMember;
-        self.broken = Some((why, reason, self.roster.at));
-        if self.told_broken != self.broken {
-            self.told_broken = self.broken;
+        if self.note_broken(why, reason) {
             let suspects = Vec::new();
             told.push_back((self.id, Event::RepairFailed { why, reason, suspects }));
         }

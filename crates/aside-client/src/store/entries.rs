@@ -185,14 +185,18 @@ impl Store {
         );
         let mut before = u64::MAX;
         for _ in 0..MOST_PAGES_BACK {
-            for row in self.page(sql, (conversation, before), PAGE_BACK).await? {
-                let kept = kept(&row)?;
+            let page = self.page(sql, (conversation, before), PAGE_BACK).await?;
+            for row in &page {
+                let kept = kept(row)?;
                 before = kept.seq;
                 let content = self.content_of(&kept).await?;
                 let body = content.and_then(|content| Body::read(&content));
                 if !matches!(body, Some(Body::Reaction { .. } | Body::Edit { .. })) {
                     return Ok(Some(kept));
                 }
+            }
+            if page.len() < PAGE_BACK as usize {
+                break;
             }
         }
         Ok(None)

@@ -3,7 +3,7 @@
 mod loose;
 mod story;
 
-use std::{collections::HashMap, path::Path};
+use std::collections::HashMap;
 
 use aside_crypto::LogHead;
 use aside_mls::{
@@ -51,10 +51,6 @@ const REQUIREMENTS: [&str; 10] = [
 ];
 
 /// Writes a recording, which `cargo xtask vectors` brings into form.
-pub(super) fn write(path: &Path) {
-    std::fs::write(path, file().to_string()).unwrap();
-}
-
 pub(super) fn file() -> Value {
     let p256 = Recording::new(Suite::P256Aes128, "p256").record();
     let p384 = Recording::new(Suite::P384Aes256, "p384").record();
