@@ -341,6 +341,7 @@ impl Error {
                 "Have them connect with a device of theirs, which leaves new keys, and try again."
             }
             Self::Goal(GoalError::Oneself) => "Leave it: /group leave.",
+            Self::Goal(GoalError::Direct) => "Begin a group with whom you want in it: /group new.",
             Self::Goal(GoalError::NotInGroup) => "Wait until this device is in it, or see /health.",
             Self::Goal(GoalError::Refused(error)) => {
                 return refusal_remedy(&Refusal::from((**error).clone()));

@@ -108,6 +108,8 @@ pub struct Engine {
     /// Whether the server refuses something of a conversation that it listed.
     is_listing_due: bool,
     was_approved: bool,
+    /// Whom this device knew in conversations that it was put out of, on this run.
+    former: BTreeMap<ConversationId, BTreeSet<UserId>>,
     /// The conversation that was asked for last, for the others to have their turn.
     last_polled: Option<ConversationId>,
 }
@@ -177,6 +179,7 @@ impl Engine {
             is_approved: false,
             is_listing_due: false,
             was_approved: false,
+            former: BTreeMap::new(),
             last_polled: None,
         };
         engine.is_approved = engine.logs.approves(me);
@@ -319,7 +322,7 @@ impl Engine {
         let over: Vec<_> = conversations.values().filter(is_over).map(|it| it.id).collect();
         self.conversations = conversations;
         outcome?;
-        over.into_iter().for_each(|id| self.left(id));
+        over.into_iter().for_each(|id| self.over(id));
         if self.is_online {
             let (random, now_ms) = (&mut self.random, self.now_ms);
             let mut key = || {

@@ -105,8 +105,8 @@ pub enum Reason {
     /// The content is not padded as the profile says (MLS-022). *Repair:* none; the message is shown as damaged.
     #[error("padded otherwise than the profile says")]
     BadPadding,
-    /// A client that was in a group knows the users who were there; this Welcome, which came with a group that was begun anew, or this
-    /// GroupInfo is of somebody else (MLS-049). *Repair:* its user says whether to come in.
+    /// A client that was in a group knows the users who were there; this Welcome or GroupInfo is of somebody else (MLS-049). *Repair:*
+    /// its user says whether to come in.
     #[error("made by somebody whom this device does not know to be in the group")]
     Stranger,
 }

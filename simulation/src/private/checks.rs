@@ -34,7 +34,7 @@ pub(crate) fn check(witness: &Witness, users: &[User], devices: &[Device]) -> Re
         }
     }
     for id in logs.conversations() {
-        check_guests(witness, &logs, id).with_context(|| id.to_string())?;
+        check_guests(witness, &logs, id).with_context(|| witness.known_name(id))?;
     }
     let is_there = |payload: &Bytes| logs.entries().any(|it| it.entry.payload == *payload);
     let twice = witness.doubtful.iter().any(|two| two.iter().all(is_there));
@@ -108,7 +108,8 @@ impl Groups<'_> {
         let Self { witness, devices, logs } = self;
         let owner = device.disk.owner.context("it is somebody")?;
         for id in device.joined() {
-            ensure!(engine.follows(id), "{id} is not followed");
+            let name = witness.known_name(id);
+            ensure!(engine.follows(id), "{name} is not followed");
             let health = engine.health(id).context("it is followed")?;
             let Some(at) = health.at else { continue };
             let is_at =
@@ -122,7 +123,7 @@ impl Groups<'_> {
                 // A Welcome may lead to others, until something is said there; then it is found out, and the user is told (MLS-046).
                 ensure!(
                     health.is_tree_unproven || is_told || stay == *logs.leaves(id),
-                    "the group of {id} has other leaves than its log says: {:?}{}",
+                    "the group of {name} has other leaves than its log says: {:?}{}",
                     health.leaves,
                     logs.story(id)
                 );
@@ -151,17 +152,23 @@ impl Groups<'_> {
             let leaves = logs.leaves(id);
             let is_leaf = |it: &&&Device| it.disk.owner.is_some_and(|it| leaves.contains(&it));
             let is_over = insiders.is_empty() && !devices.iter().filter(is_leaf).any(could_be);
-            // Or the only owner is evil, and has led it to where nobody can be, as they are told.
+            // Or the only owner is evil, and has led it to where nobody can be, as they are told; or where others are only until they say
+            // something (MLS-046). Of a DIRECT that is so for who was kept from what led there, and so can't reject it.
             let is_evil = |user: &UserId| witness.causes.evil.contains(user);
             let owners = health.members.iter().filter(|(_, role)| *role == Role::Owner);
             let owners: Vec<_> = owners.map(|(user, _)| user).collect();
-            let is_theirs = !owners.is_empty() && owners.into_iter().all(is_evil);
+            let is_blind = is_direct && witness.causes.was_lied_to(owner.device, id);
+            let is_theirs =
+                !owners.is_empty() && (is_blind || owners.iter().all(|user| is_evil(user)));
             let is_evils_deed = logs.last_change_by(id).is_some_and(|by| is_evil(&by.user));
-            let is_ruined =
-                insiders.is_empty() && health.broken.is_some() && is_theirs && is_evils_deed;
+            let is_put_out = health.epoch.is_some() && !leaves.contains(&owner);
+            let is_told = health.broken.is_some() || is_put_out;
+            let is_sure = |it: &Health| !it.is_tree_unproven && it.broken.is_none();
+            let nobody_is_sure = insiders.iter().all(|(_, health)| !is_sure(health));
+            let is_ruined = nobody_is_sure && is_told && is_theirs && is_evils_deed;
             ensure!(
                 is_over || is_ruined || (!may_come && !insiders.is_empty()),
-                "it is outside of {id}, with {} insiders: {health:?}{}",
+                "it is outside of {name}, with {} insiders: {health:?}{}",
                 insiders.len(),
                 logs.story(id)
             );
@@ -170,7 +177,8 @@ impl Groups<'_> {
     }
 }
 
-/// Nobody who is not evil begins a group anew with users who came by the server's word alone.
+/// Nobody who is not evil begins a group anew with users who came by the server's word alone; but who never was in one knows nobody, and
+/// does so if its user asks (MLS-049).
 fn check_guests(witness: &Witness, logs: &Logs<'_>, id: ConversationId) -> Result<()> {
     let mut guests: BTreeSet<UserId> = BTreeSet::new();
     for step in logs.steps(id) {
@@ -179,9 +187,10 @@ fn check_guests(witness: &Witness, logs: &Logs<'_>, id: ConversationId) -> Resul
             EntryKind::GroupEstablished => {
                 let maker = step.by.map(|by| by.user);
                 let is_evil = maker.is_some_and(|user| witness.causes.evil.contains(&user));
+                let is_new = witness.newly_begun.contains(&(id, step.seq));
                 let stranger = came().find(|user| Some(*user) != maker && !guests.contains(user));
                 ensure!(
-                    guests.is_empty() || is_evil || stranger.is_none(),
+                    guests.is_empty() || is_evil || is_new || stranger.is_none(),
                     "entry {} brings in somebody whom nobody has brought{}",
                     step.seq,
                     logs.story(id)

@@ -67,6 +67,8 @@ pub(crate) struct Disk {
     pub(crate) vault: Vault,
     /// What was taken in of each conversation by then.
     pub(crate) taken_in: BTreeMap<ConversationId, u64>,
+    /// The conversations in whose group it ever was.
+    pub(crate) was_in: BTreeSet<ConversationId>,
 }
 
 /// A device log, and what it comes to.
@@ -174,6 +176,7 @@ impl Device {
             outbox: VecDeque::new(),
             vault: Vault::default(),
             taken_in: BTreeMap::new(),
+            was_in: BTreeSet::new(),
         };
         Ok(Self {
             name: format!("{handle}-{number}"),
@@ -280,6 +283,8 @@ impl Device {
             let states = writes.groups.iter().filter_map(|(it, state)| Some((it, state.as_ref()?)));
             self.states.extend(states.map(|(it, state)| ((*id, *it), state.clone())));
         }
+        let states = writes.conversations.iter().filter(|(_, it)| !it.groups.is_empty());
+        self.disk.was_in.extend(states.map(|(id, _)| *id));
         self.disk.vault.write(writes)?;
         self.disk.taken_in = taken_in;
         if let Some(engine) = self.engine() {

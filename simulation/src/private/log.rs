@@ -17,7 +17,11 @@ use prost::Message as _;
 use super::device::Device;
 
 /// All conversations, each in the order of its log.
-pub(crate) struct Logs<'a>(BTreeMap<ConversationId, Vec<Step<'a>>>);
+pub(crate) struct Logs<'a> {
+    conversations: BTreeMap<ConversationId, Vec<Step<'a>>>,
+    /// How devices are called.
+    names: BTreeMap<Owner, &'a str>,
+}
 
 /// An entry, and what it leads to.
 pub(crate) struct Step<'a> {
@@ -48,12 +52,14 @@ impl<'a> Logs<'a> {
             let before = steps.last().map(|step| Rc::clone(&step.leaves)).unwrap_or_default();
             steps.push(Step::after(before, seq, entry)?);
         }
-        Ok(Self(logs))
+        let name = |device: &'a Device| Some((device.disk.owner?, &device.name[..]));
+        let names = devices.iter().filter_map(name).collect();
+        Ok(Self { conversations: logs, names })
     }
 
     /// One of them.
     pub(crate) fn steps(&self, id: ConversationId) -> &[Step<'a>] {
-        self.0.get(&id).map_or(&[], |steps| &steps[..])
+        self.conversations.get(&id).map_or(&[], |steps| &steps[..])
     }
 
     /// An entry.
@@ -65,12 +71,12 @@ impl<'a> Logs<'a> {
 
     /// All of them.
     pub(crate) fn conversations(&self) -> impl Iterator<Item = ConversationId> {
-        self.0.keys().copied()
+        self.conversations.keys().copied()
     }
 
     /// All entries.
     pub(crate) fn entries(&self) -> impl Iterator<Item = &'a Accepted> {
-        self.0.values().flatten().map(|step| step.entry)
+        self.conversations.values().flatten().map(|step| step.entry)
     }
 
     /// Who made the last commit, or began the group.
@@ -85,10 +91,10 @@ impl<'a> Logs<'a> {
     pub(crate) fn story(&self, id: ConversationId) -> String {
         let changes =
             self.steps(id).iter().filter(|step| step.entry.kind() != EntryKind::PrivateMessage);
-        let name = |it: &Owner| format!("{}:{}", it.user, it.device);
+        let name = |it: &Owner| self.names.get(it).copied().unwrap_or("somebody");
         let names = |all: &BTreeSet<Owner>| all.iter().map(name).collect::<Vec<_>>().join(", ");
         let line = |step: &Step<'_>| {
-            let by = step.by.as_ref().map(name).unwrap_or_default();
+            let by = step.by.as_ref().map_or("the server", name);
             format!("\n  {} {:?} by {by}: {}", step.seq, step.entry.kind(), names(&step.leaves))
         };
         changes.map(line).collect()

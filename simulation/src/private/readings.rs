@@ -28,7 +28,7 @@ pub(super) fn check(
     for (id, room) in &device.disk.rooms {
         let kept = device.disk.vault.conversations.get(id);
         let reader = Reader { witness, devices, device, owner, id: *id, room, kept };
-        reader.check(logs.steps(*id)).with_context(|| id.to_string())?;
+        reader.check(logs.steps(*id)).with_context(|| witness.known_name(*id))?;
     }
     Ok(())
 }

@@ -37,6 +37,8 @@ pub(crate) struct Witness {
     pub(crate) causes: Causes,
     /// Entries that the server made up.
     pub(crate) forged: BTreeSet<(ConversationId, u64)>,
+    /// Beginnings of groups by devices that were in none of the conversation's before.
+    pub(crate) newly_begun: BTreeSet<(ConversationId, u64)>,
     /// Conversations, as they are called in the trace.
     names: Vec<ConversationId>,
     /// The epoch authenticator of each epoch.
@@ -97,6 +99,7 @@ impl Witness {
             packages: BTreeMap::new(),
             causes: Causes::default(),
             forged: BTreeSet::new(),
+            newly_begun: BTreeSet::new(),
             names: Vec::new(),
             epochs: BTreeMap::new(),
             put_back: BTreeMap::new(),
@@ -110,12 +113,16 @@ impl Witness {
 
     /// A short name.
     pub(crate) fn name(&mut self, id: ConversationId) -> String {
-        let known = self.names.iter().position(|it| *it == id);
-        let at = known.unwrap_or_else(|| {
+        if !self.names.contains(&id) {
             self.names.push(id);
-            self.names.len() - 1
-        });
-        format!("#{}", at + 1)
+        }
+        self.known_name(id)
+    }
+
+    /// The name that it has.
+    pub(crate) fn known_name(&self, id: ConversationId) -> String {
+        let known = self.names.iter().position(|it| *it == id);
+        known.map_or_else(|| id.to_string(), |at| format!("#{}", at + 1))
     }
 
     /// An engine has worked: members at one epoch are in one state.

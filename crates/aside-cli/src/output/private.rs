@@ -400,7 +400,8 @@ pub(crate) async fn health(
         lines.push(format!("  repaired by itself at entry {seq}: {why}"));
     }
     if let Some((why, reason)) = health.broken {
-        lines.push(style.warning(broken(why, reason)));
+        let is_there = health.at.is_some();
+        lines.push(style.warning(broken(why, reason, is_there)));
     }
     if let Some((culprit, times)) = health.left_behind {
         let culprit = client.person(culprit.user).await?;
@@ -412,7 +413,10 @@ pub(crate) async fn health(
     Ok(lines.join("\n"))
 }
 
-fn broken(why: Repair, reason: Reason) -> String {
+fn broken(why: Repair, reason: Reason, is_there: bool) -> String {
+    if reason == Reason::NotAMember && !is_there {
+        return "  NOT BEGUN: the server refuses it; it is tried again every minute".to_owned();
+    }
     let helps = match reason {
         Reason::NotAMember => "somebody who is in it has to add you again",
         Reason::Stranger => "ask those whom you know there who it is, then /rejoin",

@@ -98,19 +98,19 @@ impl Conversation {
         }
         self.others_go_on(cx, by.owner);
         if claim.added.contains(&cx.me) && !header.is_external {
-            match self.welcomed(cx, (seq, by.owner), at.0, claim)? {
-                Some(group) => {
-                    self.drop_group(cx);
-                    self.adopt(cx, group, seq, How::Welcomed)?;
-                    return Ok(true);
-                }
-                None => {
-                    self.repair = Some(Repair::NoWelcome);
-                    // It was removed before, or another could not add it: what it had leads nowhere.
-                    if self.removal.take_if(|removal| removal.by != by.owner).is_some() {
-                        self.drop_group(cx);
-                    }
-                }
+            let welcomed = match self.may_follow(by.owner) {
+                true => self.welcomed(cx, (seq, by.owner), at.0, claim)?,
+                false => None,
+            };
+            if let Some(group) = welcomed {
+                self.drop_group(cx);
+                self.adopt(cx, group, seq, How::Welcomed)?;
+                return Ok(true);
+            }
+            self.repair = Some(Repair::NoWelcome);
+            // It was removed before, or nobody could add it: what it had leads nowhere.
+            if self.removal.take().is_some() {
+                self.drop_group(cx);
             }
         }
         Ok(false)

@@ -265,6 +265,8 @@ pub(super) struct Conversation {
     pub(super) go_on_at_ms: Option<u64>,
     /// Nothing is asked before: the server has said that there is no such conversation, and may list it all the same.
     pub(super) not_before_ms: u64,
+    /// How often the server refused what would have been right, as far as the log says, since it said something new.
+    pub(super) refused_in_vain: u32,
     /// When this device commits the removals that are pending at an epoch, if nobody has until then.
     pub(super) turn: Option<((u32, u64), u64)>,
     /// Where nobody was left in the group: nothing goes on from there but another group.
@@ -337,6 +339,7 @@ impl Conversation {
             held_at: None,
             go_on_at_ms: None,
             not_before_ms: 0,
+            refused_in_vain: 0,
             turn: None,
             deserted_at: None,
             sent_in_vain: None,

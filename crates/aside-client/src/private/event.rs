@@ -225,6 +225,9 @@ pub enum GoalError {
     /// It is this device's user who is to be removed.
     #[error("nobody removes themselves from a group")]
     Oneself,
+    /// It is a DIRECT (MLS-050).
+    #[error("it is a conversation of two, whom nobody joins and nobody is removed from")]
+    Direct,
     /// This device is not in the group.
     #[error("this device is not in the conversation's group")]
     NotInGroup,

@@ -1,5 +1,7 @@
 //! What the driver brings: the connection, what is listed, entries, and device logs.
 
+use std::collections::BTreeSet;
+
 use aside_crypto::DeviceLog;
 use aside_proto::{
     id::{ConversationId, UserId},
@@ -67,6 +69,7 @@ impl Engine {
         let conversation = self.conversations.entry(id).or_insert_with(|| Conversation {
             cursor: after,
             head: after,
+            known_before: self.former.remove(&id),
             is_dirty: true,
             ..Conversation::new(id)
         });
@@ -93,8 +96,20 @@ impl Engine {
 
     /// The user left the conversation: nothing more comes of it, and its MLS state is deleted.
     pub fn left(&mut self, id: ConversationId) {
+        self.end(id, None);
+    }
+
+    /// It is over, the server and the log say: as if its user had left, but who was known there counts if it goes on (MLS-049).
+    pub(super) fn over(&mut self, id: ConversationId) {
+        let known = self.conversations.get(&id).and_then(Conversation::known_users);
+        self.former.extend(known.clone().map(|known| (id, known)));
+        self.end(id, known);
+    }
+
+    fn end(&mut self, id: ConversationId, known: Option<BTreeSet<UserId>>) {
         let Some(mut conversation) = self.conversations.remove(&id) else { return };
         conversation.give_up(false, &mut self.told, &mut self.writes);
+        conversation.known_before = known;
         let writes = self.writes.conversations.entry(id).or_default();
         if let Some(group) = conversation.group.take() {
             writes.groups.insert(group.id().generation, None);
@@ -105,7 +120,8 @@ impl Engine {
         (conversation.submitted, conversation.opened) = (None, None);
         conversation.is_unlisted = true;
         writes.record = Some(conversation.record());
-        self.inbox.taken_in(id, u64::MAX);
+        // A later Welcome brings it back.
+        self.inbox.taken_in(id, conversation.cursor);
     }
 
     /// The server says that the user is not in the conversation, by its list or by refusing to read it. What is to be said and done
@@ -113,7 +129,7 @@ impl Engine {
     pub fn unlisted(&mut self, id: ConversationId) {
         let Some(conversation) = self.conversations.get_mut(&id) else { return };
         if conversation.is_gone() {
-            return self.left(id);
+            return self.over(id);
         }
         conversation.give_up(true, &mut self.told, &mut self.writes);
         conversation.unlisted();

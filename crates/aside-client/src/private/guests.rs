@@ -26,7 +26,7 @@ impl Conversation {
     }
 
     /// Whether it is a DIRECT, as its id says (MLS-050).
-    fn is_direct(&self) -> bool {
+    pub(super) fn is_direct(&self) -> bool {
         self.id.as_bytes()[6] >> 4 == DIRECT_ID_VERSION
     }
 

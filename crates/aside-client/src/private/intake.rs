@@ -100,6 +100,9 @@ impl Conversation {
             owner: Owner { user: sender.user, device: sender.device },
             key: sender.message_id,
         });
+        if by.is_none_or(|by| by.owner != cx.me) {
+            self.refused_in_vain = 0;
+        }
         let kind = entry.header.kind();
         let is_it = |key| by.is_some_and(|by| by.owner == cx.me && by.key == key);
         if is_acknowledged.is_some_and(|key| kind != EntryKind::PrivateMessage || !is_it(key)) {

@@ -17,6 +17,10 @@ use crate::{StateError, backoff::retry_after_ms};
 
 /// How long to wait before a repair that did not work is tried again.
 const BROKEN_WAIT_MS: u64 = 60_000;
+/// How often it is tried at once to do better after a refusal, while the log says nothing new (MLS-051).
+const IN_VAIN_AT_ONCE: u32 = 4;
+/// How long to wait then, at first.
+const IN_VAIN_WAIT_MS: u64 = 1_000;
 
 /// What a request was for: to be given back with its reply.
 #[derive(Debug, Clone)]
@@ -110,6 +114,7 @@ impl Engine {
                         self.is_listing_due = true;
                     }
                     Err(error) => {
+                        conversation.wait_in_vain(error.code(), self.now_ms);
                         conversation.refused_by_server(&request, error, &mut self.told);
                     }
                 }
@@ -221,6 +226,7 @@ impl Conversation {
             return;
         }
         outgoing.sent = Some(sent.seq);
+        self.refused_in_vain = 0;
         let (seq, time_ms) = (sent.seq, sent.time_ms);
         self.expect(seq);
         told.push_back((self.id, Event::Sent { message_id, seq, time_ms }));
@@ -229,6 +235,19 @@ impl Conversation {
     /// The server has this entry; it is to be fetched if it is not pushed.
     pub(super) fn expect(&mut self, seq: u64) {
         self.server_head = self.server_head.map(|head| head.max(seq));
+    }
+
+    /// MLS-051: what follows from such a refusal is tried at once, unless the same was in vain before.
+    fn wait_in_vain(&mut self, code: ErrorCode, now_ms: u64) {
+        use ErrorCode::{NotInGroup, RemovalPending, StaleEpoch, WrongEpoch};
+        if !matches!(code, WrongEpoch | StaleEpoch | RemovalPending | NotInGroup) {
+            return;
+        }
+        self.refused_in_vain = self.refused_in_vain.saturating_add(1);
+        if let Some(times) = self.refused_in_vain.checked_sub(IN_VAIN_AT_ONCE + 1) {
+            let wait_ms = IN_VAIN_WAIT_MS << times.min(6);
+            self.not_before_ms = now_ms + wait_ms.min(BROKEN_WAIT_MS);
+        }
     }
 
     fn refused_by_server(

@@ -88,6 +88,11 @@ impl Engine {
             self.told.push_back((id, Event::Done { goal, outcome }));
             return true;
         }
+        if matches!(goal, Goal::Add(_) | Goal::Remove(_)) && conversation.is_direct() {
+            let outcome = Err(GoalError::Direct);
+            self.told.push_back((id, Event::Done { goal, outcome }));
+            return true;
+        }
         if let Goal::Add(user) = goal {
             conversation.ask_again_for(user);
             self.wanted.insert(user);

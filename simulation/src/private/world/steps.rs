@@ -10,7 +10,7 @@ use super::World;
 use crate::{
     flow::{Flow, flows, forget},
     link::Link,
-    private::{log::owners, operations::OPERATIONS},
+    private::{device::Device, log::owners, operations::OPERATIONS},
     server::Executed,
 };
 
@@ -315,7 +315,12 @@ impl World {
             }
             (Command::EstablishGroup { header, .. }, Body::GroupEstablished(done)) => {
                 let header = v1::EstablishHeader::decode(&header[..])?;
-                ((header.conversation_id[..].try_into()?, done.seq), owners(&header.leaves)?)
+                let id = header.conversation_id[..].try_into()?;
+                let knows = |it: &Device| it.disk.owner == Some(by) && it.disk.was_in.contains(&id);
+                if !self.devices.iter().any(knows) {
+                    self.witness.newly_begun.insert((id, done.seq));
+                }
+                ((id, done.seq), owners(&header.leaves)?)
             }
             (Command::PublishKeyPackages { key_packages, last_resort, .. }, _) => {
                 let package = last_resort.as_ref().or(key_packages.last());

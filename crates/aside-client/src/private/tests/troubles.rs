@@ -2,7 +2,10 @@
 
 use std::sync::atomic::Ordering;
 
-use aside_proto::v1::ConversationKind::{Direct, Group};
+use aside_proto::v1::{
+    ConversationKind::{Direct, Group},
+    ErrorCode,
+};
 use prost::Message as _;
 
 use super::{world::World, *};
@@ -341,6 +344,36 @@ fn nobody_follows_a_stranger_into_a_group_that_is_begun_anew() {
     assert!(world.is_in(1));
 }
 
+/// Nor whom the server says that it was let in again by, once it was put out.
+// cites: MLS-049
+#[test]
+fn nobody_is_let_in_again_by_a_stranger_unless_its_user_says_so() {
+    let mut world = World::made(Group, 4);
+    for goal in [Goal::Add(user_of(2)), Goal::Add(user_of(3)), Goal::Remove(user_of(3))] {
+        assert!(world.peers[0].engine.want(ROOM, goal));
+        world.settle();
+    }
+    world.told(LAST);
+    world.peers[LAST].is_listed = false;
+    world.peers[LAST].engine.unlisted(ROOM);
+    assert!(!world.peers[LAST].engine.follows(ROOM));
+    // Who comes after that adds it again.
+    assert!(world.peers[0].engine.want(ROOM, Goal::Add(user_of(4))));
+    world.settle();
+    assert!(world.peers[3].engine.want(ROOM, Goal::Add(user_of(3))));
+    world.settle();
+    world.peers[LAST].is_listed = true;
+    world.settle();
+    let told = world.told(LAST);
+    let (why, reason) = (Repair::NoWelcome, Reason::Stranger);
+    let failed = Event::RepairFailed { why, reason, suspects: vec![world.peers[3].me()] };
+    assert!(told.contains(&failed), "its user is told: {told:?}");
+    assert!(!told.iter().any(|it| matches!(it, Event::Joined { .. })));
+    assert!(world.peers[LAST].engine.rejoin(ROOM), "and may say so");
+    world.settle();
+    assert!(world.is_in(LAST));
+}
+
 /// What is not known of a group is no reason to throw anybody out.
 // cites: MLS-025
 #[test]
@@ -504,6 +537,76 @@ fn rejections_of_one_leaf_do_not_make_another_commit_for_ever() {
     assert_eq!(reject(1), 1, "another may have cause");
 }
 
+/// Whoever removed it adds it again, by a Welcome for keys that it has lost: what the others made of the removal does not matter any more.
+// cites: MLS-036
+#[test]
+fn who_is_removed_and_added_again_comes_in_without_the_welcome() {
+    let mut world = World::new(Group, 4);
+    world.peers[LAST].sees_up_to = Some(world.head());
+    assert!(world.peers[0].engine.want(ROOM, Goal::Remove(user_of(3))));
+    world.settle();
+    assert!(world.peers[0].engine.want(ROOM, Goal::Add(user_of(3))));
+    world.settle();
+    world.restart(LAST, &[]);
+    world.peers[LAST].sees_up_to = None;
+    world.settle();
+    assert!(world.is_in(LAST), "{:?}", world.told(LAST));
+}
+
+/// A Welcome that came before this device knew that it was removed is of the time after that.
+#[test]
+fn the_welcome_of_who_is_added_again_is_not_thrown_away_with_what_is_over() {
+    let mut world = World::new(Group, 3);
+    world.peers[LAST].sees_up_to = Some(world.head());
+    assert!(world.peers[0].engine.want(ROOM, Goal::Remove(user_of(3))));
+    world.settle();
+    let removed = world.head();
+    assert!(world.peers[0].engine.want(ROOM, Goal::Add(user_of(3))));
+    world.settle();
+    world.told(LAST);
+    world.peers[LAST].engine.unlisted(ROOM);
+    (world.peers[LAST].is_listed, world.peers[LAST].sees_up_to) = (false, Some(removed));
+    world.peers[LAST].engine.kept(ROOM, removed);
+    world.settle();
+    assert!(!world.peers[LAST].engine.follows(ROOM), "it is over");
+    (world.peers[LAST].is_listed, world.peers[LAST].sees_up_to) = (true, None);
+    world.settle();
+    let told = world.told(LAST);
+    assert!(told.contains(&Event::Joined { how: How::Welcomed }), "{told:?}");
+}
+
+/// Each of these calls for something that is done at once, and is refused in turn.
+// cites: MLS-051
+#[test]
+fn what_is_refused_again_and_again_is_tried_at_longer_and_longer_intervals() {
+    for (commits, messages) in [
+        (Some(ErrorCode::WrongEpoch), None),
+        (Some(ErrorCode::RemovalPending), None),
+        (None, Some(ErrorCode::NotInGroup)),
+    ] {
+        let mut world = World::new(Group, 3);
+        world.peers[LAST].refused = [commits, messages];
+        match commits {
+            Some(_) => assert!(world.peers[LAST].engine.want(ROOM, Goal::Renew)),
+            None => world.say(LAST, "is anybody there?"),
+        }
+        world.settle();
+        assert_eq!(world.peers[LAST].refusals, 5);
+        for (times, wait) in [(6, 1_000), (7, 2_000), (8, 4_000), (9, 8_000)] {
+            let wakes = world.peers[LAST].engine.wake_at().expect("it tries again");
+            assert!((1..=wait).contains(&(wakes - world.now_ms)));
+            world.pass(wait);
+            assert_eq!(world.peers[LAST].refusals, times);
+        }
+        world.say(0, "what the log says is new");
+        world.pass(16_000);
+        assert_eq!(world.peers[LAST].refusals, 14, "and all is tried at once");
+        world.peers[LAST].refused = [None; 2];
+        world.pass(1_000);
+        assert!(world.is_in(LAST));
+    }
+}
+
 /// A KeyPackage is judged by a log that was fetched after it was claimed: what was fetched for an earlier one says nothing of a device
 /// that was approved since.
 #[test]
@@ -579,6 +682,19 @@ fn who_wants_to_remove_themselves_is_told_at_once() {
     world.settle();
     let refused = Event::Done { goal, outcome: Err(GoalError::Oneself) };
     assert_eq!(world.told(0), [refused]);
+}
+
+// cites: MLS-050
+#[test]
+fn nobody_is_added_to_a_direct_or_removed_from_it() {
+    let mut world = World::new(Direct, 2);
+    world.told(0);
+    let id = world.id;
+    for goal in [Goal::Add(user_of(3)), Goal::Remove(user_of(2))] {
+        assert!(world.peers[0].engine.want(id, goal));
+        world.settle();
+        assert_eq!(world.told(0), [Event::Done { goal, outcome: Err(GoalError::Direct) }]);
+    }
 }
 
 #[test]

@@ -21,6 +21,10 @@ pub(super) struct Peer {
     pub(super) is_forbidden: bool,
     /// Whether the server does not say how the group stands.
     pub(super) is_kept_in_the_dark: bool,
+    /// What the server answers to its commits, and to its messages, whatever they are.
+    pub(super) refused: [Option<ErrorCode>; 2],
+    /// How often it has answered so.
+    pub(super) refusals: u32,
     /// Whether the server says that there is no such conversation for it.
     pub(super) is_out: bool,
     /// Whether the server lists the conversation to it.
@@ -271,7 +275,8 @@ impl World {
         }
         while let Some((id, from)) = engine.wants_entries() {
             moved = true;
-            let shown = self.entries[from as usize - 1..].iter().take(READ_AHEAD);
+            let shown = &self.entries[from as usize - 1..head as usize];
+            let shown = shown.iter().take(READ_AHEAD);
             let (garbled, other) = (&peer.garbled, peer.other_history_from);
             engine.entries(
                 id,
@@ -327,6 +332,15 @@ impl World {
         if self.peers[at].is_out && is_of_it {
             let code = ErrorCode::NoSuchConversation.into();
             return Err(Box::new(v1::Error { code, ..v1::Error::default() }));
+        }
+        let refused = match body {
+            Body::SubmitCommit(_) => self.peers[at].refused[0],
+            Body::SendPrivate(_) => self.peers[at].refused[1],
+            _ => None,
+        };
+        if let Some(code) = refused {
+            self.peers[at].refusals += 1;
+            return Err(Box::new(v1::Error { code: code.into(), ..v1::Error::default() }));
         }
         if self.peers[at].is_forbidden && matches!(body, Body::SubmitCommit(_)) {
             let code = ErrorCode::NotPermitted.into();
@@ -484,6 +498,8 @@ impl Peer {
             is_cut_off: false,
             is_forbidden: false,
             is_kept_in_the_dark: false,
+            refused: [None; 2],
+            refusals: 0,
             is_out: false,
             is_listed: true,
             sees_up_to: None,
