@@ -187,8 +187,12 @@ fn check_guests(witness: &Witness, logs: &Logs<'_>, id: ConversationId) -> Resul
             EntryKind::GroupEstablished => {
                 let maker = step.by.map(|by| by.user);
                 let is_evil = maker.is_some_and(|user| witness.causes.evil.contains(&user));
-                let is_new = witness.newly_begun.contains(&(id, step.seq));
-                let stranger = came().find(|user| Some(*user) != maker && !guests.contains(user));
+                // Its disk may be of an earlier day than the log.
+                let knew = witness.begun.get(&(id, step.seq)).map(Option::as_ref);
+                let is_new = matches!(knew, Some(None));
+                let is_known = |user: &UserId| knew.flatten().is_some_and(|it| it.contains(user));
+                let is_guest = |user: &UserId| Some(*user) == maker || guests.contains(user);
+                let stranger = came().find(|user| !is_guest(user) && !is_known(user));
                 ensure!(
                     guests.is_empty() || is_evil || is_new || stranger.is_none(),
                     "entry {} brings in somebody whom nobody has brought{}",

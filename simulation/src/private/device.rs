@@ -67,8 +67,8 @@ pub(crate) struct Disk {
     pub(crate) vault: Vault,
     /// What was taken in of each conversation by then.
     pub(crate) taken_in: BTreeMap<ConversationId, u64>,
-    /// The conversations in whose group it ever was.
-    pub(crate) was_in: BTreeSet<ConversationId>,
+    /// Whom it knew in the group of each conversation that it was in last.
+    pub(crate) knew: BTreeMap<ConversationId, BTreeSet<UserId>>,
 }
 
 /// A device log, and what it comes to.
@@ -176,7 +176,7 @@ impl Device {
             outbox: VecDeque::new(),
             vault: Vault::default(),
             taken_in: BTreeMap::new(),
-            was_in: BTreeSet::new(),
+            knew: BTreeMap::new(),
         };
         Ok(Self {
             name: format!("{handle}-{number}"),
@@ -283,10 +283,10 @@ impl Device {
             let states = writes.groups.iter().filter_map(|(it, state)| Some((it, state.as_ref()?)));
             self.states.extend(states.map(|(it, state)| ((*id, *it), state.clone())));
         }
-        let states = writes.conversations.iter().filter(|(_, it)| !it.groups.is_empty());
-        self.disk.was_in.extend(states.map(|(id, _)| *id));
         self.disk.vault.write(writes)?;
         self.disk.taken_in = taken_in;
+        let knows = self.seen().into_iter().flat_map(known_by).collect::<Vec<_>>();
+        self.disk.knew.extend(knows);
         if let Some(engine) = self.engine() {
             engine.written();
         }
@@ -407,6 +407,16 @@ impl Device {
         let rooms = self.disk.rooms.iter().filter(|(_, room)| room.is_member);
         rooms.map(|(id, _)| *id).collect()
     }
+}
+
+/// The users in each group that an engine is in.
+fn known_by(engine: &Engine) -> impl Iterator<Item = (ConversationId, BTreeSet<UserId>)> {
+    let users = |id| {
+        engine.epoch_authenticator(id)?;
+        let leaves = engine.health(id)?.leaves;
+        Some((id, leaves.iter().map(|leaf| leaf.user).collect()))
+    };
+    engine.conversations().filter_map(users)
 }
 
 impl Room {

@@ -10,7 +10,7 @@ use anyhow::{Result, bail, ensure};
 use aside_client::private::Engine;
 use aside_mls::{Owner, Reason, Secret};
 use aside_proto::{
-    id::{ConversationId, IdempotencyKey},
+    id::{ConversationId, IdempotencyKey, UserId},
     v1,
 };
 use bytes::Bytes;
@@ -37,8 +37,8 @@ pub(crate) struct Witness {
     pub(crate) causes: Causes,
     /// Entries that the server made up.
     pub(crate) forged: BTreeSet<(ConversationId, u64)>,
-    /// Beginnings of groups by devices that were in none of the conversation's before.
-    pub(crate) newly_begun: BTreeSet<(ConversationId, u64)>,
+    /// Of each beginning of a group, whom its maker knew in the one that it was in before; none if it was in none.
+    pub(crate) begun: BTreeMap<(ConversationId, u64), Option<BTreeSet<UserId>>>,
     /// Conversations, as they are called in the trace.
     names: Vec<ConversationId>,
     /// The epoch authenticator of each epoch.
@@ -99,7 +99,7 @@ impl Witness {
             packages: BTreeMap::new(),
             causes: Causes::default(),
             forged: BTreeSet::new(),
-            newly_begun: BTreeSet::new(),
+            begun: BTreeMap::new(),
             names: Vec::new(),
             epochs: BTreeMap::new(),
             put_back: BTreeMap::new(),

@@ -10,7 +10,7 @@ use super::World;
 use crate::{
     flow::{Flow, flows, forget},
     link::Link,
-    private::{device::Device, log::owners, operations::OPERATIONS},
+    private::{log::owners, operations::OPERATIONS},
     server::Executed,
 };
 
@@ -316,10 +316,9 @@ impl World {
             (Command::EstablishGroup { header, .. }, Body::GroupEstablished(done)) => {
                 let header = v1::EstablishHeader::decode(&header[..])?;
                 let id = header.conversation_id[..].try_into()?;
-                let knows = |it: &Device| it.disk.owner == Some(by) && it.disk.was_in.contains(&id);
-                if !self.devices.iter().any(knows) {
-                    self.witness.newly_begun.insert((id, done.seq));
-                }
+                let maker = self.devices.iter().find(|it| it.disk.owner == Some(by));
+                let knew = maker.and_then(|maker| maker.disk.knew.get(&id).cloned());
+                self.witness.begun.insert((id, done.seq), knew);
                 ((id, done.seq), owners(&header.leaves)?)
             }
             (Command::PublishKeyPackages { key_packages, last_resort, .. }, _) => {
