@@ -81,6 +81,60 @@ async fn a_device_is_let_in_by_the_digits_that_it_shows() {
     assert!(shown.contains("(revoked 20"), "{shown}");
 }
 
+/// The one asks, the other approves it.
+fn approve(world: &Computers, (new, by): (&str, &str)) {
+    let mut new = Dialogue::start(world.aside(new, "devices ask", &["--json"]));
+    new.event("asked");
+    let mut by = Dialogue::start(world.aside(by, "devices approve", &["--json"]));
+    by.event("asks");
+    let code = new.event("code")["code"].as_str().unwrap().to_owned();
+    by.event("code");
+    by.say(&code);
+    new.say("yes");
+    assert_eq!((new.end().0, by.end().0), (Some(0), Some(0)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_stolen_device_approved_falls_with_it_and_the_last_one_goes_only_if_its_user_is_sure()
+{
+    let world = two_computers().await;
+    let world = tokio::task::spawn_blocking(move || {
+        approve(&world, ("laptop", "phone"));
+        approve(&world, ("tablet", "laptop"));
+        world
+    })
+    .await
+    .unwrap();
+    let said = |output: &Output| String::from_utf8_lossy(&output.stderr).into_owned();
+    // The tablet's entry is 2: from then on the laptop was somebody else's.
+    let revoked = world.run("phone", "devices revoke", &["laptop", "--since", "2"]).await;
+    let told = said(&revoked);
+    assert!(revoked.status.success() && told.contains("tablet ("), "{told}");
+    assert!(told.contains("fell with it: it is approved no longer, but can still log in"), "{told}");
+
+    let asked = world.run("phone", "devices revoke", &["phone"]).await;
+    let told = said(&asked);
+    assert_eq!(asked.status.code(), Some(1));
+    for part in [
+        "nothing was revoked: it is this very device",
+        "no device is approved after it",
+        "--yes does it",
+    ] {
+        assert!(told.contains(part), "{told}");
+    }
+    let devices = world.json("phone", "devices", &["--json"]).await;
+    let standing = |name: &str| {
+        let device = devices.as_array().unwrap().iter().find(|device| device["name"] == name);
+        device.and_then(|device| device["standing"].as_str())
+    };
+    assert_eq!(standing("phone"), Some("approved"));
+    assert_ne!(standing("tablet"), Some("approved"), "{devices}");
+
+    let gone = world.run("phone", "devices revoke", &["phone", "--yes"]).await;
+    let told = said(&gone);
+    assert!(gone.status.success() && told.contains("only the recovery phrase approves"), "{told}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_types_other_digits_than_are_shown_is_warned_on_both() {
     let world = two_computers().await;
