@@ -318,8 +318,8 @@ impl Engine {
                 self.packages.lost();
             }
         }
-        let is_over = |it: &&Conversation| it.is_unlisted && it.is_gone();
-        let over: Vec<_> = conversations.values().filter(is_over).map(|it| it.id).collect();
+        let over = conversations.values().filter(|it| it.is_over());
+        let over: Vec<_> = over.map(|it| it.id).collect();
         self.conversations = conversations;
         outcome?;
         over.into_iter().for_each(|id| self.over(id));

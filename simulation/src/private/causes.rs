@@ -144,8 +144,7 @@ impl Causes {
             Event::CommitRejected { seq, by, .. } => {
                 self.evil.contains(&by.user) || self.rejected.contains(&(id, *seq))
             }
-            // Whom it knew when it was there may have gone since, and others come whom it does not know (MLS-049).
-            Event::RepairFailed { reason: Reason::NotAMember | Reason::Stranger, .. } => true,
+            Event::RepairFailed { reason: Reason::NotAMember, .. } => true,
             Event::RepairFailed { .. } => self.is_suspect(who, id),
             Event::DeviceLeftOut { device } => {
                 self.revoked.contains(device) || self.was_lied_to_of_logs(who.device)

@@ -12,7 +12,7 @@ use aside_proto::{
 use bytes::Bytes;
 
 use super::{
-    device::Device,
+    device::{Device, Room},
     log::Logs,
     people::User,
     readings,
@@ -152,20 +152,9 @@ impl Groups<'_> {
             let leaves = logs.leaves(id);
             let is_leaf = |it: &&&Device| it.disk.owner.is_some_and(|it| leaves.contains(&it));
             let is_over = insiders.is_empty() && !devices.iter().filter(is_leaf).any(could_be);
-            // Or the only owner is evil, and has led it to where nobody can be, as they are told; or where others are only until they say
-            // something (MLS-046). Of a DIRECT that is so for who was kept from what led there, and so can't reject it.
-            let is_evil = |user: &UserId| witness.causes.evil.contains(user);
-            let owners = health.members.iter().filter(|(_, role)| *role == Role::Owner);
-            let owners: Vec<_> = owners.map(|(user, _)| user).collect();
-            let is_blind = is_direct && witness.causes.was_lied_to(owner.device, id);
-            let is_theirs =
-                !owners.is_empty() && (is_blind || owners.iter().all(|user| is_evil(user)));
-            let is_evils_deed = logs.last_change_by(id).is_some_and(|by| is_evil(&by.user));
-            let is_put_out = health.epoch.is_some() && !leaves.contains(&owner);
-            let is_told = health.broken.is_some() || is_put_out;
-            let is_sure = |it: &Health| !it.is_tree_unproven && it.broken.is_none();
-            let nobody_is_sure = insiders.iter().all(|(_, health)| !is_sure(health));
-            let is_ruined = nobody_is_sure && is_told && is_theirs && is_evils_deed;
+            let insiders_at: Vec<_> = insiders.iter().map(|(_, health)| health).collect();
+            let is_ruined =
+                self.is_ruined(id, (owner, &device.disk.rooms[&id], &health), &insiders_at);
             ensure!(
                 is_over || is_ruined || (!may_come && !insiders.is_empty()),
                 "it is outside of {name}, with {} insiders: {health:?}{}",
@@ -174,6 +163,34 @@ impl Groups<'_> {
             );
         }
         Ok(())
+    }
+}
+
+impl Groups<'_> {
+    /// The only owner is evil, or the server, and has led the group to where nobody can be, as they are told; or where others are only
+    /// until they say something (MLS-046). Who was kept from what led there can't reject it, whoever the owners are.
+    fn is_ruined(
+        &self,
+        id: ConversationId,
+        (who, room, health): (Owner, &Room, &Health),
+        insiders: &[&Health],
+    ) -> bool {
+        let Self { witness, logs, .. } = self;
+        let is_evil = |user: &UserId| witness.causes.evil.contains(user);
+        let owners = health.members.iter().filter(|(_, role)| *role == Role::Owner);
+        let owners: Vec<_> = owners.map(|(user, _)| user).collect();
+        let Some((seq, by)) = logs.last_change(id) else { return false };
+        let is_blind = room.from_seq > seq && witness.causes.was_lied_to(who.device, id);
+        let is_theirs = !owners.is_empty() && (is_blind || owners.iter().all(|it| is_evil(it)));
+        let is_evils_deed = is_evil(&by.user) || witness.forged.contains(&(id, seq));
+        let leaves = logs.leaves(id);
+        let is_put_out = health.epoch.is_some() && !leaves.contains(&who);
+        let is_told = health.broken.is_some() || is_put_out;
+        let is_in_another_tree = |it: &Health| {
+            it.leaves.iter().filter(|leaf| !it.cut_off.contains(leaf)).ne(leaves.iter())
+        };
+        let is_lost = |it: &&Health| it.broken.is_some() || is_in_another_tree(it);
+        is_told && is_theirs && is_evils_deed && insiders.iter().all(is_lost)
     }
 }
 
@@ -223,7 +240,7 @@ fn check_agreement(
         if theirs.is_some_and(|(generation, epoch, _)| (generation, epoch) == at) {
             let other = engine.health(id).context("it is followed")?;
             let other: BTreeSet<_> = other.leaves.into_iter().collect();
-            ensure!(other == leaves, "leaves differ in {id}");
+            ensure!(other == leaves, "leaves differ");
         }
     }
     Ok(())

@@ -79,12 +79,13 @@ impl<'a> Logs<'a> {
         self.conversations.values().flatten().map(|step| step.entry)
     }
 
-    /// Who made the last commit, or began the group.
-    pub(crate) fn last_change_by(&self, id: ConversationId) -> Option<Owner> {
+    /// The last commit, or beginning of the group, and whose it is.
+    pub(crate) fn last_change(&self, id: ConversationId) -> Option<(u64, Owner)> {
         let is_change = |step: &&Step<'_>| {
             matches!(step.entry.kind(), EntryKind::Commit | EntryKind::GroupEstablished)
         };
-        self.steps(id).iter().rfind(is_change)?.by
+        let last = self.steps(id).iter().rfind(is_change)?;
+        Some((last.seq, last.by?))
     }
 
     /// What led to where a conversation is, in a line for each change: for whoever looks for what went wrong.

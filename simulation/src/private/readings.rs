@@ -28,7 +28,8 @@ pub(super) fn check(
     for (id, room) in &device.disk.rooms {
         let kept = device.disk.vault.conversations.get(id);
         let reader = Reader { witness, devices, device, owner, id: *id, room, kept };
-        reader.check(logs.steps(*id)).with_context(|| witness.known_name(*id))?;
+        let of = || format!("{}{}", witness.known_name(*id), logs.story(*id));
+        reader.check(logs.steps(*id)).with_context(of)?;
     }
     Ok(())
 }
@@ -50,7 +51,8 @@ pub(super) fn check_secrecy(witness: &Witness, logs: &Logs<'_>, device: &Device)
                 continue;
             }
             let opened = group.decrypt(&payload.ciphertext, &payload.header, by);
-            ensure!(opened.is_err(), "entry {} of {id} is opened by who was removed", step.seq);
+            let (seq, name) = (step.seq, witness.known_name(*id));
+            ensure!(opened.is_err(), "entry {seq} of {name} is opened by who was removed");
         }
     }
     Ok(())

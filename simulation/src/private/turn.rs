@@ -3,7 +3,7 @@
 use anyhow::{Context as _, Result, bail, ensure};
 use aside_client::private::{Event as Told, How, Repair};
 use aside_crypto::DeviceLog;
-use aside_mls::Owner;
+use aside_mls::{Owner, Reason};
 use aside_proto::{
     id::{ConversationId, UserId},
     v1::{self, ErrorCode, client_frame, server_frame::Body},
@@ -384,6 +384,10 @@ impl Device {
                 self.lose(id, scene)?;
             }
         }
+        let is_whole = self.online().is_some_and(|online| !online.listing.is_due);
+        if let Some(engine) = self.engine().filter(|_| is_whole) {
+            engine.listed();
+        }
         Ok(())
     }
 
@@ -563,7 +567,15 @@ impl Device {
         let engine = self.seen().context("it has an engine")?;
         let joined_at = engine.health(id).and_then(|health| health.last_repair);
         let place = (id, joined_at.map_or(0, |(_, seq)| seq));
-        let is_explained = scene.witness.causes.explain((self.index, engine.me()), place, &told);
+        let is_known = |user: UserId| self.disk.knew.get(&id).is_some_and(|it| it.contains(&user));
+        let who = (self.index, engine.me());
+        let is_explained = match &told {
+            // Whom it knew when it was there may have gone since, and others come whom it does not know (MLS-049).
+            Told::RepairFailed { reason: Reason::Stranger, suspects, .. } => {
+                suspects.iter().all(|it| !is_known(it.user))
+            }
+            told => scene.witness.causes.explain(who, place, told),
+        };
         ensure!(is_explained, "nothing was done, and {told:?}");
         match told {
             Told::Sent { message_id, seq, .. } => {
@@ -571,8 +583,10 @@ impl Device {
             }
             Told::Failed { message_id, .. } => scene.witness.told(message_id, Fate::Failed)?,
             Told::Contradiction { seq, what } => bail!("entry {seq} is a contradiction: {what}"),
-            // Its user does what is offered then, once.
-            Told::RepairFailed { why, .. } if why != Repair::Asked => {
+            // Its user does what is offered then, once; whom it is told of, it knows.
+            Told::RepairFailed { why, reason, .. }
+                if why != Repair::Asked || reason == Reason::Stranger =>
+            {
                 if let Some(engine) = self.engine() {
                     engine.rejoin(id);
                 }

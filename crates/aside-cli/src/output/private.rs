@@ -258,8 +258,8 @@ pub(crate) fn told(
 /// That the group goes on by somebody whom this device does not know there (MLS-049).
 fn stranger(who: &str) -> String {
     format!(
-        "the group goes on by a device of {who}, and when this device was in it {who} was not: the server may have put {who} there. Ask those \
-         whom you know there, by another way, who is in it; if {who} belongs there, /rejoin takes this device to them."
+        "the group goes on by a device of {who}, and when this device was in it {who} was not: the server may have put {who} there. Nothing \
+         is sent before you have asked those whom you know there, by another way, who is in it; if {who} belongs there, /rejoin goes on with them."
     )
 }
 

@@ -96,7 +96,7 @@ fn approve(world: &Computers, (new, by): (&str, &str)) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_stolen_device_approved_falls_with_it_and_the_last_one_goes_only_if_its_user_is_sure()
-{
+ {
     let world = two_computers().await;
     let world = tokio::task::spawn_blocking(move || {
         approve(&world, ("laptop", "phone"));
@@ -110,7 +110,10 @@ async fn what_a_stolen_device_approved_falls_with_it_and_the_last_one_goes_only_
     let revoked = world.run("phone", "devices revoke", &["laptop", "--since", "2"]).await;
     let told = said(&revoked);
     assert!(revoked.status.success() && told.contains("tablet ("), "{told}");
-    assert!(told.contains("fell with it: it is approved no longer, but can still log in"), "{told}");
+    assert!(
+        told.contains("fell with it: it is approved no longer, but can still log in"),
+        "{told}"
+    );
 
     let asked = world.run("phone", "devices revoke", &["phone"]).await;
     let told = said(&asked);

@@ -43,16 +43,19 @@ impl Conversation {
             return Err(Hold::Contradiction("the epoch of a commit"));
         }
         let taken = self.take_commit(cx, (seq, by), at, (&header, payload), &claim)?;
-        self.confirm_removal(cx, by.owner, header.epoch)?;
         if !header.is_external && claim.added.iter().any(|leaf| leaf.user == cx.me.user) {
-            // Its user was let in again, be it by another device, or by a Welcome that can't be used.
+            // Its user was let in again, be it by another device, or by a Welcome that can't be used: what it had leads nowhere.
             self.is_removed = false;
+            if self.removal.take_if(|removal| removal.seq != seq).is_some() {
+                self.drop_group(cx);
+            }
         }
+        self.confirm_removal(cx, by.owner, header.epoch)?;
         let pending = self.roster.cut_off.clone();
         self.roster.committed((seq, by.owner), at, &claim.added, &claim.removed);
         if taken {
             self.report_epoch();
-            self.broken = None;
+            self.broken.take_if(|_| self.led_by.is_none());
             self.hand.ask_again();
         }
         if taken && let Some(leaves) = self.known_leaves() {
@@ -98,20 +101,16 @@ impl Conversation {
         }
         self.others_go_on(cx, by.owner);
         if claim.added.contains(&cx.me) && !header.is_external {
-            let welcomed = match self.may_follow(by.owner) {
-                true => self.welcomed(cx, (seq, by.owner), at.0, claim)?,
-                false => None,
-            };
-            if let Some(group) = welcomed {
+            if let Some(group) = self.welcomed(cx, (seq, by.owner), at.0, claim)? {
+                let is_known = self.may_follow(cx.me, by.owner);
                 self.drop_group(cx);
                 self.adopt(cx, group, seq, How::Welcomed)?;
+                if !is_known {
+                    self.came_by_stranger(cx, by.owner);
+                }
                 return Ok(true);
             }
             self.repair = Some(Repair::NoWelcome);
-            // It was removed before, or nobody could add it: what it had leads nowhere.
-            if self.removal.take().is_some() {
-                self.drop_group(cx);
-            }
         }
         Ok(false)
     }
@@ -279,11 +278,9 @@ impl Conversation {
         debug_assert!(confirmed.is_ok(), "a removal was noted");
         self.group_is_dirty = true;
         self.write(cx)?;
-        // It may have been let in again since, by a Welcome that can't be used.
-        let is_let_in = self.repair == Some(Repair::NoWelcome);
+        let asked = self.repair.filter(|repair| *repair == Repair::Asked);
         self.out(cx);
-        self.is_removed = !is_let_in;
-        self.repair = is_let_in.then_some(Repair::NoWelcome);
+        (self.is_removed, self.repair) = (asked.is_none(), asked);
         Ok(())
     }
 

@@ -225,6 +225,11 @@ pub(super) struct Conversation {
     pub(super) group: Option<Group>,
     /// The users whom this device knew to be in the group that it was in last, and is no more; none if it was in none.
     pub(super) known_before: Option<BTreeSet<UserId>>,
+    /// Who led this device into the group by a Welcome, whom it did not know in the one before: nothing is made there until its user
+    /// says so (MLS-049).
+    pub(super) led_by: Option<Owner>,
+    /// Whom its user was told of last for that.
+    pub(super) named: Option<UserId>,
     /// The entry by which this device came into the group.
     pub(super) joined_at: u64,
     pub(super) submitted: Option<Submitted>,
@@ -263,7 +268,8 @@ pub(super) struct Conversation {
     pub(super) held_at: Option<(u32, u64)>,
     /// When it comes in, or begins anew, by itself, after a member's commits have left it behind too often (MLS-044).
     pub(super) go_on_at_ms: Option<u64>,
-    /// Nothing is asked before: the server has said that there is no such conversation, and may list it all the same.
+    /// Nothing is asked before: the server has said that there is no such conversation, and may list it all the same, or it refuses
+    /// again and again.
     pub(super) not_before_ms: u64,
     /// How often the server refused what would have been right, as far as the log says, since it said something new.
     pub(super) refused_in_vain: u32,
@@ -315,6 +321,8 @@ impl Conversation {
             looked_for: 0,
             group: None,
             known_before: None,
+            led_by: None,
+            named: None,
             joined_at: 0,
             submitted: None,
             opened: None,
@@ -445,6 +453,11 @@ impl Conversation {
     /// Whether its log says that this device is in it no longer: it was cut off, or a commit removed it.
     pub(super) fn is_gone(&self) -> bool {
         self.is_removed || self.removal.is_some()
+    }
+
+    /// Whether all is over, since the server does not list it either. What is contradicted stays so.
+    pub(super) fn is_over(&self) -> bool {
+        self.is_unlisted && self.is_gone() && !self.contradicted
     }
 
     /// What is to be said and done there will not be: the user is told. Except of what the server may have, if its log is still to

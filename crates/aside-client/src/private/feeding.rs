@@ -120,15 +120,19 @@ impl Engine {
         (conversation.submitted, conversation.opened) = (None, None);
         conversation.is_unlisted = true;
         writes.record = Some(conversation.record());
-        // A later Welcome brings it back.
+        // A later Welcome brings it back, if it is listed again.
         self.inbox.taken_in(id, conversation.cursor);
+        if self.inbox.first(id).is_some() {
+            self.is_listing_due = true;
+        }
     }
 
     /// The server says that the user is not in the conversation, by its list or by refusing to read it. What is to be said and done
     /// there will not be; its MLS state stays, unless its log says the same, and so it goes on if it is listed once more.
     pub fn unlisted(&mut self, id: ConversationId) {
         let Some(conversation) = self.conversations.get_mut(&id) else { return };
-        if conversation.is_gone() {
+        conversation.is_unlisted = true;
+        if conversation.is_over() {
             return self.over(id);
         }
         conversation.give_up(true, &mut self.told, &mut self.writes);
@@ -230,9 +234,13 @@ impl Engine {
     }
 
     /// The user's conversations were listed, and those that are private are followed: Welcomes to others lead nowhere. But one that is
-    /// kept may be listed once more, and what was said there be for this device (MLS-043).
+    /// kept may be listed once more, and what was said there be for this device (MLS-043); and where they are to be listed anew, that
+    /// list may have others.
     pub fn listed(&mut self) {
-        self.inbox.keep(|id| self.conversations.contains_key(id));
+        let may_be_listed = |it: &Conversation| !it.is_over();
+        if !self.is_listing_due {
+            self.inbox.keep(|id| self.conversations.get(id).is_some_and(may_be_listed));
+        }
     }
 
     /// Whose device log is to be fetched, and held against what is pinned of it. Then [`learn`](Self::learn), or

@@ -3,10 +3,13 @@
 use std::collections::BTreeSet;
 
 use aside_crypto::direct_id;
-use aside_mls::Owner;
+use aside_mls::{Owner, Reason};
 use aside_proto::id::UserId;
 
-use super::{conversation::Conversation, event::Repair};
+use super::{
+    conversation::{Context, Conversation},
+    event::{Event, Repair},
+};
 
 /// Of a UUID (RFC 9562): the ids of other conversations have another (PRIV-003).
 const DIRECT_ID_VERSION: u8 = 8;
@@ -49,11 +52,21 @@ impl Conversation {
         }
     }
 
-    /// The users whom this device knows to be in the group, or knew to be in the one that it was in last; none if it was in none.
+    /// The users whom this device knows to be in the group, or knew to be in the one that it was in last; none if it was in none. Who
+    /// is where a stranger has led it, it does not know.
     pub(super) fn known_users(&self) -> Option<BTreeSet<UserId>> {
-        let leaves =
-            self.known_leaves().map(|leaves| leaves.iter().map(|leaf| leaf.user).collect());
-        leaves.or_else(|| self.known_before.clone())
+        let leaves = self.known_leaves().filter(|_| self.led_by.is_none());
+        let users = leaves.map(|leaves| leaves.iter().map(|leaf| leaf.user).collect());
+        users.or_else(|| self.known_before.clone())
+    }
+
+    /// Those of the group's leaves that it may begin anew with; none as for [`known_leaves`](Self::known_leaves).
+    pub(super) fn sure_leaves(&self) -> Option<BTreeSet<Owner>> {
+        let leaves = self.known_leaves()?;
+        match self.known_users().filter(|_| self.led_by.is_some()) {
+            Some(known) => Some(those_of(&known, &leaves)),
+            None => Some(leaves),
+        }
     }
 
     /// The group is let go of: whom this device knew there counts on (MLS-049).
@@ -63,9 +76,33 @@ impl Conversation {
         }
     }
 
-    /// MLS-049: whether this device goes where another leads, whom it has to know if it knows anybody there, unless its user says so.
-    pub(super) fn may_follow(&self, other: Owner) -> bool {
-        let is_asked = self.repair == Some(Repair::Asked);
-        is_asked || self.known_users().is_none_or(|known| known.contains(&other.user))
+    /// MLS-049: whether this device goes where another leads, whom it has to know if it knows anybody there, unless that is who it has
+    /// named to its user, who says so.
+    pub(super) fn may_follow(&self, me: Owner, other: Owner) -> bool {
+        let is_permitted = self.repair == Some(Repair::Asked) && self.named == Some(other.user);
+        let is_own = other.user == me.user || self.is_direct();
+        let knows = |known: BTreeSet<UserId>| known.contains(&other.user);
+        is_permitted || is_own || self.known_users().is_none_or(knows)
+    }
+
+    /// A Welcome of somebody whom it did not know has led this device into the group: it reads there, and makes nothing.
+    pub(super) fn came_by_stranger(&mut self, cx: &mut Context<'_>, by: Owner) {
+        (self.led_by, self.named, self.is_dirty) = (Some(by), Some(by.user), true);
+        self.note_broken(Repair::NoWelcome, Reason::Stranger);
+        self.tell_stranger(cx, Repair::NoWelcome, by);
+    }
+
+    /// It does not come in where somebody leads whom it did not know: what its user has asked for was something else.
+    pub(super) fn named_stranger(&mut self, cx: &mut Context<'_>, why: Repair, by: Owner) {
+        (self.info, self.named, self.is_dirty) = (None, Some(by.user), true);
+        self.repair = Some(Repair::NoWelcome);
+        if self.note_broken(why, Reason::Stranger) {
+            self.tell_stranger(cx, why, by);
+        }
+    }
+
+    fn tell_stranger(&self, cx: &mut Context<'_>, why: Repair, by: Owner) {
+        let (reason, suspects) = (Reason::Stranger, vec![by]);
+        cx.tell(self.id, Event::RepairFailed { why, reason, suspects });
     }
 }

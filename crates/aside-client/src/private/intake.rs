@@ -56,6 +56,10 @@ impl Conversation {
             }
             match self.entry(cx, &entry) {
                 Ok(()) => {
+                    let sender = Sender::of(&entry.header).flatten();
+                    if sender.is_some_and(|by| by.device != cx.me.device) {
+                        self.refused_in_vain = 0;
+                    }
                     self.queue.pop_front();
                     self.cursor = entry.seq;
                     self.history.took_in(entry.seq, entry.chain);
@@ -100,9 +104,6 @@ impl Conversation {
             owner: Owner { user: sender.user, device: sender.device },
             key: sender.message_id,
         });
-        if by.is_none_or(|by| by.owner != cx.me) {
-            self.refused_in_vain = 0;
-        }
         let kind = entry.header.kind();
         let is_it = |key| by.is_some_and(|by| by.owner == cx.me && by.key == key);
         if is_acknowledged.is_some_and(|key| kind != EntryKind::PrivateMessage || !is_it(key)) {
@@ -219,10 +220,11 @@ impl Conversation {
             added: leaves.iter().copied().filter(|leaf| *leaf != by.owner).collect(),
             removed: BTreeSet::new(),
         };
+        let is_known = self.may_follow(cx.me, by.owner);
         let group = match self.submitted.take_if(|submitted| submitted.key == by.key) {
             Some(submitted) if submitted.is_beginning(header) => submitted.group,
             Some(_) => return Err(Hold::Contradiction("what this device began")),
-            None if leaves.contains(&cx.me) && by.owner != cx.me && self.may_follow(by.owner) => {
+            None if leaves.contains(&cx.me) && by.owner != cx.me => {
                 self.welcomed(cx, (seq, by.owner), generation, &claim)?
             }
             None => None,
@@ -255,6 +257,9 @@ impl Conversation {
                 applied.map_err(|_| StateError::Damaged("a group that was begun"))?;
             }
             self.adopt(cx, group, seq, how)?;
+            if !is_known {
+                self.came_by_stranger(cx, by.owner);
+            }
         } else if leaves.contains(&cx.me) {
             match by.owner == cx.me {
                 true => self.lost(),
@@ -284,6 +289,7 @@ impl Conversation {
         }
         (self.repair, self.broken, self.refused, self.removal) = (None, None, None, None);
         (self.is_removed, self.not_before_ms) = (false, 0);
+        (self.led_by, self.named) = (None, None);
         // The leaves that a group begins with are held against its header (MLS-038), and those that one comes to against the
         // server's list (MLS-039).
         let is_later = self.group.as_ref().is_some_and(|group| group.epoch() > 1);

@@ -199,6 +199,10 @@ impl Conversation {
     }
 
     pub(super) fn due_in_group(&mut self, cx: &mut Context<'_>) -> Made {
+        if self.led_by.is_some() {
+            self.note_broken(Repair::NoWelcome, Reason::Stranger);
+            return Ok(None);
+        }
         self.name_again(cx);
         let wanted = self.waits() || !self.goals.is_empty();
         let is_held = self.held_at.is_some() && self.held_at == self.roster.at;

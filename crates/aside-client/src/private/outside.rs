@@ -61,7 +61,7 @@ impl Conversation {
             return Ok(None);
         }
         let stuck = self.refused.is_some() && (self.repair.is_none() || broken.is_some());
-        let before = if stuck { self.known_leaves() } else { None };
+        let before = if stuck { self.sure_leaves() } else { None };
         if stuck && before.is_none() && self.group.is_some() {
             // Nobody can be told from nobody.
             self.refresh_logs(cx.logs.take_unknown().into_iter())?;
@@ -265,7 +265,7 @@ impl Conversation {
         info: &v1::GroupInfo,
         leaves: &BTreeSet<Owner>,
     ) -> Made {
-        let stay = match self.known_users() {
+        let stay = match self.known_users().filter(|_| !self.is_direct()) {
             Some(mut known) => {
                 known.insert(cx.me.user);
                 those_of(&known, leaves)
@@ -282,15 +282,6 @@ impl Conversation {
         leaves: &BTreeSet<Owner>,
     ) -> Option<Request> {
         let suspects = suspects(cx, leaves);
-        self.tell_broken(cx, (why, reason), suspects)
-    }
-
-    fn tell_broken(
-        &mut self,
-        cx: &mut Context<'_>,
-        (why, reason): (Repair, Reason),
-        suspects: Vec<Owner>,
-    ) -> Option<Request> {
         self.info = None;
         if self.note_broken(why, reason) {
             cx.tell(self.id, Event::RepairFailed { why, reason, suspects });
@@ -335,13 +326,13 @@ impl Conversation {
         let (head_seq, chain) = self.history.head();
         let mut stranger = None;
         let made = cx.device.rejoin(&info.group_info, id, epoch, None).and_then(|rejoin| {
+            if !self.may_follow(cx.me, rejoin.signer()) {
+                stranger = Some(rejoin.signer());
+                return Err(Reason::Stranger.into());
+            }
             // Who is in the tree is to be seen by all (MLS-039).
             if *rejoin.leaves() != listed {
                 return Err(Reason::ClaimMismatch.into());
-            }
-            if !self.may_follow(rejoin.signer()) {
-                stranger = Some(rejoin.signer());
-                return Err(Reason::Stranger.into());
             }
             let key = cx.idempotency_key();
             let claim = rejoin.claim().clone();
@@ -367,11 +358,11 @@ impl Conversation {
                 return self.shut_out(cx, (repair, Reason::CredentialRefused), info, leaves);
             }
             Err(MlsError::Refused(reason)) => {
-                let why = (repair, reason);
-                return match stranger {
-                    Some(by) => Ok(self.tell_broken(cx, why, vec![by])),
-                    None => self.shut_out(cx, why, info, leaves),
+                let Some(by) = stranger else {
+                    return self.shut_out(cx, (repair, reason), info, leaves);
                 };
+                self.named_stranger(cx, repair, by);
+                return Ok(None);
             }
             Err(_) => return self.shut_out(cx, (repair, Reason::Invalid), info, leaves),
         };

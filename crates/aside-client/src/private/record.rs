@@ -87,6 +87,10 @@ pub(super) struct Record {
     is_tree_unproven: bool,
     #[prost(message, optional, tag = "32")]
     known_before: Option<UsersRecord>,
+    #[prost(message, optional, tag = "33")]
+    led_by: Option<v1::Leaf>,
+    #[prost(bytes = "bytes", optional, tag = "34")]
+    named: Option<Bytes>,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -321,6 +325,8 @@ impl Conversation {
             known_before: self.known_before.as_ref().map(|users| UsersRecord {
                 users: users.iter().map(|user| user.to_bytes()).collect(),
             }),
+            led_by: self.led_by.map(leaf),
+            named: self.named.map(|user| user.to_bytes()),
         };
         Secret::new(record.encode_to_vec())
     }
@@ -386,6 +392,9 @@ impl Conversation {
             known.users.iter().map(|user| UserId::try_from(&user[..])).collect::<Result<_, _>>()
         });
         self.known_before = known_before.transpose().map_err(|_| DAMAGED)?;
+        self.led_by = record.led_by.as_ref().and_then(owner);
+        let named = record.named.map(|user| UserId::try_from(&user[..]));
+        self.named = named.transpose().map_err(|_| DAMAGED)?;
         Ok(())
     }
 }

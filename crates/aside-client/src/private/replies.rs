@@ -10,7 +10,7 @@ use prost::Message as _;
 
 use super::{
     Engine,
-    conversation::{Conversation, Info, Outgoing, Request, Stall, Step},
+    conversation::{Conversation, Info, Outgoing, Request, Stall, Step, Submitted},
     event::{Event, GoalError, Repair},
 };
 use crate::{StateError, backoff::retry_after_ms};
@@ -102,7 +102,10 @@ impl Engine {
                 let Some(conversation) = self.conversations.get_mut(&id) else { return };
                 conversation.in_flight = None;
                 match result {
-                    Ok(body) => conversation.answered(&request, body, &mut self.told),
+                    Ok(body) => {
+                        let now_ms = self.now_ms;
+                        conversation.answered(&request, body, now_ms, &mut self.told);
+                    }
                     // It is asked once more if it is listed once more.
                     Err(_) if conversation.is_unlisted => {}
                     Err(_) if again.is_some() => conversation.next = Some(*request),
@@ -114,7 +117,9 @@ impl Engine {
                         self.is_listing_due = true;
                     }
                     Err(error) => {
-                        conversation.wait_in_vain(error.code(), self.now_ms);
+                        if calls_for_more(error.code()) {
+                            conversation.wait_in_vain(self.now_ms);
+                        }
                         conversation.refused_by_server(&request, error, &mut self.told);
                     }
                 }
@@ -184,6 +189,7 @@ impl Conversation {
         &mut self,
         request: &Request,
         body: server_frame::Body,
+        now_ms: u64,
         told: &mut std::collections::VecDeque<super::Told>,
     ) {
         use server_frame::Body as Reply;
@@ -195,6 +201,10 @@ impl Conversation {
             (Step::Submit, _, Reply::Committed(v1::Committed { seq, .. }))
             | (Step::Submit, _, Reply::GroupEstablished(v1::GroupEstablished { seq, .. })) => {
                 self.expect(seq);
+                // What was taken in as that entry was something else.
+                if seq <= self.cursor && self.drop_made().is_some() {
+                    self.wait_in_vain(now_ms);
+                }
             }
             (Step::Send(message_id), _, Reply::Sent(sent)) => self.sent(message_id, &sent, told),
             (Step::Reject, ..) => self.reject = None,
@@ -237,12 +247,8 @@ impl Conversation {
         self.server_head = self.server_head.map(|head| head.max(seq));
     }
 
-    /// MLS-051: what follows from such a refusal is tried at once, unless the same was in vain before.
-    fn wait_in_vain(&mut self, code: ErrorCode, now_ms: u64) {
-        use ErrorCode::{NotInGroup, RemovalPending, StaleEpoch, WrongEpoch};
-        if !matches!(code, WrongEpoch | StaleEpoch | RemovalPending | NotInGroup) {
-            return;
-        }
+    /// MLS-051: what follows from a refusal is tried at once, unless the same was in vain before.
+    fn wait_in_vain(&mut self, now_ms: u64) {
         self.refused_in_vain = self.refused_in_vain.saturating_add(1);
         if let Some(times) = self.refused_in_vain.checked_sub(IN_VAIN_AT_ONCE + 1) {
             let wait_ms = IN_VAIN_WAIT_MS << times.min(6);
@@ -302,12 +308,9 @@ impl Conversation {
         }
     }
 
-    fn submit_refused(
-        &mut self,
-        error: v1::Error,
-        told: &mut std::collections::VecDeque<super::Told>,
-    ) {
-        let Some(submitted) = self.submitted.take() else { return };
+    /// What was made is not what the group goes on by.
+    fn drop_made(&mut self) -> Option<Submitted> {
+        let submitted = self.submitted.take()?;
         self.is_dirty = true;
         if submitted.group.is_none()
             && let Some(group) = &mut self.group
@@ -315,6 +318,15 @@ impl Conversation {
             group.clear_pending();
             self.group_is_dirty = true;
         }
+        Some(submitted)
+    }
+
+    fn submit_refused(
+        &mut self,
+        error: v1::Error,
+        told: &mut std::collections::VecDeque<super::Told>,
+    ) {
+        let Some(submitted) = self.drop_made() else { return };
         match error.code() {
             // What came before is taken in, and then it is made anew.
             ErrorCode::WrongEpoch => {}
@@ -409,6 +421,12 @@ impl Conversation {
             }
         }
     }
+}
+
+/// Whether what is refused so is to be done otherwise, at once.
+const fn calls_for_more(code: ErrorCode) -> bool {
+    use ErrorCode::{DeviceNotApproved, NotInGroup, RemovalPending, StaleEpoch, WrongEpoch};
+    matches!(code, DeviceNotApproved | NotInGroup | RemovalPending | StaleEpoch | WrongEpoch)
 }
 
 /// The generation and epoch that a message or commit was made for.

@@ -102,13 +102,18 @@ impl Engine {
         true
     }
 
-    /// Comes into the conversation anew, as a lost device does. False if it is not followed.
+    /// Comes into the conversation anew, as a lost device does; or goes on where somebody has led it whom it did not know (MLS-049), who
+    /// was named last. False if it is not followed.
     pub fn rejoin(&mut self, id: ConversationId) -> bool {
         let Some(conversation) = self.conversations.get_mut(&id).filter(|it| !it.is_unlisted)
         else {
             return false;
         };
-        (conversation.repair, conversation.broken) = (Some(Repair::Asked), None);
+        let is_confirmed = conversation.led_by.take().is_some() && conversation.is_in_group();
+        if !is_confirmed {
+            conversation.repair = Some(Repair::Asked);
+        }
+        (conversation.broken, conversation.not_before_ms) = (None, 0);
         (conversation.held_at, conversation.sent_in_vain) = (None, None);
         (conversation.is_removed, conversation.is_dirty) = (false, true);
         true

@@ -179,10 +179,12 @@ impl Sync {
         let room = self.rooms.get(&conversation);
         let cursor = room.and_then(|room| room.follower.remembered());
         let caught_up = room.is_some_and(|room| room.follower.is_caught_up());
+        // Of a private one its log says so by REMOVAL_PENDING, and MLS.
+        let is_public = room.is_some_and(|room| !room.kind.is_private());
         self.store.keep(conversation, &entries, cursor.as_ref(), &handles).await?;
         self.members_changed(conversation, &changes).await?;
         self.check_sent(conversation, &awaited, out).await?;
-        if left && caught_up {
+        if left && caught_up && is_public {
             self.unfollow(conversation, Departure::Left).await?;
         }
         Ok(())

@@ -477,6 +477,26 @@ async fn a_forgery_does_not_make_a_repetition_of_the_true_message() {
     assert_eq!(repetitions(&told), [(1, None), (2, None)]);
 }
 
+/// Who is in a private conversation say MLS and REMOVAL_PENDING: an entry of rooms puts nobody out of it.
+// cites: MLS-043
+#[tokio::test]
+async fn nobody_leaves_a_private_conversation_by_an_entry_of_rooms() {
+    for (kind, is_followed) in [(Kind::PublicRoom, false), (Kind::Group, true)] {
+        let mut log = Log::default();
+        log.record(v1::EntryKind::MemberLeft, &v1::MemberLeftPayload { user_id: ME.to_bytes() });
+        let entry = log.entries.last_mut().unwrap();
+        let mut header = v1::EntryHeader::decode(&entry.header[..]).unwrap();
+        header.sender_user_id = ME.to_bytes();
+        entry.header = header.encode_to_vec().into();
+        let mut client = Client::new().await;
+        client.sync.follow(&log.room(), None, &mut client.out).await.unwrap();
+        client.sync.rooms.get_mut(&ROOM).unwrap().kind = kind;
+        client.push(&log, 1).await;
+        assert_eq!(client.sync.rooms.contains_key(&ROOM), is_followed);
+        assert_eq!(client.sync.poll_left().is_empty(), is_followed);
+    }
+}
+
 // cites: LOG-015
 #[tokio::test]
 async fn only_a_member_itself_leaves_or_is_renamed() {

@@ -321,27 +321,105 @@ fn nobody_is_a_third_in_a_direct() {
     assert_eq!(world.info.generation, 1);
 }
 
-/// Whom the server says that a group was begun anew by, nobody follows who knew somebody there.
+/// Whom the server says that a group was begun anew by, nobody says anything to who knew somebody there.
 // cites: MLS-049
 #[test]
-fn nobody_follows_a_stranger_into_a_group_that_is_begun_anew() {
+fn nobody_says_anything_in_a_group_that_a_stranger_has_begun_anew() {
     let mut world = World::made(Group, 3);
     assert!(world.peers[0].engine.want(ROOM, Goal::Add(user_of(2))));
     world.settle();
     world.told(1);
     world.take_over(LAST, 1);
     world.settle();
-    let told = world.told(1);
-    assert!(!told.iter().any(|it| matches!(it, Event::Joined { .. })), "{told:?}");
+    says_nothing_where_a_stranger_leads(&mut world, 1, LAST);
+}
+
+/// The one reads what is said in the group that the other has led it into, and makes nothing there before its user says so.
+fn says_nothing_where_a_stranger_leads(world: &mut World, at: usize, stranger: usize) {
     let failed = Event::RepairFailed {
         why: Repair::NoWelcome,
         reason: Reason::Stranger,
-        suspects: vec![world.peers[LAST].me()],
+        suspects: vec![world.peers[stranger].me()],
     };
+    let told = world.told(at);
     assert!(told.contains(&failed), "its user is told: {told:?}");
-    assert!(world.peers[1].engine.rejoin(ROOM), "and may say so");
+    let broken = Some((Repair::NoWelcome, Reason::Stranger));
+    for is_restarted in [false, true] {
+        world.say(stranger, "who is there?");
+        world.settle();
+        let heard = world.head();
+        assert!(matches!(world.reading(at, heard), Some(Reading::Said(_))), "nothing is lost");
+        world.say(at, "somebody");
+        assert!(world.peers[at].engine.want(ROOM, Goal::Renew));
+        world.pass(60_000);
+        assert_eq!(world.head(), heard, "nothing is said");
+        let engine = &world.peers[at].engine;
+        assert_eq!(engine.health(ROOM).unwrap().broken, broken);
+        let conversation = &engine.conversations[&ROOM];
+        assert!(!conversation.known_users().unwrap().contains(&world.peers[stranger].me().user));
+        assert!(!world.told(at).contains(&failed), "nor told again");
+        if !is_restarted {
+            world.restart(at, &[]);
+        }
+    }
+    let head = world.head();
+    assert!(world.peers[at].engine.rejoin(ROOM), "its user may say so");
+    world.settle();
+    assert!(world.is_in(at) && world.head() > head);
+    assert_eq!(world.peers[at].engine.health(ROOM).unwrap().broken, None);
+}
+
+/// What a user asks for is what it was told of: another stranger is named again.
+// cites: MLS-049
+#[test]
+fn whom_a_user_lets_lead_is_whom_it_was_told_of() {
+    let mut world = World::made(Group, 4);
+    assert!(world.peers[0].engine.want(ROOM, Goal::Add(user_of(2))));
+    world.settle();
+    // As if its state were lost, and then the group went on by somebody else, while the first is away.
+    world.peers[0].sees_up_to = Some(world.head());
+    world.peers[1].is_kept_in_the_dark = true;
+    let me = world.peers[1].me();
+    world.forge_commit(me, leaf(me));
+    world.settle();
+    world.take_over(LAST, 1);
+    world.peers[1].drop_welcomes();
+    world.settle();
+    world.told(1);
+    assert!(world.peers[1].engine.rejoin(ROOM), "which was said for another reason");
+    world.peers[1].is_kept_in_the_dark = false;
+    world.settle();
+    let named = |world: &mut World, at: usize| {
+        let told = world.told(1);
+        let by = world.peers[at].me();
+        told.iter().any(|it| {
+            matches!(it, Event::RepairFailed { reason: Reason::Stranger, suspects, .. } if *suspects == [by])
+        })
+    };
+    assert!(!world.is_in(1) && named(&mut world, LAST));
+
+    world.take_over(3, 1);
+    world.peers[1].drop_welcomes();
+    assert!(world.peers[1].engine.rejoin(ROOM), "which was said for the other one");
+    world.settle();
+    assert!(!world.is_in(1) && named(&mut world, 3));
+    assert!(world.peers[1].engine.rejoin(ROOM));
     world.settle();
     assert!(world.is_in(1));
+}
+
+/// Of a DIRECT there is nobody else to come, so the other one is never a stranger.
+// cites: MLS-049, MLS-050
+#[test]
+fn the_other_side_of_a_direct_is_no_stranger() {
+    let mut world = World::new(Direct, 2);
+    let (id, alone) = (world.id, [user_of(1)].into());
+    let conversation = world.peers[0].engine.conversations.get_mut(&id).unwrap();
+    conversation.known_before = Some(alone);
+    conversation.group = None;
+    conversation.repair = Some(Repair::StateLost);
+    world.settle();
+    assert!(world.is_in(0));
 }
 
 /// Nor whom the server says that it was let in again by, once it was put out.
@@ -364,14 +442,7 @@ fn nobody_is_let_in_again_by_a_stranger_unless_its_user_says_so() {
     world.settle();
     world.peers[LAST].is_listed = true;
     world.settle();
-    let told = world.told(LAST);
-    let (why, reason) = (Repair::NoWelcome, Reason::Stranger);
-    let failed = Event::RepairFailed { why, reason, suspects: vec![world.peers[3].me()] };
-    assert!(told.contains(&failed), "its user is told: {told:?}");
-    assert!(!told.iter().any(|it| matches!(it, Event::Joined { .. })));
-    assert!(world.peers[LAST].engine.rejoin(ROOM), "and may say so");
-    world.settle();
-    assert!(world.is_in(LAST));
+    says_nothing_where_a_stranger_leads(&mut world, LAST, 3);
 }
 
 /// What is not known of a group is no reason to throw anybody out.
@@ -553,6 +624,52 @@ fn who_is_removed_and_added_again_comes_in_without_the_welcome() {
     assert!(world.is_in(LAST), "{:?}", world.told(LAST));
 }
 
+/// One of its user's devices is let in again, and this one is not named: it comes in by itself, and does not wait for what the others made
+/// of its removal.
+// cites: MLS-036
+#[test]
+fn whose_user_is_let_in_by_another_device_waits_for_nothing() {
+    let mut world = World::new(Group, 3);
+    assert!(world.peers[0].engine.want(ROOM, Goal::Remove(user_of(3))));
+    world.settle();
+    assert!(world.peers[LAST].engine.epoch_authenticator(ROOM).is_some(), "it may hold or not");
+    let (by, user) = (world.peers[0].me(), user_of(3));
+    world.told(LAST);
+    world.forge_commit(by, leaf(Owner { user, device: DeviceId::new([9; 16]) }));
+    world.settle();
+    assert_eq!(world.peers[LAST].engine.epoch_authenticator(ROOM), None);
+    let told = world.told(LAST);
+    let tries = |it: &Event| matches!(it, Event::RepairFailed { why: Repair::NewDevice, .. });
+    assert!(told.iter().any(tries), "it tries to come in: {told:?}");
+}
+
+/// A server that was caught stays caught, whatever it lists.
+// cites: MSG-015
+#[test]
+fn what_is_contradicted_is_not_over() {
+    let mut world = World::new(Group, 3);
+    world.peers[LAST].swallows = Some(true);
+    world.say(LAST, "hello?");
+    world.settle();
+    let me = world.peers[LAST].me();
+    let pending = v1::RemovalPendingPayload {
+        user_id: me.user.to_bytes(),
+        device_ids: vec![me.device.to_bytes()],
+        left: false,
+    };
+    world.append(0, [0; 16], v1::EntryKind::RemovalPending, pending.encode_to_vec());
+    world.settle();
+    let contradicts = |it: &Event| matches!(it, Event::Contradiction { .. });
+    assert!(world.told(LAST).iter().any(contradicts));
+    (world.peers[LAST].swallows, world.peers[LAST].is_listed) = (None, false);
+    world.peers[LAST].engine.unlisted(ROOM);
+    world.settle();
+    world.peers[LAST].is_listed = true;
+    world.settle();
+    let refused = world.peers[LAST].engine.send(ROOM, IdempotencyKey::new([9; 16]), Bytes::new());
+    assert_eq!(refused, Err(SendError::Contradicted));
+}
+
 /// A Welcome that came before this device knew that it was removed is of the time after that.
 #[test]
 fn the_welcome_of_who_is_added_again_is_not_thrown_away_with_what_is_over() {
@@ -592,10 +709,15 @@ fn what_is_refused_again_and_again_is_tried_at_longer_and_longer_intervals() {
         }
         world.settle();
         assert_eq!(world.peers[LAST].refusals, 5);
+        let mut asked_at = world.now_ms;
         for (times, wait) in [(6, 1_000), (7, 2_000), (8, 4_000), (9, 8_000)] {
+            // What it makes takes time in this world.
             let wakes = world.peers[LAST].engine.wake_at().expect("it tries again");
-            assert!((1..=wait).contains(&(wakes - world.now_ms)));
-            world.pass(wait);
+            assert_eq!(wakes - asked_at, wait);
+            world.pass(wakes - world.now_ms - 1);
+            assert_eq!(world.peers[LAST].refusals, times - 1);
+            asked_at = wakes;
+            world.pass(1);
             assert_eq!(world.peers[LAST].refusals, times);
         }
         world.say(0, "what the log says is new");

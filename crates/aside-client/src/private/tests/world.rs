@@ -201,13 +201,17 @@ impl World {
         let log = self.peers[with].log.clone();
         self.peers[at].engine.learn(log);
         let (by, with) = (self.peers[at].me(), self.peers[with].me());
-        let id = aside_mls::GroupId { conversation: self.id, generation: 2 };
+        let generation = self.info.generation + 1;
+        let id = aside_mls::GroupId {
+            conversation: self.id,
+            generation: u32::try_from(generation).unwrap(),
+        };
         let now = self.now_ms / 1000;
         let mut group = self.peers[at].engine.device.create(Suite::P256Aes128, id, now).unwrap();
         let add = vec![group.key_package(&package).unwrap()];
         let header = v1::EstablishHeader {
             conversation_id: self.id.to_bytes(),
-            generation: 2,
+            generation,
             head_seq: self.head(),
             suite: 2,
             leaves: vec![leaf(by), leaf(with)],
@@ -488,6 +492,11 @@ impl World {
 }
 
 impl Peer {
+    /// The server has them no more, or says so.
+    pub(super) fn drop_welcomes(&mut self) {
+        self.welcomes.clear();
+    }
+
     fn new(number: u8) -> Self {
         let (certificate, key, log) = identity(number);
         let identity = (certificate, key);
