@@ -138,6 +138,9 @@ pub enum Error {
     /// The conversation is not one that the user is a member of.
     #[error("you are not a member of this room")]
     NotFollowed,
+    /// The private conversation does not go on by a device of that user, or by one whom this device knew there (MLS-049).
+    #[error("nobody was named by whom the conversation goes on, or it is somebody else")]
+    NotTheLeader,
     /// The message is longer than the server takes.
     #[error("the message is {bytes} bytes long; the server takes {limit}")]
     MessageTooLong {
@@ -384,6 +387,7 @@ impl Error {
             }
             Self::DeviceReplaced => "Look whether it is there before you send it again.",
             Self::NotFollowed => "Join it first.",
+            Self::NotTheLeader => "/health says who it is.",
             Self::MessageTooLong { .. } => "Split it.",
             Self::NotAnEmoji => "Send it as a reply.",
             Self::NoSuchMessage(_) | Self::NotYours(_) => "Look for its number in the history.",

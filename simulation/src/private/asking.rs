@@ -7,6 +7,7 @@ use aside_proto::{
     v1::{self, ErrorCode, client_frame, server_frame::Body},
 };
 use bytes::Bytes;
+use prost::Message as _;
 
 use super::{
     device::{Asked, Device, Scene},
@@ -87,12 +88,34 @@ impl Device {
         self.ask_for_engine(scene)
     }
 
+    /// Nothing is made where a stranger leads before the user lets that one lead (MLS-049).
+    fn check_silence(&self, body: &client_frame::Body) -> Result<()> {
+        let id = match body {
+            client_frame::Body::SendPrivate(send) => {
+                let payload = v1::PrivatePayload::decode(&send.payload[..])?;
+                v1::PrivateHeader::decode(&payload.header[..])?.conversation_id
+            }
+            client_frame::Body::SubmitCommit(submit) => {
+                let payload = v1::CommitPayload::decode(&submit.payload[..])?;
+                v1::CommitHeader::decode(&payload.header[..])?.conversation_id
+            }
+            _ => return Ok(()),
+        };
+        let health = self.seen().and_then(|engine| engine.health(id[..].try_into().ok()?));
+        let is_led = health.is_some_and(|it| it.led_by.is_some() && it.stranger.is_some());
+        ensure!(!is_led, "it speaks where a stranger leads, and its user has not said so");
+        Ok(())
+    }
+
     fn ask_for_engine(&mut self, scene: &mut Scene<'_>) -> Result<bool> {
         let now = scene.clock.now();
         let (owner, index) = (self.disk.owner.context("it is somebody")?, self.index);
         let engine = self.engine().context("it has an engine")?;
         let Some((asked, key, mut body)) = engine.poll_request() else { return Ok(false) };
         let is_evil = scene.users[self.user].is_evil;
+        if !is_evil {
+            self.check_silence(&body)?;
+        }
         match &body {
             client_frame::Body::SendPrivate(it) => scene.witness.makes(index, &it.payload),
             client_frame::Body::SubmitCommit(it) => scene.witness.makes(index, &it.payload),

@@ -92,7 +92,7 @@ fn may_wait(witness: &Witness, (device, id): (&Device, ConversationId), health: 
     let is_alone = health.leaves.iter().all(|leaf| Some(leaf.user) == own.map(|it| it.user));
     let is_told =
         health.broken.is_some() && own.is_some_and(|own| witness.causes.may_fork(own.device, id));
-    !device.is_approved() || !is_in || is_alone || is_told
+    !device.is_approved() || !is_in || is_alone || is_told || health.stranger.is_some()
 }
 
 /// What the groups of devices are held against.
@@ -156,7 +156,10 @@ impl Groups<'_> {
             let is_ruined =
                 self.is_ruined(id, (owner, &device.disk.rooms[&id], &health), &insiders_at);
             ensure!(
-                is_over || is_ruined || (!may_come && !insiders.is_empty()),
+                is_over
+                    || is_ruined
+                    || health.stranger.is_some()
+                    || (!may_come && !insiders.is_empty()),
                 "it is outside of {name}, with {} insiders: {health:?}{}",
                 insiders.len(),
                 logs.story(id)

@@ -413,8 +413,8 @@ impl Device {
 fn known_by(engine: &Engine) -> impl Iterator<Item = (ConversationId, BTreeSet<UserId>)> {
     let users = |id| {
         engine.epoch_authenticator(id)?;
-        let leaves = engine.health(id)?.leaves;
-        Some((id, leaves.iter().map(|leaf| leaf.user).collect()))
+        let health = engine.health(id).filter(|it| it.led_by.is_none())?;
+        Some((id, health.leaves.iter().map(|leaf| leaf.user).collect()))
     };
     engine.conversations().filter_map(users)
 }

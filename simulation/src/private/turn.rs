@@ -414,14 +414,11 @@ impl Device {
             Room { is_member: true, kind, from_seq, remembered: None, entries: Default::default() }
         });
         kept.is_member = true;
-        let after = match (engine.follows(id), welcomed) {
-            // Not looked at.
-            (true, _) => 0,
-            (false, Some(seq)) => (seq - 1).max(kept.from_seq - 1),
-            (false, None) => kept.last(),
-        };
         let is_new = !engine.follows(id);
-        engine.follow(id, room.kind(), room.head_seq, after);
+        if is_new && let Some(kept) = self.disk.vault.conversations.get_mut(&id) {
+            kept.may_be_read_anew = true;
+        }
+        engine.follow(id, room.kind(), room.head_seq, 0);
         let last = kept.last();
         if last >= kept.from_seq {
             engine.kept(id, last);
@@ -583,10 +580,14 @@ impl Device {
             }
             Told::Failed { message_id, .. } => scene.witness.told(message_id, Fate::Failed)?,
             Told::Contradiction { seq, what } => bail!("entry {seq} is a contradiction: {what}"),
-            // Its user does what is offered then, once; whom it is told of, it knows.
-            Told::RepairFailed { why, reason, .. }
-                if why != Repair::Asked || reason == Reason::Stranger =>
-            {
+            // Its user does what is offered then, once; whom it is told of, it knows, or may.
+            Told::RepairFailed { reason: Reason::Stranger, suspects, .. } => {
+                let is_sure = !scene.rng.one_in(4);
+                if let (Some(engine), [by], true) = (self.engine(), &suspects[..], is_sure) {
+                    engine.let_lead(id, by.user);
+                }
+            }
+            Told::RepairFailed { why, .. } if why != Repair::Asked => {
                 if let Some(engine) = self.engine() {
                     engine.rejoin(id);
                 }

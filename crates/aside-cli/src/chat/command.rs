@@ -14,7 +14,7 @@ pub(crate) const HELP: &str = "\
                   (or owner) let somebody invite and remove others, or own the group too; /group demote HANDLE takes that back
 /group leave      leave this group
 /health           show how this private conversation stands, with the number to compare
-/rejoin           come into this private conversation anew, with new keys, if nothing else helps
+/rejoin [NAME]    come into this private conversation anew, with new keys, if nothing else helps; or go on with NAME, who was warned of
 /create ROOM      make a public room
 /rooms            list the rooms
 /users [ROOM]     list who is in a room, online first, with their status; /who does the same

@@ -33,7 +33,8 @@ pub(crate) enum Private {
     /// For who was told what that comes to, and is sure.
     Leave(bool),
     Health,
-    Rejoin,
+    /// Anew, or where somebody leads whom this device did not know there.
+    Rejoin(Option<String>),
 }
 
 impl Private {
@@ -50,8 +51,12 @@ impl Private {
             }
             ("group", rest) => Self::group(rest),
             ("health", "") => Ok(Self::Health),
-            ("rejoin", "") => Ok(Self::Rejoin),
-            ("health" | "rejoin", _) => Err(format!("/{name} takes no word behind it")),
+            ("health", _) => Err("/health takes no word behind it".to_owned()),
+            ("rejoin", "") => Ok(Self::Rejoin(None)),
+            ("rejoin", who) if !who.contains(char::is_whitespace) => {
+                Ok(Self::Rejoin(Some(who.trim_start_matches('@').to_owned())))
+            }
+            ("rejoin", _) => Err("/rejoin takes one name, if any".to_owned()),
             _ => return None,
         };
         Some(parsed.map(Command::Private))
@@ -134,12 +139,29 @@ impl Worker {
                 self.say(private::health(&self.client, place, &health, self.style).await?).await;
                 Ok(())
             }
-            Private::Rejoin => {
+            Private::Rejoin(None) => {
                 self.client.rejoin(self.private_here()?.conversation).await?;
                 self.say("this device comes in anew; /health says how far it is".to_owned()).await;
                 Ok(())
             }
+            Private::Rejoin(Some(who)) => self.let_lead(&who).await,
         }
+    }
+
+    /// The group goes on by somebody whom this device did not know there: by no other than is named.
+    async fn let_lead(&self, who: &str) -> Result<()> {
+        let here = self.private_here()?.conversation;
+        let stranger = self.client.health(here).await?.stranger;
+        let shown = neutralise_line(who);
+        let Some(user) = stranger else {
+            bail!("nobody has to be let in here by name; /rejoin alone comes in anew");
+        };
+        if self.client.person(user).await?.to_string() != who {
+            bail!("it is not {shown} by whom the group goes on; /health says who it is");
+        }
+        self.client.let_lead(here, user).await?;
+        self.say(format!("the group goes on with {shown}; /health says how it stands")).await;
+        Ok(())
     }
 
     async fn invite(&self, handle: &str) -> Result<()> {
@@ -359,9 +381,11 @@ mod tests {
         assert_eq!(parse("/group leave yes"), Some(Private::Leave(true)));
         assert_eq!(
             (parse("/health"), parse("/rejoin")),
-            (Some(Private::Health), Some(Private::Rejoin))
+            (Some(Private::Health), Some(Private::Rejoin(None)))
         );
+        assert_eq!(parse("/rejoin @bob"), Some(Private::Rejoin(Some("bob".into()))));
         for wrong in [
+            "/rejoin bob carol",
             "/dm",
             "/group",
             "/group new",

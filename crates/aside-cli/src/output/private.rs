@@ -259,7 +259,7 @@ pub(crate) fn told(
 fn stranger(who: &str) -> String {
     format!(
         "the group goes on by a device of {who}, and when this device was in it {who} was not: the server may have put {who} there. Nothing \
-         is sent before you have asked those whom you know there, by another way, who is in it; if {who} belongs there, /rejoin goes on with them."
+         is sent before you have asked those whom you know there, by another way, who is in it; if {who} belongs there, /rejoin {who} goes on with them."
     )
 }
 
@@ -399,7 +399,10 @@ pub(crate) async fn health(
     if let Some((why, seq)) = health.last_repair {
         lines.push(format!("  repaired by itself at entry {seq}: {why}"));
     }
-    if let Some((why, reason)) = health.broken {
+    if let Some(user) = health.stranger {
+        let who = client.person(user).await?.to_string();
+        lines.push(style.warning(format!("  NOT SURE: {}", stranger(&neutralise_line(&who)))));
+    } else if let Some((why, reason)) = health.broken {
         let is_there = health.at.is_some();
         lines.push(style.warning(broken(why, reason, is_there)));
     }
@@ -419,7 +422,6 @@ fn broken(why: Repair, reason: Reason, is_there: bool) -> String {
     }
     let helps = match reason {
         Reason::NotAMember => "somebody who is in it has to add you again",
-        Reason::Stranger => "ask those whom you know there who it is, then /rejoin",
         _ => "/rejoin tries again",
     };
     format!("  NOT REPAIRED: {why}; {reason}: {helps}")
@@ -445,6 +447,7 @@ pub(crate) fn health_json(health: &Health) -> Value {
         "last_repair": health.last_repair.map(|(why, seq)| json!({"why": why.to_string(), "seq": seq})),
         "broken": health.broken.map(|(why, reason)| json!({"why": why.to_string(), "reason": reason.to_string()})),
         "left_behind": health.left_behind.map(|(culprit, times)| json!({"by": leaf(&culprit), "times": times})),
+        "stranger": health.stranger.map(|user| user.to_string()),
         "waiting": health.waiting,
     })
 }
@@ -567,6 +570,8 @@ mod tests {
             last_repair: None,
             broken: None,
             left_behind: None,
+            led_by: None,
+            stranger: None,
             waiting: 0,
         }
     }

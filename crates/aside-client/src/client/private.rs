@@ -151,8 +151,25 @@ impl Client {
     /// # Errors
     /// [`Error::NotFollowed`].
     pub async fn rejoin(&self, conversation: ConversationId) -> Result<(), Error> {
+        self.go_on(conversation, None).await
+    }
+
+    /// Goes on in a private conversation where a device of this user leads, whom this device did not know in its group before (MLS-049):
+    /// [`Health::stranger`], once those whom one knows there have said by another way that this user is in it.
+    ///
+    /// # Errors
+    /// [`Error::NotFollowed`]; [`Error::NotTheLeader`] if it is somebody else, or nobody is asked for.
+    pub async fn let_lead(&self, conversation: ConversationId, user: UserId) -> Result<(), Error> {
+        self.go_on(conversation, Some(user)).await
+    }
+
+    async fn go_on(
+        &self,
+        conversation: ConversationId,
+        led_by: Option<UserId>,
+    ) -> Result<(), Error> {
         let (done, begun) = oneshot::channel();
-        self.command(Command::Rejoin { conversation, done }).await?;
+        self.command(Command::Rejoin { conversation, led_by, done }).await?;
         begun.await.map_err(|_| Error::Gone)?
     }
 

@@ -92,9 +92,10 @@ pub(crate) enum Command {
         goal: Goal,
         done: oneshot::Sender<Result<(), Error>>,
     },
-    /// Comes into a private conversation anew.
+    /// Comes into a private conversation anew, or goes on where this user leads.
     Rejoin {
         conversation: ConversationId,
+        led_by: Option<UserId>,
         done: oneshot::Sender<Result<(), Error>>,
     },
     Health {
@@ -376,8 +377,8 @@ impl Driver {
             Input::Command(Command::Want { conversation, goal, done }) => {
                 self.private_want(conversation, goal, done).await?;
             }
-            Input::Command(Command::Rejoin { conversation, done }) => {
-                drop(done.send(self.private_rejoin(conversation).await?));
+            Input::Command(Command::Rejoin { conversation, led_by, done }) => {
+                drop(done.send(self.private_rejoin(conversation, led_by).await?));
             }
             Input::Command(Command::Health { conversation, done }) => {
                 drop(done.send(self.private_health(conversation)));

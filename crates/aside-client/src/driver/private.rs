@@ -430,14 +430,22 @@ impl Driver {
         self.store.check_own().err().map_or(Error::NotFollowed, Error::State)
     }
 
-    /// Comes into a private conversation anew.
+    /// Comes into a private conversation anew, or goes on where this user leads.
     pub(super) async fn private_rejoin(
         &mut self,
         conversation: ConversationId,
+        led_by: Option<UserId>,
     ) -> Result<Result<(), Error>, Error> {
-        let known = self.private.of(conversation).is_some_and(|it| it.rejoin(conversation));
+        let Some(engine) = self.private.of(conversation).filter(|it| it.follows(conversation))
+        else {
+            return Ok(Err(self.not_followed()));
+        };
+        let is_done = match led_by {
+            Some(user) => engine.let_lead(conversation, user),
+            None => engine.rejoin(conversation),
+        };
         self.private_work().await?;
-        Ok(if known { Ok(()) } else { Err(self.not_followed()) })
+        Ok(if is_done { Ok(()) } else { Err(Error::NotTheLeader) })
     }
 
     pub(super) fn private_health(&self, conversation: ConversationId) -> Result<Health, Error> {
@@ -522,6 +530,8 @@ mod tests {
             last_repair: None,
             broken: None,
             left_behind: Some((BY, 3)),
+            led_by: None,
+            stranger: None,
             waiting: 0,
         };
         let failed = |why, suspects| {

@@ -56,6 +56,7 @@ impl Conversation {
         if taken {
             self.report_epoch();
             self.broken.take_if(|_| self.led_by.is_none());
+            self.forget_stranger();
             self.hand.ask_again();
         }
         if taken && let Some(leaves) = self.known_leaves() {

@@ -14,6 +14,7 @@ use prost::Message as _;
 use super::{
     Random, Told, Writes,
     event::{Event, Goal, GoalError, Health, Repair},
+    guests::Named,
     history::History,
     inbox::Inbox,
     judge::Logs,
@@ -228,8 +229,8 @@ pub(super) struct Conversation {
     /// Who led this device into the group by a Welcome, whom it did not know in the one before: nothing is made there until its user
     /// says so (MLS-049).
     pub(super) led_by: Option<Owner>,
-    /// Whom its user was told of last for that.
-    pub(super) named: Option<UserId>,
+    /// Of whom its user was told last for that, or since a GroupInfo is of that one.
+    pub(super) named: Option<Named>,
     /// The entry by which this device came into the group.
     pub(super) joined_at: u64,
     pub(super) submitted: Option<Submitted>,
@@ -491,6 +492,16 @@ impl Conversation {
         self.is_dirty = true;
     }
 
+    /// Its user asks for it to go on: by coming in anew, unless it is in the group.
+    pub(super) fn ask_anew(&mut self, is_in: bool) {
+        if !is_in {
+            self.repair = Some(Repair::Asked);
+        }
+        (self.broken, self.not_before_ms) = (None, 0);
+        (self.held_at, self.sent_in_vain) = (None, None);
+        (self.is_removed, self.is_dirty) = (false, true);
+    }
+
     pub(super) fn health(&self) -> Health {
         let group = self.group.as_ref();
         Health {
@@ -507,6 +518,8 @@ impl Conversation {
             last_repair: self.last_repair,
             broken: self.broken.map(|(repair, reason, _)| (repair, reason)),
             left_behind: self.left_behind.culprit(),
+            led_by: self.led_by,
+            stranger: self.named.filter(|it| !it.is_let_lead).map(|it| it.user),
             waiting: self.outgoing.iter().filter(|it| it.sent.is_none()).count(),
         }
     }

@@ -263,6 +263,11 @@ pub struct Health {
     /// The device whose commits this one could not follow so often that it comes in anew by itself only now and then, and how often
     /// it did (MLS-044).
     pub left_behind: Option<(Owner, u32)>,
+    /// Who led this device into the group by a Welcome, whom it did not know in the one before: it reads there, and makes nothing before
+    /// its user lets that one lead (MLS-049).
+    pub led_by: Option<Owner>,
+    /// By whom the group goes on, whom this device did not know in the one before, and its user has not let lead yet.
+    pub stranger: Option<UserId>,
     /// Messages that wait.
     pub waiting: usize,
 }

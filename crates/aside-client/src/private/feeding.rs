@@ -96,6 +96,10 @@ impl Engine {
 
     /// The user left the conversation: nothing more comes of it, and its MLS state is deleted.
     pub fn left(&mut self, id: ConversationId) {
+        // Who was put out, and leaves, is done with it, too.
+        if self.former.remove(&id).is_some() {
+            self.conversations.insert(id, Conversation::new(id));
+        }
         self.end(id, None);
     }
 

@@ -14,6 +14,13 @@ use super::{
 /// Of a UUID (RFC 9562): the ids of other conversations have another (PRIV-003).
 const DIRECT_ID_VERSION: u8 = 8;
 
+/// Whom its user was told of, since the group goes on by a device of that user's whom this device did not know there.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Named {
+    pub(super) user: UserId,
+    pub(super) is_let_lead: bool,
+}
+
 /// MLS-049: the devices of these users. Who else came, a device has by nobody's word but the server's.
 pub(super) fn those_of(users: &BTreeSet<UserId>, leaves: &BTreeSet<Owner>) -> BTreeSet<Owner> {
     leaves.iter().filter(|leaf| users.contains(&leaf.user)).copied().collect()
@@ -57,7 +64,12 @@ impl Conversation {
     pub(super) fn known_users(&self) -> Option<BTreeSet<UserId>> {
         let leaves = self.known_leaves().filter(|_| self.led_by.is_none());
         let users = leaves.map(|leaves| leaves.iter().map(|leaf| leaf.user).collect());
-        users.or_else(|| self.known_before.clone())
+        let before = || match self.group {
+            // Of some of its leaves no log is known.
+            Some(_) => Some(self.known_before.clone().unwrap_or_default()),
+            None => self.known_before.clone(),
+        };
+        users.or_else(before)
     }
 
     /// Those of the group's leaves that it may begin anew with; none as for [`known_leaves`](Self::known_leaves).
@@ -72,33 +84,53 @@ impl Conversation {
     /// The group is let go of: whom this device knew there counts on (MLS-049).
     pub(super) fn note_known(&mut self) {
         if self.group.is_some() {
-            self.known_before = Some(self.known_users().unwrap_or_default());
+            self.known_before = self.known_users();
         }
     }
 
-    /// MLS-049: whether this device goes where another leads, whom it has to know if it knows anybody there, unless that is who it has
-    /// named to its user, who says so.
+    /// MLS-049: whether this device goes where another leads, whom it has to know if it knows anybody there, unless its user lets that
+    /// one lead.
     pub(super) fn may_follow(&self, me: Owner, other: Owner) -> bool {
-        let is_permitted = self.repair == Some(Repair::Asked) && self.named == Some(other.user);
+        let is_let = self.named.is_some_and(|it| it.is_let_lead && it.user == other.user);
         let is_own = other.user == me.user || self.is_direct();
         let knows = |known: BTreeSet<UserId>| known.contains(&other.user);
-        is_permitted || is_own || self.known_users().is_none_or(knows)
+        is_let || is_own || self.known_users().is_none_or(knows)
     }
 
     /// A Welcome of somebody whom it did not know has led this device into the group: it reads there, and makes nothing.
     pub(super) fn came_by_stranger(&mut self, cx: &mut Context<'_>, by: Owner) {
-        (self.led_by, self.named, self.is_dirty) = (Some(by), Some(by.user), true);
-        self.note_broken(Repair::NoWelcome, Reason::Stranger);
-        self.tell_stranger(cx, Repair::NoWelcome, by);
+        self.led_by = Some(by);
+        self.name_stranger(cx, Repair::NoWelcome, by);
     }
 
-    /// It does not come in where somebody leads whom it did not know: what its user has asked for was something else.
-    pub(super) fn named_stranger(&mut self, cx: &mut Context<'_>, why: Repair, by: Owner) {
-        (self.info, self.named, self.is_dirty) = (None, Some(by.user), true);
-        self.repair = Some(Repair::NoWelcome);
-        if self.note_broken(why, Reason::Stranger) {
+    /// Somebody leads whom it did not know, and its user has not let that one lead.
+    pub(super) fn name_stranger(&mut self, cx: &mut Context<'_>, why: Repair, by: Owner) {
+        let named = Named { user: by.user, is_let_lead: false };
+        let is_another = self.named.replace(named).is_none_or(|it| it.user != by.user);
+        (self.info, self.is_dirty) = (None, true);
+        if self.note_broken(why, Reason::Stranger) || is_another {
             self.tell_stranger(cx, why, by);
         }
+    }
+
+    /// Its user lets the one who was named lead; false if that is somebody else.
+    pub(super) fn let_lead(&mut self, user: UserId) -> bool {
+        if self.named.is_none_or(|it| it.user != user) {
+            return false;
+        }
+        let is_led = self.led_by.is_some_and(|by| by.user == user) && self.is_in_group();
+        if is_led {
+            (self.led_by, self.named) = (None, None);
+        } else {
+            self.named = Some(Named { user, is_let_lead: true });
+        }
+        self.ask_anew(is_led);
+        true
+    }
+
+    /// What its user was told of somebody who leads, and has said, was of a moment that is over.
+    pub(super) fn forget_stranger(&mut self) {
+        self.named.take_if(|_| self.led_by.is_none());
     }
 
     fn tell_stranger(&self, cx: &mut Context<'_>, why: Repair, by: Owner) {

@@ -322,6 +322,7 @@ impl Conversation {
         self.note_known();
         if let Some(group) = self.group.take() {
             cx.conversation(self.id).groups.insert(group.id().generation, None);
+            self.is_dirty = true;
         }
         self.group_is_dirty = false;
     }

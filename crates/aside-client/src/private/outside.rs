@@ -282,6 +282,7 @@ impl Conversation {
         leaves: &BTreeSet<Owner>,
     ) -> Option<Request> {
         let suspects = suspects(cx, leaves);
+        self.forget_stranger();
         self.info = None;
         if self.note_broken(why, reason) {
             cx.tell(self.id, Event::RepairFailed { why, reason, suspects });
@@ -326,10 +327,6 @@ impl Conversation {
         let (head_seq, chain) = self.history.head();
         let mut stranger = None;
         let made = cx.device.rejoin(&info.group_info, id, epoch, None).and_then(|rejoin| {
-            if !self.may_follow(cx.me, rejoin.signer()) {
-                stranger = Some(rejoin.signer());
-                return Err(Reason::Stranger.into());
-            }
             // Who is in the tree is to be seen by all (MLS-039).
             if *rejoin.leaves() != listed {
                 return Err(Reason::ClaimMismatch.into());
@@ -348,7 +345,12 @@ impl Conversation {
                 chain,
             };
             let header = header.encode_to_vec();
+            let by = rejoin.signer();
             let (group, commit) = rejoin.commit(&header)?;
+            if !self.may_follow(cx.me, by) {
+                stranger = Some(by);
+                return Err(Reason::Stranger.into());
+            }
             Ok((key, header, group, commit))
         });
         let (key, header, mut group, commit) = match made {
@@ -361,7 +363,9 @@ impl Conversation {
                 let Some(by) = stranger else {
                     return self.shut_out(cx, (repair, reason), info, leaves);
                 };
-                self.named_stranger(cx, repair, by);
+                self.name_stranger(cx, repair, by);
+                // What its user has asked for was something else.
+                self.repair = Some(Repair::NoWelcome);
                 return Ok(None);
             }
             Err(_) => return self.shut_out(cx, (repair, Reason::Invalid), info, leaves),

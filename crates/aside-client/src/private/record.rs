@@ -13,6 +13,7 @@ use prost::Message as _;
 use super::{
     conversation::{Conversation, Doubted, Opened, Outgoing, Refused, Removal, Submitted},
     event::{Goal, Repair},
+    guests::Named,
     intake::reject_code,
     naming::{self, Naming},
     reading::{reason_code, reason_of},
@@ -91,6 +92,8 @@ pub(super) struct Record {
     led_by: Option<v1::Leaf>,
     #[prost(bytes = "bytes", optional, tag = "34")]
     named: Option<Bytes>,
+    #[prost(bool, tag = "35")]
+    is_let_lead: bool,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -326,7 +329,8 @@ impl Conversation {
                 users: users.iter().map(|user| user.to_bytes()).collect(),
             }),
             led_by: self.led_by.map(leaf),
-            named: self.named.map(|user| user.to_bytes()),
+            named: self.named.map(|named| named.user.to_bytes()),
+            is_let_lead: self.named.is_some_and(|named| named.is_let_lead),
         };
         Secret::new(record.encode_to_vec())
     }
@@ -393,8 +397,9 @@ impl Conversation {
         });
         self.known_before = known_before.transpose().map_err(|_| DAMAGED)?;
         self.led_by = record.led_by.as_ref().and_then(owner);
-        let named = record.named.map(|user| UserId::try_from(&user[..]));
-        self.named = named.transpose().map_err(|_| DAMAGED)?;
+        let named = record.named.map(|user| UserId::try_from(&user[..])).transpose();
+        let is_let_lead = record.is_let_lead;
+        self.named = named.map_err(|_| DAMAGED)?.map(|user| Named { user, is_let_lead });
         Ok(())
     }
 }

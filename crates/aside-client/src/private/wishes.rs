@@ -1,12 +1,12 @@
 //! What the program wants said and done.
 
-use aside_proto::id::{ConversationId, IdempotencyKey};
+use aside_proto::id::{ConversationId, IdempotencyKey, UserId};
 use bytes::Bytes;
 
 use super::{
     Engine, MAX_WAITING, SendError,
     conversation::{Conversation, Outgoing},
-    event::{Event, Goal, GoalError, Repair},
+    event::{Event, Goal, GoalError},
 };
 
 impl Engine {
@@ -102,21 +102,23 @@ impl Engine {
         true
     }
 
-    /// Comes into the conversation anew, as a lost device does; or goes on where somebody has led it whom it did not know (MLS-049), who
-    /// was named last. False if it is not followed.
+    /// Comes into the conversation anew, as a lost device does. False if it is not followed.
     pub fn rejoin(&mut self, id: ConversationId) -> bool {
         let Some(conversation) = self.conversations.get_mut(&id).filter(|it| !it.is_unlisted)
         else {
             return false;
         };
-        let is_confirmed = conversation.led_by.take().is_some() && conversation.is_in_group();
-        if !is_confirmed {
-            conversation.repair = Some(Repair::Asked);
-        }
-        (conversation.broken, conversation.not_before_ms) = (None, 0);
-        (conversation.held_at, conversation.sent_in_vain) = (None, None);
-        (conversation.is_removed, conversation.is_dirty) = (false, true);
+        // Who leads is named once more, if that is not whom this device knows.
+        conversation.told_broken = None;
+        conversation.ask_anew(false);
         true
+    }
+
+    /// The group goes on by a device of a user whom this device did not know there, of whom its user was told last, and lets that one
+    /// lead (MLS-049). False if it is not followed, or that user was not named.
+    pub fn let_lead(&mut self, id: ConversationId, user: UserId) -> bool {
+        let conversation = self.conversations.get_mut(&id).filter(|it| !it.is_unlisted);
+        conversation.is_some_and(|it| it.let_lead(user))
     }
 
     /// What is known of a conversation is forgotten, for its log is read anew; what was read of it stays.

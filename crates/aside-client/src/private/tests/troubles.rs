@@ -362,11 +362,19 @@ fn says_nothing_where_a_stranger_leads(world: &mut World, at: usize, stranger: u
             world.restart(at, &[]);
         }
     }
-    let head = world.head();
-    assert!(world.peers[at].engine.rejoin(ROOM), "its user may say so");
+    let (head, user) = (world.head(), world.peers[stranger].me().user);
+    let health = world.peers[at].engine.health(ROOM).unwrap();
+    assert_eq!((health.stranger, health.led_by.is_some()), (Some(user), true));
+    assert!(world.peers[at].engine.rejoin(ROOM), "which says nothing of that");
+    world.settle();
+    let is_named = |it: &Event| matches!(it, Event::RepairFailed { reason: Reason::Stranger, .. });
+    assert!(world.told(at).iter().any(is_named) && world.head() == head, "it is told once more");
+    assert!(!world.peers[at].engine.let_lead(ROOM, user_of(77)), "nobody has named that one");
+    assert!(world.peers[at].engine.let_lead(ROOM, user), "its user may say so");
     world.settle();
     assert!(world.is_in(at) && world.head() > head);
-    assert_eq!(world.peers[at].engine.health(ROOM).unwrap().broken, None);
+    let health = world.peers[at].engine.health(ROOM).unwrap();
+    assert_eq!((health.broken, health.led_by, health.stranger), (None, None, None));
 }
 
 /// What a user asks for is what it was told of: another stranger is named again.
@@ -386,6 +394,12 @@ fn whom_a_user_lets_lead_is_whom_it_was_told_of() {
     world.peers[1].drop_welcomes();
     world.settle();
     world.told(1);
+    let user = |world: &World, at: usize| world.peers[at].me().user;
+    let let_lead = |world: &mut World, at: usize| {
+        let user = user(world, at);
+        world.peers[1].engine.let_lead(ROOM, user)
+    };
+    assert!(!let_lead(&mut world, LAST), "nobody was named");
     assert!(world.peers[1].engine.rejoin(ROOM), "which was said for another reason");
     world.peers[1].is_kept_in_the_dark = false;
     world.settle();
@@ -400,12 +414,47 @@ fn whom_a_user_lets_lead_is_whom_it_was_told_of() {
 
     world.take_over(3, 1);
     world.peers[1].drop_welcomes();
-    assert!(world.peers[1].engine.rejoin(ROOM), "which was said for the other one");
+    assert!(let_lead(&mut world, LAST), "who was named");
     world.settle();
-    assert!(!world.is_in(1) && named(&mut world, 3));
-    assert!(world.peers[1].engine.rejoin(ROOM));
+    assert!(!world.is_in(1) && named(&mut world, 3), "and does not lead any more");
+    assert!(!let_lead(&mut world, LAST));
+    assert!(let_lead(&mut world, 3));
     world.settle();
     assert!(world.is_in(1));
+}
+
+/// Whom this device knew is kept with the state that goes.
+// cites: MLS-049
+#[test]
+fn whom_a_device_knew_it_knows_after_a_gap_and_a_new_start() {
+    let mut world = World::made(Group, 3);
+    assert!(world.peers[0].engine.want(ROOM, Goal::Add(user_of(2))));
+    world.settle();
+    // Nothing of it is left, and nobody says how the group stands.
+    world.peers[1].is_kept_in_the_dark = true;
+    world.peers[1].engine.conversations.get_mut(&ROOM).unwrap().skipped = true;
+    world.settle();
+    assert_eq!(world.peers[1].engine.epoch_authenticator(ROOM), None);
+    world.restart(1, &[]);
+    let knew = world.peers[1].engine.conversations[&ROOM].known_users();
+    assert_eq!(knew, Some([1, 2].map(user_of).into()));
+}
+
+/// Who was put out, and leaves, is invited as anybody is.
+#[test]
+fn who_leaves_after_being_put_out_knows_nobody() {
+    let mut world = World::new(Group, 3);
+    assert!(world.peers[0].engine.want(ROOM, Goal::Remove(user_of(3))));
+    world.settle();
+    let last = &mut world.peers[LAST];
+    last.is_listed = false;
+    last.engine.unlisted(ROOM);
+    assert!(last.engine.former.contains_key(&ROOM));
+    last.engine.left(ROOM);
+    last.is_listed = true;
+    world.settle();
+    world.restart(LAST, &[]);
+    assert_eq!(world.peers[LAST].engine.conversations[&ROOM].known_before, None);
 }
 
 /// Of a DIRECT there is nobody else to come, so the other one is never a stranger.
