@@ -205,9 +205,11 @@ async fn revoke(args: &Revoke) -> Result<()> {
         None => client.revoke_device(device).await?,
     }
     client.close().await;
+    let named = devices.iter().find(|it| it.id == device);
+    let name = named.map_or_else(|| short(device), |it| neutralise_line(&it.name).into_owned());
     match before.itself {
         true => output::note(revoking::DONE_TO_ITSELF)?,
-        false => output::note(revoking::BY_PASSWORD)?,
+        false => output::note(format!("{name} is revoked. But {}", revoking::BY_PASSWORD))?,
     }
     if before.last && args.yes {
         output::note(revoking::NONE_LEFT)?;

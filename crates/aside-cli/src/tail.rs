@@ -35,7 +35,7 @@ const PAGE: u32 = 500;
     aside tail aside://alice@chat.example lobby --since 2h\n  \
     aside tail aside://alice@chat.example lobby --offline --since 2026-11-25\n  \
     aside tail aside://alice@chat.example @bob\n  \
-    aside tail aside://bot@chat.example ops --follow --json | jq -r 'select(.kind==\"message\").text'")]
+    aside tail aside://bot@chat.example ops --follow --json | jq -r 'select(.text).text'")]
 pub(crate) struct Args {
     #[command(flatten)]
     session: SessionArgs,

@@ -176,6 +176,12 @@ impl Worker {
 
     /// Does a command, unless it needs the server and that is away or goes.
     async fn attempt(&mut self, command: Command) -> Result<()> {
+        // It may be called otherwise by now.
+        if let Some(current) = &mut self.current
+            && let Ok(name) = self.client.name(current.conversation).await
+        {
+            current.name = name;
+        }
         // A room that is kept is turned to without the server.
         let is_local = command.is_local() || matches!(command, Command::Join(_));
         let may_wait = is_local && !self.client.is_online();

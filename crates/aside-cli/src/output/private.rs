@@ -28,6 +28,9 @@ pub(super) fn change(style: Style, what: &What) -> String {
                 neutralise_line(&culprit.to_string())
             ))
         ),
+        What::MembersChanged { external: true, removed, .. } if !removed.is_empty() => {
+            style.dim("came in anew with a device that was in the group")
+        }
         What::MembersChanged { external: true, .. } => {
             style.dim("came in with a device that was not in the group")
         }
@@ -42,7 +45,7 @@ pub(super) fn change(style: Style, what: &What) -> String {
                 changes.push(format!("{} {}", style.dim("removed"), names(style, &put_out)));
             }
             if !cut_off.is_empty() {
-                let words = style.dim("renewed keys without the lost devices of");
+                let words = style.dim("renewed keys without devices that are gone, of");
                 changes.push(format!("{words} {}", names(style, cut_off)));
             }
             if changes.is_empty() {

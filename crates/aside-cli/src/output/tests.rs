@@ -51,7 +51,7 @@ fn who_was_put_out_is_told_from_a_device_that_was_lost() {
     assert_eq!(show(&[]), "al\u{fffd}ice removed bob, carol");
     assert_eq!(
         show(std::slice::from_ref(&carol)),
-        "al\u{fffd}ice removed bob; renewed keys without the lost devices of carol"
+        "al\u{fffd}ice removed bob; renewed keys without devices that are gone, of carol"
     );
 }
 

@@ -37,6 +37,15 @@ impl Client {
         }
     }
 
+    /// What a conversation that is followed is called, without asking the server.
+    ///
+    /// # Errors
+    /// [`Error::NotFollowed`], [`Error::State`].
+    pub async fn name(&self, conversation: ConversationId) -> Result<String, Error> {
+        let known = self.store.conversation(conversation).await?;
+        known.map(|known| known.name).ok_or(Error::NotFollowed)
+    }
+
     /// What is talked about in a room that is followed, without asking the server; empty if nobody said.
     ///
     /// # Errors

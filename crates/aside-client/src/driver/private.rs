@@ -245,6 +245,9 @@ impl Driver {
                 if let Some(by) = removed_by(&event, &people) {
                     self.sync.removed(conversation, by);
                 }
+                if matches!(event, private::Event::Joined { .. }) {
+                    self.sync.came_in(conversation);
+                }
                 if matches!(event, private::Event::Removed { .. }) {
                     // Whether its user is still a member, the server says.
                     self.sync.list_anew();

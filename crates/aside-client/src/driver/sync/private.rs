@@ -98,6 +98,14 @@ impl Sync {
         self.removals.push((conversation, event));
     }
 
+    /// This device is in it, whatever was before.
+    pub(in crate::driver) fn came_in(&mut self, conversation: ConversationId) {
+        self.removals.retain(|(of, _)| *of != conversation);
+        if let Some(room) = self.rooms.get_mut(&conversation) {
+            room.removed_by = None;
+        }
+    }
+
     /// The user's conversations are listed.
     pub(super) fn tell_removals(&mut self, out: &mut Outlet) {
         for (conversation, event) in std::mem::take(&mut self.removals) {
