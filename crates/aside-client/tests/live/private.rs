@@ -157,6 +157,49 @@ async fn a_group_adds_removes_and_goes_on() {
     assert_eq!(leaves(&bob, room).await, 2);
 }
 
+/// Its log is read anew, and says that this device was out once.
+#[tokio::test]
+async fn who_left_and_is_let_in_again_is_not_told_to_be_out() {
+    let world = World::new().await;
+    let (mut alice, _) = user(&world, "alice").await;
+    let (mut carol, _) = user(&world, "carol").await;
+    let room = alice.client.create_group().await.unwrap().conversation;
+    alice.client.add_member(room, me(&carol)).await.unwrap();
+    assert_eq!(joined(&mut carol).await, room);
+    for text in ["once", "and again"] {
+        carol.client.leave(room).await.unwrap();
+        // As long as she does not know it, there is nobody to be added.
+        alice
+            .until(|event| match event {
+                Event::Entry(Entry { what: What::MembersChanged { removed, .. }, .. }) => {
+                    removed.first().map(drop)
+                }
+                _ => None,
+            })
+            .await;
+        alice.client.add_member(room, me(&carol)).await.unwrap();
+        assert_eq!(joined(&mut carol).await, room);
+        // What is told of it comes with the next list at the latest.
+        carol.client.rooms(true).await.unwrap();
+        alice.client.send(room, text).await.unwrap();
+        let mut is_out = false;
+        carol
+            .until(|event| {
+                let what = |event: &Event| match event {
+                    Event::Private { what, .. } => Some(what.clone()),
+                    _ => None,
+                };
+                is_out |= matches!(what(&event), Some(private::Event::Removed { .. }));
+                match event {
+                    Event::Entry(entry) => verified_text(&entry).filter(|said| said == text),
+                    _ => None,
+                }
+            })
+            .await;
+        assert!(!is_out, "it is in");
+    }
+}
+
 #[tokio::test]
 async fn a_new_device_comes_in_and_a_revoked_one_goes() {
     let world = World::new().await;

@@ -103,7 +103,7 @@ impl Person {
     }
 
     /// Waits for the event that `pick` takes.
-    pub(crate) async fn until<T>(&mut self, pick: impl Fn(Event) -> Option<T>) -> T {
+    pub(crate) async fn until<T>(&mut self, mut pick: impl FnMut(Event) -> Option<T>) -> T {
         loop {
             let event = timeout(PATIENCE, self.events.next()).await.expect("an event comes");
             if let Some(picked) = pick(event.expect("the client goes on")) {
