@@ -385,6 +385,9 @@ impl Device {
             }
         }
         let is_whole = self.online().is_some_and(|online| !online.listing.is_due);
+        if let Some(online) = self.online().filter(|_| is_whole) {
+            online.listing.is_inbox_read = false;
+        }
         if let Some(engine) = self.engine().filter(|_| is_whole) {
             engine.listed();
         }
@@ -396,8 +399,12 @@ impl Device {
         let id: ConversationId = room.conversation_id[..].try_into()?;
         let running = self.running.as_mut().context("it runs")?;
         let Some(engine) = &mut running.engine else { return Ok(id) };
-        if !engine.follows(id) && !engine.is_inbox_known() {
-            // Where it begins is known once that was read.
+        let is_read = running.online.as_ref().is_some_and(|online| online.listing.is_inbox_read);
+        let may_come = engine.welcomed_at(id).is_none() && !is_read;
+        if !engine.follows(id) && (may_come || !engine.is_inbox_known()) {
+            // Where it begins is known once that was read, after it was listed.
+            engine.inbox_item();
+            running.online.iter_mut().for_each(|online| online.listing.is_inbox_read = true);
             self.list();
             return Ok(id);
         }

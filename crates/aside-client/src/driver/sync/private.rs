@@ -43,6 +43,12 @@ impl Sync {
         self.deferred.iter().any(|summary| summary.room.as_ref().is_some_and(is))
     }
 
+    /// Those that are about to be followed.
+    pub(in crate::driver) fn deferred(&self) -> impl Iterator<Item = ConversationId> {
+        let rooms = self.deferred.iter().filter_map(|summary| summary.room.as_ref());
+        rooms.filter_map(|room| ConversationId::try_from(&room.conversation_id[..]).ok())
+    }
+
     pub(in crate::driver) fn take_deferred(&mut self) -> Vec<v1::Summary> {
         std::mem::take(&mut self.deferred)
     }
