@@ -28,6 +28,7 @@ mod causes;
 mod checks;
 mod device;
 mod evil;
+mod following;
 mod liar;
 mod log;
 mod operations;

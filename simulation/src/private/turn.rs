@@ -15,7 +15,7 @@ use aside_session::client::{
 use prost::Message as _;
 
 use super::{
-    device::{Asked, Device, Pinned, Room, Scene},
+    device::{Asked, Device, Pinned, Scene},
     sabotage::PrivateSabotage,
     witness::Fate,
 };
@@ -366,99 +366,6 @@ impl Device {
                 Ok(())
             }
         }
-    }
-
-    /// The conversations of the user.
-    fn listed(&mut self, summaries: &v1::Summaries, scene: &mut Scene<'_>) -> Result<()> {
-        let online = self.online().context("a reply without connection")?;
-        online.listing.is_under_way = false;
-        let is_stale = online.listing.is_due;
-        let mut seen = Vec::new();
-        for room in summaries.summaries.iter().filter_map(|it| it.room.as_ref()) {
-            if matches!(room.kind(), v1::ConversationKind::Direct | v1::ConversationKind::Group) {
-                seen.push(self.found(room, scene)?);
-            }
-        }
-        for id in self.joined() {
-            if !is_stale && !seen.contains(&id) {
-                self.lose(id, scene)?;
-            }
-        }
-        let is_whole = self.online().is_some_and(|online| !online.listing.is_due);
-        if let Some(online) = self.online().filter(|_| is_whole) {
-            online.listing.is_inbox_read = false;
-        }
-        if let Some(engine) = self.engine().filter(|_| is_whole) {
-            engine.listed();
-        }
-        Ok(())
-    }
-
-    /// The user is a member of it.
-    fn found(&mut self, room: &v1::Room, scene: &mut Scene<'_>) -> Result<ConversationId> {
-        let id: ConversationId = room.conversation_id[..].try_into()?;
-        let running = self.running.as_mut().context("it runs")?;
-        let Some(engine) = &mut running.engine else { return Ok(id) };
-        let is_read = running.online.as_ref().is_some_and(|online| online.listing.is_inbox_read);
-        let may_come = engine.welcomed_at(id).is_none() && !is_read;
-        if !engine.follows(id) && (may_come || !engine.is_inbox_known()) {
-            // Where it begins is known once that was read, after it was listed.
-            engine.inbox_item();
-            running.online.iter_mut().for_each(|online| online.listing.is_inbox_read = true);
-            self.list();
-            return Ok(id);
-        }
-        let welcomed = engine.welcomed_at(id);
-        let is_known = self.disk.rooms.contains_key(&id);
-        let kept = self.disk.rooms.entry(id).or_insert_with(|| {
-            // Some are not interested in what was before.
-            let from_seq = match welcomed {
-                Some(seq) => seq,
-                None if scene.rng.one_in(3) => room.head_seq + 1,
-                None => 1,
-            };
-            let kind = room.kind();
-            Room { is_member: true, kind, from_seq, remembered: None, entries: Default::default() }
-        });
-        kept.is_member = true;
-        let is_new = !engine.follows(id);
-        if is_new && let Some(kept) = self.disk.vault.conversations.get_mut(&id) {
-            kept.may_be_read_anew = true;
-        }
-        engine.follow(id, room.kind(), room.head_seq, 0);
-        let last = kept.last();
-        if last >= kept.from_seq {
-            engine.kept(id, last);
-        }
-        let follower = running.followers.entry(id).or_insert_with(|| kept.follower(id));
-        follower.handle_head_seq(room.head_seq);
-        let online = running.online.as_mut().context("a reply without connection")?;
-        if online.members_known.insert(id) {
-            online.members_due.insert(id);
-        }
-        if is_new || !is_known {
-            scene.notes.push(format!("{} follows {}", self.name, scene.witness.name(id)));
-        }
-        Ok(id)
-    }
-
-    /// The user is a member of it no longer.
-    fn lose(&mut self, id: ConversationId, scene: &mut Scene<'_>) -> Result<()> {
-        if let Some(room) = self.disk.rooms.get_mut(&id) {
-            room.is_member = false;
-        }
-        if let Some(kept) = self.disk.vault.conversations.get_mut(&id) {
-            kept.may_be_read_anew = true;
-        }
-        let running = self.running.as_mut().context("it runs")?;
-        running.followers.remove(&id);
-        if let Some(engine) = &mut running.engine
-            && engine.follows(id)
-        {
-            engine.unlisted(id);
-            scene.notes.push(format!("{} loses {}", self.name, scene.witness.name(id)));
-        }
-        Ok(())
     }
 
     fn log_came(
