@@ -87,7 +87,7 @@ fn approve(world: &Computers, (new, by): (&str, &str)) {
     new.event("asked");
     let mut by = Dialogue::start(world.aside(by, "devices approve", &["--json"]));
     by.event("asks");
-    let code = new.event("code")["code"].as_str().unwrap().to_owned();
+    let code = new.event("code")["code"].as_str().expect("digits").to_owned();
     by.event("code");
     by.say(&code);
     new.say("yes");
