@@ -344,6 +344,7 @@ impl Error {
                 "Have them connect with a device of theirs, which leaves new keys, and try again."
             }
             Self::Goal(GoalError::Oneself) => "Leave it: /group leave.",
+            Self::Goal(GoalError::Stranger) => "/health says who it is, and what to do.",
             Self::Goal(GoalError::Direct) => "Begin a group with whom you want in it: /group new.",
             Self::Goal(GoalError::NotInGroup) => "Wait until this device is in it, or see /health.",
             Self::Goal(GoalError::Refused(error)) => {

@@ -108,6 +108,8 @@ pub struct Engine {
     /// Whether the server refuses something of a conversation that it listed.
     is_listing_due: bool,
     was_approved: bool,
+    /// Conversations to which Welcomes lead that were not in the last list.
+    strays: BTreeSet<ConversationId>,
     /// Whom this device knew in conversations that it was put out of, on this run.
     former: BTreeMap<ConversationId, BTreeSet<UserId>>,
     /// The conversation that was asked for last, for the others to have their turn.
@@ -179,6 +181,7 @@ impl Engine {
             is_approved: false,
             is_listing_due: false,
             was_approved: false,
+            strays: BTreeSet::new(),
             former: BTreeMap::new(),
             last_polled: None,
         };

@@ -81,7 +81,7 @@ impl Causes {
         self.was_lied_to(device, id) || self.had_leaf(id, |it| self.evil.contains(&it.user))
     }
 
-    fn is_doubtful(&self, device: &Owner) -> bool {
+    pub(crate) fn is_doubtful(&self, device: &Owner) -> bool {
         self.evil.contains(&device.user) || self.revoked.contains(device)
     }
 

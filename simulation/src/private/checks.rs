@@ -170,8 +170,8 @@ impl Groups<'_> {
 }
 
 impl Groups<'_> {
-    /// The only owner is evil, or the server, and has led the group to where nobody can be, as they are told; or where others are only
-    /// until they say something (MLS-046). Who was kept from what led there can't reject it, whoever the owners are.
+    /// The only owner is evil, and the last change its own, the server's or of a device that was revoked: nobody can be where that has
+    /// led, as they are told, or others are only until they say something (MLS-046). Who was kept from what led there can't reject it, whoever the owners are.
     fn is_ruined(
         &self,
         id: ConversationId,
@@ -185,7 +185,7 @@ impl Groups<'_> {
         let Some((seq, by)) = logs.last_change(id) else { return false };
         let is_blind = room.from_seq > seq && witness.causes.was_lied_to(who.device, id);
         let is_theirs = !owners.is_empty() && (is_blind || owners.iter().all(|it| is_evil(it)));
-        let is_evils_deed = is_evil(&by.user) || witness.forged.contains(&(id, seq));
+        let is_bad = witness.causes.is_doubtful(&by) || witness.forged.contains(&(id, seq));
         let leaves = logs.leaves(id);
         let is_put_out = health.epoch.is_some() && !leaves.contains(&who);
         let is_told = health.broken.is_some() || is_put_out;
@@ -193,7 +193,7 @@ impl Groups<'_> {
             it.leaves.iter().filter(|leaf| !it.cut_off.contains(leaf)).ne(leaves.iter())
         };
         let is_lost = |it: &&Health| it.broken.is_some() || is_in_another_tree(it);
-        is_told && is_theirs && is_evils_deed && insiders.iter().all(is_lost)
+        is_told && is_theirs && is_bad && insiders.iter().all(is_lost)
     }
 }
 

@@ -262,7 +262,7 @@ pub(crate) fn told(
 fn stranger(who: &str) -> String {
     format!(
         "the group goes on by a device of {who}, and when this device was in it {who} was not: the server may have put {who} there. Nothing \
-         is sent before you have asked those whom you know there, by another way, who is in it; if {who} belongs there, /rejoin {who} goes on with them."
+         is sent before you have asked those whom you know there, by another way, who is in it; if {who} belongs there, and the safety number is right (/verify {who}), /rejoin {who} goes on with them."
     )
 }
 

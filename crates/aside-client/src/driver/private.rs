@@ -168,6 +168,9 @@ impl Driver {
         }
         if let Some(engine) = self.private.engine.as_mut().filter(|_| self.sync.is_listed()) {
             engine.listed();
+            if engine.take_listing_due() {
+                self.sync.list_anew();
+            }
         }
         while let Some((conversation, event)) =
             self.private.engine.as_mut().and_then(Engine::poll_event)

@@ -492,11 +492,8 @@ impl Conversation {
         self.is_dirty = true;
     }
 
-    /// Its user asks for it to go on: by coming in anew, unless it is in the group.
-    pub(super) fn ask_anew(&mut self, is_in: bool) {
-        if !is_in {
-            self.repair = Some(Repair::Asked);
-        }
+    /// Its user asks for it to go on: what did not work may by now.
+    pub(super) fn try_anew(&mut self) {
         (self.broken, self.not_before_ms) = (None, 0);
         (self.held_at, self.sent_in_vain) = (None, None);
         (self.is_removed, self.is_dirty) = (false, true);
@@ -519,7 +516,7 @@ impl Conversation {
             broken: self.broken.map(|(repair, reason, _)| (repair, reason)),
             left_behind: self.left_behind.culprit(),
             led_by: self.led_by,
-            stranger: self.named.filter(|it| !it.is_let_lead).map(|it| it.user),
+            stranger: self.stranger(),
             waiting: self.outgoing.iter().filter(|it| it.sent.is_none()).count(),
         }
     }

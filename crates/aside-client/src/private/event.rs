@@ -228,6 +228,9 @@ pub enum GoalError {
     /// It is a DIRECT (MLS-050).
     #[error("it is a conversation of two, whom nobody joins and nobody is removed from")]
     Direct,
+    /// The group goes on by somebody whom this device did not know there, and its user has not let that one lead (MLS-049).
+    #[error("the group goes on by somebody whom this device did not know there")]
+    Stranger,
     /// This device is not in the group.
     #[error("this device is not in the conversation's group")]
     NotInGroup,

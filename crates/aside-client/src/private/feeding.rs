@@ -114,6 +114,7 @@ impl Engine {
         let Some(mut conversation) = self.conversations.remove(&id) else { return };
         conversation.give_up(false, &mut self.told, &mut self.writes);
         conversation.known_before = known;
+        (conversation.led_by, conversation.named) = (None, None);
         let writes = self.writes.conversations.entry(id).or_default();
         if let Some(group) = conversation.group.take() {
             writes.groups.insert(group.id().generation, None);
@@ -126,9 +127,6 @@ impl Engine {
         writes.record = Some(conversation.record());
         // A later Welcome brings it back, if it is listed again.
         self.inbox.taken_in(id, conversation.cursor);
-        if self.inbox.first(id).is_some() {
-            self.is_listing_due = true;
-        }
     }
 
     /// The server says that the user is not in the conversation, by its list or by refusing to read it. What is to be said and done
@@ -238,13 +236,17 @@ impl Engine {
     }
 
     /// The user's conversations were listed, and those that are private are followed: Welcomes to others lead nowhere. But one that is
-    /// kept may be listed once more, and what was said there be for this device (MLS-043); and where they are to be listed anew, that
-    /// list may have others.
+    /// kept may be listed once more, and what was said there be for this device (MLS-043); and one that came after the list was made is in
+    /// the next, which is asked for.
     pub fn listed(&mut self) {
-        let may_be_listed = |it: &Conversation| !it.is_over();
-        if !self.is_listing_due {
-            self.inbox.keep(|id| self.conversations.get(id).is_some_and(may_be_listed));
+        if self.is_listing_due || !self.is_inbox_known() {
+            return;
         }
+        let is_known =
+            |id: &ConversationId| self.conversations.get(id).is_some_and(|it| !it.is_over());
+        self.inbox.keep(|id| is_known(id) || !self.strays.contains(id));
+        self.strays = self.inbox.conversations().filter(|id| !is_known(id)).collect();
+        self.is_listing_due = !self.strays.is_empty();
     }
 
     /// Whose device log is to be fetched, and held against what is pinned of it. Then [`learn`](Self::learn), or

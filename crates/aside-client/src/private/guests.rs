@@ -8,7 +8,7 @@ use aside_proto::id::UserId;
 
 use super::{
     conversation::{Context, Conversation},
-    event::{Event, Repair},
+    event::{Event, GoalError, Repair},
 };
 
 /// Of a UUID (RFC 9562): the ids of other conversations have another (PRIV-003).
@@ -101,6 +101,10 @@ impl Conversation {
     pub(super) fn came_by_stranger(&mut self, cx: &mut Context<'_>, by: Owner) {
         self.led_by = Some(by);
         self.name_stranger(cx, Repair::NoWelcome, by);
+        for goal in std::mem::take(&mut self.goals) {
+            let outcome = Err(GoalError::Stranger);
+            cx.tell(self.id, Event::Done { goal, outcome });
+        }
     }
 
     /// Somebody leads whom it did not know, and its user has not let that one lead.
@@ -115,17 +119,23 @@ impl Conversation {
 
     /// Its user lets the one who was named lead; false if that is somebody else.
     pub(super) fn let_lead(&mut self, user: UserId) -> bool {
-        if self.named.is_none_or(|it| it.user != user) {
+        if self.led_by.is_some_and(|by| by.user == user) && self.is_in_group() {
+            (self.led_by, self.named, self.repair) = (None, None, None);
+        } else if self.named.is_some_and(|it| it.user == user) {
+            // Where that one leads is to be come to, and nothing to be begun anew.
+            self.named = Some(Named { user, is_let_lead: true });
+            self.repair.get_or_insert(Repair::NoWelcome);
+        } else {
             return false;
         }
-        let is_led = self.led_by.is_some_and(|by| by.user == user) && self.is_in_group();
-        if is_led {
-            (self.led_by, self.named) = (None, None);
-        } else {
-            self.named = Some(Named { user, is_let_lead: true });
-        }
-        self.ask_anew(is_led);
+        self.try_anew();
         true
+    }
+
+    /// Who leads, and has not been let.
+    pub(super) fn stranger(&self) -> Option<UserId> {
+        let named = self.named.filter(|it| !it.is_let_lead).map(|it| it.user);
+        named.or_else(|| self.led_by.map(|by| by.user))
     }
 
     /// What its user was told of somebody who leads, and has said, was of a moment that is over.

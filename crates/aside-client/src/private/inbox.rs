@@ -74,6 +74,11 @@ impl Inbox {
         self.items.range(of).next().map(|((_, seq), _)| *seq)
     }
 
+    /// Where they lead.
+    pub(super) fn conversations(&self) -> impl Iterator<Item = ConversationId> {
+        self.items.keys().map(|(conversation, _)| *conversation)
+    }
+
     /// What came with entries that were taken in is of no more use.
     pub(super) fn taken_in(&mut self, conversation: ConversationId, cursor: u64) {
         self.items.retain(|(of, seq), _| *of != conversation || *seq > cursor);
@@ -86,9 +91,7 @@ impl Inbox {
 
     /// What leads to no conversation that is followed is of no use.
     pub(super) fn keep(&mut self, is_followed: impl Fn(&ConversationId) -> bool) {
-        if self.is_known {
-            self.items.retain(|(of, _), _| is_followed(of));
-        }
+        self.items.retain(|(of, _), _| is_followed(of));
     }
 
     /// How far the server may forget what it holds, if that is further than it was told.

@@ -320,6 +320,7 @@ impl Conversation {
     /// What is known was lost: the state is of no use any more.
     pub(super) fn drop_group(&mut self, cx: &mut Context<'_>) {
         self.note_known();
+        self.led_by = None;
         if let Some(group) = self.group.take() {
             cx.conversation(self.id).groups.insert(group.id().generation, None);
             self.is_dirty = true;

@@ -315,6 +315,7 @@ impl Conversation {
         }
         if leaves.iter().chain(cut_off).all(|leaf| leaf.user != cx.me.user) {
             // Somebody has to let this user in.
+            self.forget_stranger();
             self.info = None;
             self.broken = Some((repair, Reason::NotAMember, self.roster.at));
             return Ok(None);

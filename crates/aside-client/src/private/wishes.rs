@@ -6,7 +6,7 @@ use bytes::Bytes;
 use super::{
     Engine, MAX_WAITING, SendError,
     conversation::{Conversation, Outgoing},
-    event::{Event, Goal, GoalError},
+    event::{Event, Goal, GoalError, Repair},
 };
 
 impl Engine {
@@ -88,8 +88,14 @@ impl Engine {
             self.told.push_back((id, Event::Done { goal, outcome }));
             return true;
         }
-        if matches!(goal, Goal::Add(_) | Goal::Remove(_)) && conversation.is_direct() {
-            let outcome = Err(GoalError::Direct);
+        let is_for_groups = matches!(goal, Goal::Add(_) | Goal::Remove(_));
+        let refused = match conversation.led_by {
+            _ if is_for_groups && conversation.is_direct() => Some(GoalError::Direct),
+            Some(_) => Some(GoalError::Stranger),
+            None => None,
+        };
+        if let Some(error) = refused {
+            let outcome = Err(error);
             self.told.push_back((id, Event::Done { goal, outcome }));
             return true;
         }
@@ -110,7 +116,8 @@ impl Engine {
         };
         // Who leads is named once more, if that is not whom this device knows.
         conversation.told_broken = None;
-        conversation.ask_anew(false);
+        conversation.repair = Some(Repair::Asked);
+        conversation.try_anew();
         true
     }
 

@@ -357,7 +357,10 @@ fn says_nothing_where_a_stranger_leads(world: &mut World, at: usize, stranger: u
         assert_eq!(engine.health(ROOM).unwrap().broken, broken);
         let conversation = &engine.conversations[&ROOM];
         assert!(!conversation.known_users().unwrap().contains(&world.peers[stranger].me().user));
-        assert!(!world.told(at).contains(&failed), "nor told again");
+        let told = world.told(at);
+        assert!(!told.contains(&failed), "nor told again");
+        let (goal, outcome) = (Goal::Renew, Err(GoalError::Stranger));
+        assert!(told.contains(&Event::Done { goal, outcome }), "which waits for nothing");
         if !is_restarted {
             world.restart(at, &[]);
         }
