@@ -206,6 +206,8 @@ pub(super) type Broken = (Repair, Reason, Option<(u32, u64)>);
 
 pub(super) struct Conversation {
     pub(super) id: ConversationId,
+    /// Each time that it is taken up anew it is another.
+    pub(super) life: u32,
     pub(super) roster: Roster,
     pub(super) naming: Naming,
     /// The last entry that was taken in.
@@ -309,6 +311,7 @@ impl Conversation {
     pub(super) fn new(id: ConversationId) -> Self {
         Self {
             id,
+            life: 0,
             roster: Roster::default(),
             naming: Naming::default(),
             cursor: 0,

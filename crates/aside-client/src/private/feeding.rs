@@ -67,6 +67,7 @@ impl Engine {
         after: u64,
     ) {
         let conversation = self.conversations.entry(id).or_insert_with(|| Conversation {
+            life: next_life(&mut self.lives),
             cursor: after,
             head: after,
             known_before: self.former.remove(&id),
@@ -303,4 +304,10 @@ impl Engine {
             conversation.log_settled(user, is_news);
         }
     }
+}
+
+/// None that was before.
+pub(super) const fn next_life(lives: &mut u32) -> u32 {
+    *lives = lives.wrapping_add(1);
+    *lives
 }

@@ -31,7 +31,8 @@ enum For {
     Publish(Suite),
     Inbox,
     Ack,
-    Conversation(ConversationId, Box<Request>),
+    /// And which of its lives it was for.
+    Conversation(ConversationId, u32, Box<Request>),
 }
 
 impl Engine {
@@ -65,7 +66,8 @@ impl Engine {
             self.last_polled = Some(id);
             conversation.in_flight = Some(request.step);
             let (key, body) = (request.key, request.body.clone());
-            return Some((Asked(For::Conversation(id, Box::new(request))), key, body));
+            let asked = For::Conversation(id, conversation.life, Box::new(request));
+            return Some((Asked(asked), key, body));
         }
         if let Some(up_to) = self.inbox.ack() {
             self.inbox.ack_in_flight = Some(up_to);
@@ -98,8 +100,10 @@ impl Engine {
                 self.writes.device = Some(self.packages.record());
             }
             (For::Publish(suite), Err(_)) => self.packages.refused(suite, again.is_some()),
-            (For::Conversation(id, request), result) => {
-                let Some(conversation) = self.conversations.get_mut(&id) else { return };
+            (For::Conversation(id, life, request), result) => {
+                // What was asked for before it was forgotten, or left, says nothing of what it is now.
+                let conversation = self.conversations.get_mut(&id).filter(|it| it.life == life);
+                let Some(conversation) = conversation else { return };
                 conversation.in_flight = None;
                 match result {
                     Ok(body) => {

@@ -7,6 +7,7 @@ use super::{
     Engine, MAX_WAITING, SendError,
     conversation::{Conversation, Outgoing},
     event::{Event, Goal, GoalError, Repair},
+    feeding::next_life,
 };
 
 impl Engine {
@@ -141,6 +142,7 @@ impl Engine {
             let doubted = std::mem::take(&mut conversation.doubted);
             let next_order = conversation.next_order;
             *conversation = Conversation {
+                life: next_life(&mut self.lives),
                 outgoing,
                 doubted,
                 known_before,

@@ -581,6 +581,29 @@ fn a_message_that_is_acknowledged_and_not_kept_is_found_out() {
     assert_eq!(refused, Err(SendError::Contradicted));
 }
 
+/// A reply to what was asked before a conversation is taken up anew is of the time before.
+#[test]
+fn what_was_asked_for_before_a_conversation_is_forgotten_is_forgotten_too() {
+    let mut world = World::new(Group, 3);
+    world.say(LAST, "hello?");
+    let engine = &mut world.peers[LAST].engine;
+    engine.work().unwrap();
+    engine.take_writes();
+    engine.written();
+    let (asked, _, body) = engine.poll_request().unwrap();
+    assert!(matches!(body, v1::client_frame::Body::SendPrivate(_)));
+    engine.forget(ROOM);
+    // It was sent as something else, say.
+    let (seq, payload_hash) = (world.head() + 1, Bytes::from_static(&[7; 32]));
+    let sent = v1::Sent { seq, payload_hash, ..v1::Sent::default() };
+    let engine = &mut world.peers[LAST].engine;
+    engine.replied(asked, Ok(v1::server_frame::Body::Sent(sent)));
+    world.settle();
+    let told = world.told(LAST);
+    assert!(!told.iter().any(|it| matches!(it, Event::Contradiction { .. })), "{told:?}");
+    assert!(world.is_in(LAST));
+}
+
 // cites: MLS-046
 #[test]
 fn nothing_is_said_in_a_tree_with_leaves_that_nobody_was_shown() {

@@ -368,6 +368,12 @@ impl World {
             Body::EstablishGroup(establish) => self.establish(at, key, establish),
             Body::SubmitCommit(submit) => self.commit(at, key, submit)?,
             Body::SendPrivate(send) => {
+                let payload = v1::PrivatePayload::decode(&send.payload[..]).unwrap();
+                let header = v1::PrivateHeader::decode(&payload.header[..]).unwrap();
+                if (header.generation, header.epoch) != (self.info.generation, self.info.epoch) {
+                    let (code, head_seq) = (ErrorCode::StaleEpoch.into(), self.head());
+                    return Err(Box::new(v1::Error { code, head_seq, ..v1::Error::default() }));
+                }
                 let mut hash = payload_hash(&send.salt[..].try_into().unwrap(), &send.payload);
                 let swallows = self.peers[at].swallows;
                 hash[0] ^= u8::from(swallows == Some(false));
