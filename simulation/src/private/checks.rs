@@ -193,7 +193,10 @@ impl Groups<'_> {
             it.leaves.iter().filter(|leaf| !it.cut_off.contains(leaf)).ne(leaves.iter())
         };
         let is_lost = |it: &&Health| it.broken.is_some() || is_in_another_tree(it);
-        is_told && is_theirs && is_bad && insiders.iter().all(is_lost)
+        // Who is there finds out once there is something to say (MLS-046), and may do what this one may not.
+        let is_unfound = |it: &&Health| it.is_tree_unproven && is_in_another_tree(it);
+        let will_be_found = !insiders.is_empty() && insiders.iter().all(is_unfound);
+        is_told && (will_be_found || (is_theirs && is_bad && insiders.iter().all(is_lost)))
     }
 }
 

@@ -68,10 +68,8 @@ impl Device {
             kept.may_be_read_anew = true;
         }
         engine.follow(id, room.kind(), room.head_seq, 0);
-        let last = kept.last();
-        if last >= kept.from_seq {
-            engine.kept(id, last);
-        }
+        // What it does not want is as if it were gone.
+        engine.kept(id, kept.last());
         let follower = running.followers.entry(id).or_insert_with(|| kept.follower(id));
         follower.handle_head_seq(room.head_seq);
         let online = running.online.as_mut().context("a reply without connection")?;
