@@ -5,7 +5,7 @@ use aside_client::display::neutralise_line;
 
 use crate::{
     named::{find_room, parse_room},
-    output::{self, Style, private},
+    output::{self, Style, standing},
     session::SessionArgs,
 };
 
@@ -38,10 +38,10 @@ pub(crate) async fn run(args: &Args) -> Result<()> {
     client.catch_up(room.conversation).await?;
     let health = client.health(room.conversation).await?;
     match args.json {
-        true => output::line(private::health_json(&health))?,
+        true => output::line(standing::health_json(&health))?,
         false => {
             let place = (room.kind, room.name.as_str());
-            output::line(private::health(&client, place, &health, Style::of_stdout()).await?)?;
+            output::line(standing::health(&client, place, &health, Style::of_stdout()).await?)?;
         }
     }
     client.close().await;

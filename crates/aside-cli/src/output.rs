@@ -5,6 +5,7 @@ mod changes;
 pub(crate) mod earlier;
 pub(crate) mod messages;
 pub(crate) mod private;
+pub(crate) mod standing;
 
 use std::{
     env,

@@ -108,8 +108,8 @@ pub struct Engine {
     /// Whether the server refuses something of a conversation that it listed.
     is_listing_due: bool,
     was_approved: bool,
-    /// How many conversations were taken up on this run.
-    lives: u32,
+    /// How often one was taken up on this run, at most.
+    lives: u64,
     /// Conversations to which Welcomes lead that were not in the last list.
     strays: BTreeSet<ConversationId>,
     /// Whom this device knew in conversations that it was put out of, on this run.

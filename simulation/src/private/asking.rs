@@ -97,12 +97,17 @@ impl Device {
             }
             client_frame::Body::SubmitCommit(submit) => {
                 let payload = v1::CommitPayload::decode(&submit.payload[..])?;
-                v1::CommitHeader::decode(&payload.header[..])?.conversation_id
+                let header = v1::CommitHeader::decode(&payload.header[..])?;
+                if header.is_external {
+                    // To come to another, whom its user has let lead.
+                    return Ok(());
+                }
+                header.conversation_id
             }
             _ => return Ok(()),
         };
         let health = self.seen().and_then(|engine| engine.health(id[..].try_into().ok()?));
-        let is_led = health.is_some_and(|it| it.led_by.is_some() && it.stranger.is_some());
+        let is_led = health.is_some_and(|it| it.led_by.is_some());
         ensure!(!is_led, "it speaks where a stranger leads, and its user has not said so");
         Ok(())
     }

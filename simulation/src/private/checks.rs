@@ -152,9 +152,8 @@ impl Groups<'_> {
             let leaves = logs.leaves(id);
             let is_leaf = |it: &&&Device| it.disk.owner.is_some_and(|it| leaves.contains(&it));
             let is_over = insiders.is_empty() && !devices.iter().filter(is_leaf).any(could_be);
-            let insiders_at: Vec<_> = insiders.iter().map(|(_, health)| health).collect();
             let is_ruined =
-                self.is_ruined(id, (owner, &device.disk.rooms[&id], &health), &insiders_at);
+                self.is_ruined(id, (owner, &device.disk.rooms[&id], &health), &insiders);
             ensure!(
                 is_over
                     || is_ruined
@@ -167,16 +166,15 @@ impl Groups<'_> {
         }
         Ok(())
     }
-}
 
-impl Groups<'_> {
     /// The only owner is evil, and the last change its own, the server's or of a device that was revoked: nobody can be where that has
-    /// led, as they are told, or others are only until they say something (MLS-046). Who was kept from what led there can't reject it, whoever the owners are.
+    /// led, as they are told, or others are only until they say something (MLS-046). Who was kept from what led there can't reject it,
+    /// whoever the owners are.
     fn is_ruined(
         &self,
         id: ConversationId,
         (who, room, health): (Owner, &Room, &Health),
-        insiders: &[&Health],
+        insiders: &[(Owner, Health)],
     ) -> bool {
         let Self { witness, logs, .. } = self;
         let is_evil = |user: &UserId| witness.causes.evil.contains(user);
@@ -192,9 +190,9 @@ impl Groups<'_> {
         let is_in_another_tree = |it: &Health| {
             it.leaves.iter().filter(|leaf| !it.cut_off.contains(leaf)).ne(leaves.iter())
         };
-        let is_lost = |it: &&Health| it.broken.is_some() || is_in_another_tree(it);
+        let is_lost = |(_, it): &(Owner, Health)| it.broken.is_some() || is_in_another_tree(it);
         // Who is there finds out once there is something to say (MLS-046), and may do what this one may not.
-        let is_unfound = |it: &&Health| it.is_tree_unproven && is_in_another_tree(it);
+        let is_unfound = |(_, it): &(Owner, Health)| it.is_tree_unproven && is_in_another_tree(it);
         let will_be_found = !insiders.is_empty() && insiders.iter().all(is_unfound);
         is_told && (will_be_found || (is_theirs && is_bad && insiders.iter().all(is_lost)))
     }

@@ -121,8 +121,6 @@ pub(crate) struct Online {
 pub(crate) struct Listing {
     pub(crate) is_due: bool,
     pub(crate) is_under_way: bool,
-    /// Whether the inbox was read since new conversations were listed.
-    pub(crate) is_inbox_read: bool,
 }
 
 /// What a reply is to.

@@ -15,11 +15,22 @@ impl Device {
         let online = self.online().context("a reply without connection")?;
         online.listing.is_under_way = false;
         let is_stale = online.listing.is_due;
-        let mut seen = Vec::new();
-        for room in summaries.summaries.iter().filter_map(|it| it.room.as_ref()) {
-            if matches!(room.kind(), v1::ConversationKind::Direct | v1::ConversationKind::Group) {
-                seen.push(self.found(room, scene)?);
-            }
+        let is_private = |it: &&v1::Room| {
+            matches!(it.kind(), v1::ConversationKind::Direct | v1::ConversationKind::Group)
+        };
+        let rooms = summaries.summaries.iter().filter_map(|it| it.room.as_ref());
+        let mut listed = Vec::new();
+        for room in rooms.filter(is_private) {
+            listed.push((ConversationId::try_from(&room.conversation_id[..])?, room));
+        }
+        let seen: Vec<_> = listed.iter().map(|(id, _)| *id).collect();
+        if !self.engine().is_some_and(|engine| engine.knows_beginnings(seen.iter().copied())) {
+            // It is listed once more when that is known; what is followed goes on.
+            listed.retain(|(id, _)| self.seen().is_some_and(|engine| engine.follows(*id)));
+            self.list();
+        }
+        for (id, room) in listed {
+            self.found(id, room, scene)?;
         }
         for id in self.joined() {
             if !is_stale && !seen.contains(&id) {
@@ -27,9 +38,6 @@ impl Device {
             }
         }
         let is_whole = self.online().is_some_and(|online| !online.listing.is_due);
-        if let Some(online) = self.online().filter(|_| is_whole) {
-            online.listing.is_inbox_read = false;
-        }
         if let Some(engine) = self.engine().filter(|_| is_whole) {
             engine.listed();
         }
@@ -37,19 +45,9 @@ impl Device {
     }
 
     /// The user is a member of it.
-    fn found(&mut self, room: &v1::Room, scene: &mut Scene<'_>) -> Result<ConversationId> {
-        let id: ConversationId = room.conversation_id[..].try_into()?;
+    fn found(&mut self, id: ConversationId, room: &v1::Room, scene: &mut Scene<'_>) -> Result<()> {
         let running = self.running.as_mut().context("it runs")?;
-        let Some(engine) = &mut running.engine else { return Ok(id) };
-        let is_read = running.online.as_ref().is_some_and(|online| online.listing.is_inbox_read);
-        let may_come = engine.welcomed_at(id).is_none() && !is_read;
-        if !engine.follows(id) && (may_come || !engine.is_inbox_known()) {
-            // Where it begins is known once that was read, after it was listed.
-            engine.inbox_item();
-            running.online.iter_mut().for_each(|online| online.listing.is_inbox_read = true);
-            self.list();
-            return Ok(id);
-        }
+        let Some(engine) = &mut running.engine else { return Ok(()) };
         let welcomed = engine.welcomed_at(id);
         let is_known = self.disk.rooms.contains_key(&id);
         let kept = self.disk.rooms.entry(id).or_insert_with(|| {
@@ -79,7 +77,7 @@ impl Device {
         if is_new || !is_known {
             scene.notes.push(format!("{} follows {}", self.name, scene.witness.name(id)));
         }
-        Ok(id)
+        Ok(())
     }
 
     /// The user is a member of it no longer.

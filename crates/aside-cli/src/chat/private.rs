@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     named,
-    output::{is_signed, private, role_name},
+    output::{is_signed, private, role_name, standing},
 };
 
 /// The color of a group whose members have not chosen one.
@@ -136,7 +136,7 @@ impl Worker {
                 let here = self.private_here()?.clone();
                 let health = self.client.health(here.conversation).await?;
                 let place = (here.kind, here.name.as_str());
-                self.say(private::health(&self.client, place, &health, self.style).await?).await;
+                self.say(standing::health(&self.client, place, &health, self.style).await?).await;
                 Ok(())
             }
             Private::Rejoin(None) => {

@@ -39,8 +39,6 @@ pub(super) struct Private {
     engine: Option<Engine>,
     /// Whether the capability is in force.
     in_force: bool,
-    /// Whether the inbox was read since new conversations were listed, for where they begin.
-    is_inbox_read: bool,
     waiters: Vec<(ConversationId, Goal, Done)>,
     receipts: HashMap<IdempotencyKey, (ConversationId, Waiter, Bytes)>,
     /// Device logs that are being fetched, and those of which the next page is due.
@@ -103,7 +101,6 @@ impl Private {
         if let Some(engine) = &mut self.engine {
             engine.disconnected();
         }
-        self.is_inbox_read = false;
         self.logs.clear();
         self.pages.clear();
         self.listed.clear();
@@ -186,17 +183,10 @@ impl Driver {
     /// Follows conversations that were listed, once it is known where they begin for this device; whether there were any, of which
     /// more may be due then.
     async fn private_follow(&mut self) -> Result<bool, Error> {
-        let Some(engine) = self.private.engine.as_mut().filter(|it| it.is_inbox_known()) else {
-            return Ok(false);
-        };
-        // A Welcome may have come after the inbox was read, and before the conversation was listed.
-        let may_come = |id| !engine.follows(id) && engine.welcomed_at(id).is_none();
-        if !self.private.is_inbox_read && self.sync.deferred().any(may_come) {
-            engine.inbox_item();
-            self.private.is_inbox_read = true;
+        let engine = self.private.engine.as_mut();
+        if !engine.is_some_and(|engine| engine.knows_beginnings(self.sync.deferred())) {
             return Ok(false);
         }
-        self.private.is_inbox_read = false;
         let deferred = self.sync.take_deferred();
         for summary in &deferred {
             let Some(room) = &summary.room else { continue };

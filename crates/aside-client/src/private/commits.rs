@@ -55,7 +55,7 @@ impl Conversation {
         self.roster.committed((seq, by.owner), at, &claim.added, &claim.removed);
         if taken {
             self.report_epoch();
-            self.broken.take_if(|_| self.led_by.is_none());
+            self.broken = None;
             self.forget_stranger();
             self.hand.ask_again();
         }

@@ -207,7 +207,7 @@ pub(super) type Broken = (Repair, Reason, Option<(u32, u64)>);
 pub(super) struct Conversation {
     pub(super) id: ConversationId,
     /// Each time that it is taken up anew it is another.
-    pub(super) life: u32,
+    pub(super) life: u64,
     pub(super) roster: Roster,
     pub(super) naming: Naming,
     /// The last entry that was taken in.

@@ -66,8 +66,10 @@ impl Engine {
         head: u64,
         after: u64,
     ) {
+        self.lives += 1;
+        let life = self.lives;
         let conversation = self.conversations.entry(id).or_insert_with(|| Conversation {
-            life: next_life(&mut self.lives),
+            life,
             cursor: after,
             head: after,
             known_before: self.former.remove(&id),
@@ -153,6 +155,18 @@ impl Engine {
     #[must_use]
     pub const fn is_inbox_known(&self) -> bool {
         self.inbox.is_known && !self.inbox.is_due && !self.inbox.is_asked
+    }
+
+    /// Whether it is known where these conversations begin for this device, which were listed: a Welcome may have come after the inbox was
+    /// read, and before that, so for one that is new and has none it is read once more (INBOX-009).
+    pub fn knows_beginnings(&mut self, listed: impl IntoIterator<Item = ConversationId>) -> bool {
+        if !self.is_inbox_known() {
+            return false;
+        }
+        let may_come = |id| !self.follows(id) && self.welcomed_at(id).is_none();
+        let is_due = !self.inbox.is_read_for_list && listed.into_iter().any(may_come);
+        (self.inbox.is_due, self.inbox.is_read_for_list) = (is_due, is_due);
+        !is_due
     }
 
     /// The entry by which this device comes into a conversation, if a Welcome waits.
@@ -304,10 +318,4 @@ impl Engine {
             conversation.log_settled(user, is_news);
         }
     }
-}
-
-/// None that was before.
-pub(super) const fn next_life(lives: &mut u32) -> u32 {
-    *lives = lives.wrapping_add(1);
-    *lives
 }

@@ -99,19 +99,20 @@ impl Conversation {
 
     /// A Welcome of somebody whom it did not know has led this device into the group: it reads there, and makes nothing.
     pub(super) fn came_by_stranger(&mut self, cx: &mut Context<'_>, by: Owner) {
-        self.led_by = Some(by);
-        self.name_stranger(cx, Repair::NoWelcome, by);
+        (self.led_by, self.is_dirty) = (Some(by), true);
+        self.named = Some(Named { user: by.user, is_let_lead: false });
+        self.tell_stranger(cx, Repair::NoWelcome, by);
         for goal in std::mem::take(&mut self.goals) {
             let outcome = Err(GoalError::Stranger);
             cx.tell(self.id, Event::Done { goal, outcome });
         }
     }
 
-    /// Somebody leads whom it did not know, and its user has not let that one lead.
+    /// A GroupInfo is of somebody whom it did not know, and its user has not let that one lead: what that has asked for was something else.
     pub(super) fn name_stranger(&mut self, cx: &mut Context<'_>, why: Repair, by: Owner) {
         let named = Named { user: by.user, is_let_lead: false };
         let is_another = self.named.replace(named).is_none_or(|it| it.user != by.user);
-        (self.info, self.is_dirty) = (None, true);
+        (self.info, self.repair, self.is_dirty) = (None, Some(Repair::NoWelcome), true);
         if self.note_broken(why, Reason::Stranger) || is_another {
             self.tell_stranger(cx, why, by);
         }

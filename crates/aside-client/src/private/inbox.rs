@@ -16,6 +16,8 @@ pub(super) struct Inbox {
     acked: u64,
     pub(super) is_due: bool,
     pub(super) is_asked: bool,
+    /// Whether it was, or is being, read since new conversations were listed.
+    pub(super) is_read_for_list: bool,
     /// Whether it was fetched to its end on this connection.
     pub(super) is_known: bool,
     pub(super) ack_in_flight: Option<u64>,
@@ -29,6 +31,7 @@ impl Default for Inbox {
             acked: 0,
             is_due: true,
             is_asked: false,
+            is_read_for_list: false,
             is_known: false,
             ack_in_flight: None,
         }
@@ -39,7 +42,7 @@ impl Inbox {
     /// The connection is lost.
     pub(super) fn disconnected(&mut self) {
         (self.is_due, self.is_asked, self.is_known) = (true, false, false);
-        self.ack_in_flight = None;
+        (self.is_read_for_list, self.ack_in_flight) = (false, None);
     }
 
     pub(super) fn request(&self) -> v1::FetchInbox {

@@ -42,6 +42,14 @@ pub(super) struct By {
     pub(super) key: IdempotencyKey,
 }
 
+impl By {
+    fn of(header: &v1::EntryHeader) -> Option<Self> {
+        let sender = Sender::of(header).flatten()?;
+        let owner = Owner { user: sender.user, device: sender.device };
+        Some(Self { owner, key: sender.message_id })
+    }
+}
+
 impl Conversation {
     /// Takes in as many of the entries that are there as can be.
     pub(super) fn take_in(&mut self, cx: &mut Context<'_>) -> Result<bool, StateError> {
@@ -56,8 +64,7 @@ impl Conversation {
             }
             match self.entry(cx, &entry) {
                 Ok(()) => {
-                    let sender = Sender::of(&entry.header).flatten();
-                    if sender.is_some_and(|by| by.device != cx.me.device) {
+                    if By::of(&entry.header).is_some_and(|by| by.owner != cx.me) {
                         self.refused_in_vain = 0;
                     }
                     self.queue.pop_front();
@@ -100,10 +107,7 @@ impl Conversation {
     pub(super) fn entry(&mut self, cx: &mut Context<'_>, entry: &Entry) -> Taken {
         let is_acknowledged =
             self.outgoing.iter().find(|it| it.sent == Some(entry.seq)).map(|it| it.message_id);
-        let by = Sender::of(&entry.header).flatten().map(|sender| By {
-            owner: Owner { user: sender.user, device: sender.device },
-            key: sender.message_id,
-        });
+        let by = By::of(&entry.header);
         let kind = entry.header.kind();
         let is_it = |key| by.is_some_and(|by| by.owner == cx.me && by.key == key);
         if is_acknowledged.is_some_and(|key| kind != EntryKind::PrivateMessage || !is_it(key)) {

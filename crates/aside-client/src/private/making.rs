@@ -200,7 +200,7 @@ impl Conversation {
 
     pub(super) fn due_in_group(&mut self, cx: &mut Context<'_>) -> Made {
         if self.led_by.is_some() {
-            self.note_broken(Repair::NoWelcome, Reason::Stranger);
+            // Its user was told.
             return Ok(None);
         }
         self.name_again(cx);

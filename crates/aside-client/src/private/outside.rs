@@ -326,7 +326,6 @@ impl Conversation {
         let id = self.group_id(generation);
         let listed = leaves.union(cut_off).copied().collect();
         let (head_seq, chain) = self.history.head();
-        let mut stranger = None;
         let made = cx.device.rejoin(&info.group_info, id, epoch, None).and_then(|rejoin| {
             // Who is in the tree is to be seen by all (MLS-039).
             if *rejoin.leaves() != listed {
@@ -348,29 +347,23 @@ impl Conversation {
             let header = header.encode_to_vec();
             let by = rejoin.signer();
             let (group, commit) = rejoin.commit(&header)?;
-            if !self.may_follow(cx.me, by) {
-                stranger = Some(by);
-                return Err(Reason::Stranger.into());
-            }
-            Ok((key, header, group, commit))
+            Ok((key, header, group, commit, by))
         });
-        let (key, header, mut group, commit) = match made {
+        let (key, header, mut group, commit, by) = match made {
             Ok(made) => made,
             Err(MlsError::Refused(Reason::CredentialRefused)) => {
                 self.refresh_logs(users.into_iter())?;
                 return self.shut_out(cx, (repair, Reason::CredentialRefused), info, leaves);
             }
             Err(MlsError::Refused(reason)) => {
-                let Some(by) = stranger else {
-                    return self.shut_out(cx, (repair, reason), info, leaves);
-                };
-                self.name_stranger(cx, repair, by);
-                // What its user has asked for was something else.
-                self.repair = Some(Repair::NoWelcome);
-                return Ok(None);
+                return self.shut_out(cx, (repair, reason), info, leaves);
             }
             Err(_) => return self.shut_out(cx, (repair, Reason::Invalid), info, leaves),
         };
+        if !self.may_follow(cx.me, by) {
+            self.name_stranger(cx, repair, by);
+            return Ok(None);
+        }
         self.info = None;
         let candidate = cx.save(&mut group)?;
         let payload = v1::CommitPayload { header: header.into(), commit: commit.commit.into() };

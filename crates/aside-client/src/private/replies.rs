@@ -32,7 +32,7 @@ enum For {
     Inbox,
     Ack,
     /// And which of its lives it was for.
-    Conversation(ConversationId, u32, Box<Request>),
+    Conversation(ConversationId, u64, Box<Request>),
 }
 
 impl Engine {
@@ -106,10 +106,7 @@ impl Engine {
                 let Some(conversation) = conversation else { return };
                 conversation.in_flight = None;
                 match result {
-                    Ok(body) => {
-                        let now_ms = self.now_ms;
-                        conversation.answered(&request, body, now_ms, &mut self.told);
-                    }
+                    Ok(body) => conversation.answered(&request, body, self.now_ms, &mut self.told),
                     // It is asked once more if it is listed once more.
                     Err(_) if conversation.is_unlisted => {}
                     Err(_) if again.is_some() => conversation.next = Some(*request),

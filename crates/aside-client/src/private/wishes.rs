@@ -7,7 +7,6 @@ use super::{
     Engine, MAX_WAITING, SendError,
     conversation::{Conversation, Outgoing},
     event::{Event, Goal, GoalError, Repair},
-    feeding::next_life,
 };
 
 impl Engine {
@@ -131,6 +130,7 @@ impl Engine {
 
     /// What is known of a conversation is forgotten, for its log is read anew; what was read of it stays.
     pub fn forget(&mut self, id: ConversationId) {
+        self.lives += 1;
         if let Some(conversation) = self.conversations.get_mut(&id) {
             let writes = self.writes.conversations.entry(id).or_default();
             conversation.note_known();
@@ -142,7 +142,7 @@ impl Engine {
             let doubted = std::mem::take(&mut conversation.doubted);
             let next_order = conversation.next_order;
             *conversation = Conversation {
-                life: next_life(&mut self.lives),
+                life: self.lives,
                 outgoing,
                 doubted,
                 known_before,

@@ -39,8 +39,7 @@ impl Sync {
 
     /// Whether it is about to be followed.
     pub(super) fn is_deferred(&self, conversation: ConversationId) -> bool {
-        let is = |room: &v1::Room| room.conversation_id[..] == conversation.as_bytes()[..];
-        self.deferred.iter().any(|summary| summary.room.as_ref().is_some_and(is))
+        self.deferred().any(|id| id == conversation)
     }
 
     /// Those that are about to be followed.

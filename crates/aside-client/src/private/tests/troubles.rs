@@ -343,7 +343,7 @@ fn says_nothing_where_a_stranger_leads(world: &mut World, at: usize, stranger: u
     };
     let told = world.told(at);
     assert!(told.contains(&failed), "its user is told: {told:?}");
-    let broken = Some((Repair::NoWelcome, Reason::Stranger));
+    let user = world.peers[stranger].me().user;
     for is_restarted in [false, true] {
         world.say(stranger, "who is there?");
         world.settle();
@@ -354,9 +354,9 @@ fn says_nothing_where_a_stranger_leads(world: &mut World, at: usize, stranger: u
         world.pass(60_000);
         assert_eq!(world.head(), heard, "nothing is said");
         let engine = &world.peers[at].engine;
-        assert_eq!(engine.health(ROOM).unwrap().broken, broken);
-        let conversation = &engine.conversations[&ROOM];
-        assert!(!conversation.known_users().unwrap().contains(&world.peers[stranger].me().user));
+        let health = engine.health(ROOM).unwrap();
+        assert_eq!((health.stranger, health.led_by.is_some()), (Some(user), true));
+        assert!(!engine.conversations[&ROOM].known_users().unwrap().contains(&user));
         let told = world.told(at);
         assert!(!told.contains(&failed), "nor told again");
         let (goal, outcome) = (Goal::Renew, Err(GoalError::Stranger));
@@ -365,9 +365,7 @@ fn says_nothing_where_a_stranger_leads(world: &mut World, at: usize, stranger: u
             world.restart(at, &[]);
         }
     }
-    let (head, user) = (world.head(), world.peers[stranger].me().user);
-    let health = world.peers[at].engine.health(ROOM).unwrap();
-    assert_eq!((health.stranger, health.led_by.is_some()), (Some(user), true));
+    let head = world.head();
     assert!(world.peers[at].engine.rejoin(ROOM), "which says nothing of that");
     world.settle();
     let is_named = |it: &Event| matches!(it, Event::RepairFailed { reason: Reason::Stranger, .. });
@@ -454,8 +452,8 @@ fn who_leaves_after_being_put_out_knows_nobody() {
     last.engine.unlisted(ROOM);
     assert!(last.engine.former.contains_key(&ROOM));
     last.engine.left(ROOM);
-    last.is_listed = true;
     world.settle();
+    assert!(world.peers[LAST].engine.former.is_empty());
     world.restart(LAST, &[]);
     assert_eq!(world.peers[LAST].engine.conversations[&ROOM].known_before, None);
 }
@@ -465,13 +463,13 @@ fn who_leaves_after_being_put_out_knows_nobody() {
 #[test]
 fn the_other_side_of_a_direct_is_no_stranger() {
     let mut world = World::new(Direct, 2);
-    let (id, alone) = (world.id, [user_of(1)].into());
-    let conversation = world.peers[0].engine.conversations.get_mut(&id).unwrap();
-    conversation.known_before = Some(alone);
-    conversation.group = None;
+    // The other one has made all there is.
+    let (id, alone) = (world.id, [user_of(2)].into());
+    let conversation = world.peers[1].engine.conversations.get_mut(&id).unwrap();
+    (conversation.known_before, conversation.group) = (Some(alone), None);
     conversation.repair = Some(Repair::StateLost);
     world.settle();
-    assert!(world.is_in(0));
+    assert!(world.is_in(1));
 }
 
 /// Nor whom the server says that it was let in again by, once it was put out.
@@ -579,6 +577,44 @@ fn a_message_that_is_acknowledged_and_not_kept_is_found_out() {
     assert!(world.told(LAST).iter().any(contradicts));
     let refused = world.peers[LAST].engine.send(ROOM, IdempotencyKey::new([9; 16]), Bytes::new());
     assert_eq!(refused, Err(SendError::Contradicted));
+}
+
+/// What the inbox has says where a conversation begins, if it was read after that was listed.
+// cites: INBOX-009
+#[test]
+fn where_a_new_conversation_begins_is_known_once_the_inbox_was_read_after_it_was_listed() {
+    let mut world = World::new(Group, 2);
+    let engine = &mut world.peers[1].engine;
+    let new = ConversationId::new([77; 16]);
+    assert!(engine.knows_beginnings([ROOM]), "it is followed");
+    assert!(!engine.knows_beginnings([ROOM, new]) && !engine.is_inbox_known());
+    world.settle();
+    let engine = &mut world.peers[1].engine;
+    assert!(engine.is_inbox_known() && engine.knows_beginnings([ROOM, new]));
+    assert!(!engine.knows_beginnings([new]), "which was listed later, for all that is known");
+}
+
+/// A list may be older than a Welcome: it is let go of if the next has not the conversation either.
+// cites: INBOX-009
+#[test]
+fn a_welcome_to_what_was_not_listed_waits_for_the_next_list() {
+    let mut world = World::made(Group, 2);
+    world.peers[1].is_listed = false;
+    world.forget(1);
+    assert!(world.peers[0].engine.want(ROOM, Goal::Add(user_of(2))));
+    world.settle();
+    let engine = &mut world.peers[1].engine;
+    engine.take_listing_due();
+    assert!(engine.welcomed_at(ROOM).is_some());
+    engine.left(ROOM);
+    engine.inbox_item();
+    world.settle();
+    for is_kept in [true, false] {
+        let engine = &mut world.peers[1].engine;
+        engine.listed();
+        assert_eq!(engine.welcomed_at(ROOM).is_some(), is_kept);
+        assert_eq!(engine.take_listing_due(), is_kept, "the next is asked for");
+    }
 }
 
 /// A reply to what was asked before a conversation is taken up anew is of the time before.
@@ -727,12 +763,7 @@ fn what_is_contradicted_is_not_over() {
     world.say(LAST, "hello?");
     world.settle();
     let me = world.peers[LAST].me();
-    let pending = v1::RemovalPendingPayload {
-        user_id: me.user.to_bytes(),
-        device_ids: vec![me.device.to_bytes()],
-        left: false,
-    };
-    world.append(0, [0; 16], v1::EntryKind::RemovalPending, pending.encode_to_vec());
+    world.cut_off(0, me, false);
     world.settle();
     let contradicts = |it: &Event| matches!(it, Event::Contradiction { .. });
     assert!(world.told(LAST).iter().any(contradicts));
@@ -777,7 +808,8 @@ fn what_is_refused_again_and_again_is_tried_at_longer_and_longer_intervals() {
         (None, Some(ErrorCode::NotInGroup)),
     ] {
         let mut world = World::new(Group, 3);
-        world.peers[LAST].refused = [commits, messages];
+        world.peers[LAST].commits_refused = commits;
+        world.peers[LAST].messages_refused = messages;
         match commits {
             Some(_) => assert!(world.peers[LAST].engine.want(ROOM, Goal::Renew)),
             None => world.say(LAST, "is anybody there?"),
@@ -798,7 +830,8 @@ fn what_is_refused_again_and_again_is_tried_at_longer_and_longer_intervals() {
         world.say(0, "what the log says is new");
         world.pass(16_000);
         assert_eq!(world.peers[LAST].refusals, 14, "and all is tried at once");
-        world.peers[LAST].refused = [None; 2];
+        world.peers[LAST].commits_refused = None;
+        world.peers[LAST].messages_refused = None;
         world.pass(1_000);
         assert!(world.is_in(LAST));
     }
@@ -826,12 +859,7 @@ fn a_removal_is_committed_by_the_next_if_the_first_is_away() {
     let mut world = World::new(Group, 4);
     world.peers[0].sees_up_to = Some(world.head());
     let gone = world.peers[3].me();
-    let pending = v1::RemovalPendingPayload {
-        user_id: gone.user.to_bytes(),
-        device_ids: vec![gone.device.to_bytes()],
-        left: false,
-    };
-    world.append(0, [0; 16], v1::EntryKind::RemovalPending, pending.encode_to_vec());
+    world.cut_off(0, gone, false);
     world.settle();
     let head = world.head();
     let wakes = |world: &World, at: usize| {
@@ -859,12 +887,7 @@ fn what_was_refused_keeps_no_removal_from_being_committed() {
     world.peers[0].is_forbidden = false;
     let head = world.head();
     let gone = world.peers[LAST].me();
-    let pending = v1::RemovalPendingPayload {
-        user_id: gone.user.to_bytes(),
-        device_ids: vec![gone.device.to_bytes()],
-        left: true,
-    };
-    world.append(LAST, [0; 16], v1::EntryKind::RemovalPending, pending.encode_to_vec());
+    world.cut_off(LAST, gone, true);
     world.settle();
     assert_eq!(world.head(), head + 2, "the first does it at once");
     assert!(world.is_in(0) && world.is_in(1) && !world.is_in(LAST));

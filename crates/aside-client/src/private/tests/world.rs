@@ -21,8 +21,10 @@ pub(super) struct Peer {
     pub(super) is_forbidden: bool,
     /// Whether the server does not say how the group stands.
     pub(super) is_kept_in_the_dark: bool,
-    /// What the server answers to its commits, and to its messages, whatever they are.
-    pub(super) refused: [Option<ErrorCode>; 2],
+    /// What the server answers to its commits, whatever they are.
+    pub(super) commits_refused: Option<ErrorCode>,
+    /// And to its messages.
+    pub(super) messages_refused: Option<ErrorCode>,
     /// How often it has answered so.
     pub(super) refusals: u32,
     /// Whether the server says that there is no such conversation for it.
@@ -249,6 +251,16 @@ impl World {
         self.info.leaves.push(added);
     }
 
+    /// The server says that a device is to be removed, since its user left or revoked it.
+    pub(super) fn cut_off(&mut self, by: usize, gone: Owner, left: bool) {
+        let pending = v1::RemovalPendingPayload {
+            user_id: gone.user.to_bytes(),
+            device_ids: vec![gone.device.to_bytes()],
+            left,
+        };
+        self.append(by, [0; 16], EntryKind::RemovalPending, pending.encode_to_vec());
+    }
+
     fn key(&mut self) -> [u8; 16] {
         let mut random = [0; 10];
         self.now_ms += 1;
@@ -338,8 +350,8 @@ impl World {
             return Err(Box::new(v1::Error { code, ..v1::Error::default() }));
         }
         let refused = match body {
-            Body::SubmitCommit(_) => self.peers[at].refused[0],
-            Body::SendPrivate(_) => self.peers[at].refused[1],
+            Body::SubmitCommit(_) => self.peers[at].commits_refused,
+            Body::SendPrivate(_) => self.peers[at].messages_refused,
             _ => None,
         };
         if let Some(code) = refused {
@@ -513,7 +525,8 @@ impl Peer {
             is_cut_off: false,
             is_forbidden: false,
             is_kept_in_the_dark: false,
-            refused: [None; 2],
+            commits_refused: None,
+            messages_refused: None,
             refusals: 0,
             is_out: false,
             is_listed: true,
